@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The Advanced Platform-Level Interrupt Controller (APLIC) of one interrupt domain (AIA 4).
+
+pub mod domaincfg;
+pub mod idc;
+pub mod msi_addr;
+pub mod regs;
+pub mod source;
+pub mod target;

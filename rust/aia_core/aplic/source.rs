@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What makes an interrupt source pending: `sourcecfg` and the rules around it (AIA 4.5.2, 4.7).
+
+use crate::{
+    aplic::domaincfg::DeliveryMode,
+    error::OutOfRange, //
+};
+
+/// What on its wire makes an interrupt, as the user of the interrupt asks for it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Trigger {
+    /// Nothing; the source is off.
+    None,
+    /// A change from low to high.
+    EdgeRising,
+    /// A change from high to low.
+    EdgeFalling,
+    /// Being high.
+    LevelHigh,
+    /// Being low.
+    LevelLow,
+}
+
+impl Trigger {
+    /// Takes the second cell of an interrupt specifier of the device tree, which is also Linux's
+    /// `IRQ_TYPE_*`; [`None`] if an APLIC cannot do that.
+    #[inline]
+    pub const fn from_irq_type(irq_type: u32) -> Option<Self> {
+        match irq_type {
+            0 => Some(Self::None),
+            1 => Some(Self::EdgeRising),
+            2 => Some(Self::EdgeFalling),
+            4 => Some(Self::LevelHigh),
+            8 => Some(Self::LevelLow),
+            _ => None,
+        }
+    }
+}
+
+/// The source mode, field SM of `sourcecfg` (AIA 4.5.2).
+///
+/// # Examples
+///
+/// ```
+/// use aia_core::aplic::source::{SourceMode, Trigger};
+///
+/// assert_eq!(SourceMode::from_trigger(Trigger::LevelLow).sourcecfg(), 7);
+/// assert_eq!(SourceMode::try_from(4), Ok(SourceMode::Edge1));
+/// assert!(SourceMode::try_from(2).is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u8)]
+pub enum SourceMode {
+    /// The source is off: pending, enable and target are read-only zero.
+    Inactive = 0,
+    /// The wire is ignored; software can make the source pending.
+    Detached = 1,
+    /// A rising edge makes the source pending.
+    Edge1 = 4,
+    /// A falling edge makes the source pending.
+    Edge0 = 5,
+    /// The source is asserted while the wire is high.
+    Level1 = 6,
+    /// The source is asserted while the wire is low.
+    Level0 = 7,
+}
+
+impl SourceMode {
+    /// The bit of `sourcecfg` that delegates the source to a child domain.
+    pub const DELEGATED: u32 = 1 << 10;
+
+    /// Returns the mode for a trigger.
+    #[inline]
+    pub const fn from_trigger(trigger: Trigger) -> Self {
+        match trigger {
+            Trigger::None => Self::Inactive,
+            Trigger::EdgeRising => Self::Edge1,
+            Trigger::EdgeFalling => Self::Edge0,
+            Trigger::LevelHigh => Self::Level1,
+            Trigger::LevelLow => Self::Level0,
+        }
+    }
+
+    /// Returns the value of `sourcecfg`, not delegated.
+    #[inline]
+    pub const fn sourcecfg(self) -> u32 {
+        self as u32
+    }
+
+    /// Returns whether the source can be pending at all.
+    #[inline]
+    pub const fn is_active(self) -> bool {
+        !matches!(self, Self::Inactive)
+    }
+
+    /// Returns whether the source is level-sensitive.
+    #[inline]
+    pub const fn is_level(self) -> bool {
+        matches!(self, Self::Level1 | Self::Level0)
+    }
+
+    /// Returns whether the source is edge-sensitive.
+    #[inline]
+    pub const fn is_edge(self) -> bool {
+        matches!(self, Self::Edge1 | Self::Edge0)
+    }
+
+    /// Returns whether software must write the source's number to `setipnum` after it wrote
+    /// `sourcecfg` and at the end of the interrupt's handler.
+    ///
+    /// In MSI delivery mode a level-sensitive source becomes pending by a low-to-high transition
+    /// of its rectified input, and is not pending any more once the MSI is sent. If the input
+    /// stays high, or was high before the source became active, nothing else makes the source
+    /// pending again (AIA 4.9.2, 4.5.2). The write is harmless if the input is low.
+    #[inline]
+    pub const fn needs_retrigger(self, mode: DeliveryMode) -> bool {
+        self.is_level() && matches!(mode, DeliveryMode::Msi)
+    }
+
+    /// Returns whether a write to `setip` or `setipnum` makes the source pending, given its
+    /// rectified input (AIA 4.7).
+    #[inline]
+    pub const fn can_set_pending(self, mode: DeliveryMode, input: bool) -> bool {
+        match self {
+            Self::Inactive => false,
+            Self::Detached | Self::Edge1 | Self::Edge0 => true,
+            Self::Level1 | Self::Level0 => input && matches!(mode, DeliveryMode::Msi),
+        }
+    }
+
+    /// Returns whether a write to `in_clrip` or `clripnum` makes the source not pending (AIA 4.7).
+    #[inline]
+    pub const fn can_clear_pending(self, mode: DeliveryMode) -> bool {
+        match self {
+            Self::Inactive => false,
+            Self::Detached | Self::Edge1 | Self::Edge0 => true,
+            Self::Level1 | Self::Level0 => matches!(mode, DeliveryMode::Msi),
+        }
+    }
+
+    /// Returns the rectified input of the source while its wire has the value `wire` (AIA 4.5.2).
+    #[inline]
+    pub const fn rectified_input(self, wire: bool) -> bool {
+        match self {
+            Self::Inactive | Self::Detached => false,
+            Self::Edge1 | Self::Level1 => wire,
+            Self::Edge0 | Self::Level0 => !wire,
+        }
+    }
+}
+
+impl TryFrom<u32> for SourceMode {
+    type Error = OutOfRange;
+
+    /// Takes a value of `sourcecfg`; fails if the source is delegated or the mode is reserved.
+    #[inline]
+    fn try_from(sourcecfg: u32) -> Result<Self, OutOfRange> {
+        match sourcecfg {
+            0 => Ok(Self::Inactive),
+            1 => Ok(Self::Detached),
+            4 => Ok(Self::Edge1),
+            5 => Ok(Self::Edge0),
+            6 => Ok(Self::Level1),
+            7 => Ok(Self::Level0),
+            _ => Err(OutOfRange),
+        }
+    }
+}
+
+#[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_aplic_source))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
+mod tests {
+    use super::*;
+    use DeliveryMode::{
+        Direct,
+        Msi, //
+    };
+
+    const ALL: [SourceMode; 6] = [
+        SourceMode::Inactive,
+        SourceMode::Detached,
+        SourceMode::Edge1,
+        SourceMode::Edge0,
+        SourceMode::Level1,
+        SourceMode::Level0,
+    ];
+
+    #[test]
+    fn values() {
+        for mode in ALL {
+            assert_eq!(SourceMode::try_from(mode.sourcecfg()), Ok(mode));
+        }
+        for value in [2, 3, 8, 0x400, 0x406, u32::MAX] {
+            assert_eq!(SourceMode::try_from(value), Err(OutOfRange));
+        }
+    }
+
+    #[test]
+    fn triggers() {
+        let sourcecfg = |irq_type| {
+            Trigger::from_irq_type(irq_type)
+                .map(SourceMode::from_trigger)
+                .map(SourceMode::sourcecfg)
+        };
+        assert_eq!(sourcecfg(0), Some(0));
+        assert_eq!(sourcecfg(1), Some(4));
+        assert_eq!(sourcecfg(2), Some(5));
+        assert_eq!(sourcecfg(4), Some(6));
+        assert_eq!(sourcecfg(8), Some(7));
+        // Both edges, both levels, mixtures, more than the sense bits.
+        for irq_type in [3, 5, 12, 15, 16, 0x104, u32::MAX] {
+            assert_eq!(sourcecfg(irq_type), None);
+        }
+    }
+
+    #[test]
+    fn only_levels_by_msi_need_a_retrigger() {
+        for mode in ALL {
+            assert!(!mode.needs_retrigger(Direct));
+            assert_eq!(mode.needs_retrigger(Msi), mode.is_level());
+        }
+        assert!(SourceMode::Level1.is_level());
+        assert!(SourceMode::Level0.is_level());
+        assert!(!SourceMode::Edge1.is_level());
+        assert!(SourceMode::Edge0.is_edge());
+        assert!(!SourceMode::Detached.is_edge());
+    }
+
+    /// The enumeration in AIA 4.7.
+    #[test]
+    fn writes_to_pending_bits() {
+        for mode in [SourceMode::Detached, SourceMode::Edge1, SourceMode::Edge0] {
+            for delivery in [Direct, Msi] {
+                assert!(mode.can_set_pending(delivery, false));
+                assert!(mode.can_set_pending(delivery, true));
+                assert!(mode.can_clear_pending(delivery));
+            }
+        }
+        for mode in [SourceMode::Level1, SourceMode::Level0] {
+            assert!(!mode.can_set_pending(Direct, true));
+            assert!(!mode.can_set_pending(Direct, false));
+            assert!(mode.can_set_pending(Msi, true));
+            assert!(!mode.can_set_pending(Msi, false));
+            assert!(!mode.can_clear_pending(Direct));
+            assert!(mode.can_clear_pending(Msi));
+        }
+        assert!(!SourceMode::Inactive.can_set_pending(Msi, true));
+        assert!(!SourceMode::Inactive.can_clear_pending(Msi));
+    }
+
+    #[test]
+    fn rectified_inputs() {
+        for mode in ALL {
+            let inverted = matches!(mode, SourceMode::Edge0 | SourceMode::Level0);
+            let wired = mode.is_edge() || mode.is_level();
+            assert_eq!(mode.rectified_input(true), wired && !inverted);
+            assert_eq!(mode.rectified_input(false), wired && inverted);
+        }
+    }
+}

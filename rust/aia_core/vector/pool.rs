@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The identities of one interrupt file that are in use.
+
+use core::ops::Deref;
+
+use crate::{
+    ids::{
+        Eiid,
+        NrIds, //
+    },
+    word::Word, //
+};
+
+/// Words that a bitmap of all identities 0..=`nr_ids` takes.
+#[inline]
+pub fn words_for(nr_ids: NrIds) -> usize {
+    // `nr_ids` is 64k - 1, so the identities with number zero fill whole words.
+    nr_ids.words() as usize
+}
+
+/// The word of a bitmap that holds `eiid`, and its bit there.
+#[inline]
+pub(super) fn position(eiid: Eiid) -> (usize, u64) {
+    let n = eiid.index();
+
+    (n / 64, 1 << (n % 64))
+}
+
+/// The identity at bit number `bit` of word `word`.
+#[inline]
+pub(super) fn eiid_at(word: usize, bit: u32) -> Option<Eiid> {
+    Eiid::new(
+        u32::try_from(word)
+            .ok()?
+            .checked_mul(64)?
+            .checked_add(bit)?,
+    )
+}
+
+/// A lock-free allocator of the identities of one interrupt file; the lowest free one comes first.
+///
+/// # Invariants
+///
+/// - A set bit in `used` belongs to exactly one caller: whoever set it.
+/// - Bit `w` of `open` is set whenever word `w` of `used` has a clear bit, except between the two
+///   steps of a [`Self::release`].
+pub struct Pool<S> {
+    used: S,
+    open: Word,
+    free: Word,
+}
+
+impl<S: Deref<Target = [Word]>> Pool<S> {
+    /// Creates a pool on `used`, [`words_for`] zeroed words; identity zero is taken for good.
+    ///
+    /// Returns [`None`] if the number of words is not that of any file.
+    pub fn new(used: S) -> Option<Self> {
+        let words = used.len();
+
+        if words == 0 || words > 32 {
+            return None;
+        }
+        // Zero is no identity.
+        used.first()?.set(1);
+
+        Some(Self {
+            open: Word::new(u64::MAX >> (64 - words)),
+            free: Word::new((words * 64 - 1) as u64),
+            used,
+        })
+    }
+
+    /// The number of free identities; exact when nobody allocates or frees.
+    #[inline]
+    pub fn free(&self) -> u32 {
+        // CAST: At most 2047.
+        self.free.load() as u32
+    }
+
+    /// Takes the lowest free identity.
+    pub fn alloc(&self) -> Option<Eiid> {
+        loop {
+            let open = self.open.load();
+
+            if open == 0 {
+                return None;
+            }
+            let index = open.trailing_zeros() as usize;
+            let word = self.used.get(index)?;
+            let used = word.load();
+
+            if used == u64::MAX {
+                // Take the hint back; look again, since a release may have come in between.
+                self.open.clear(1 << index);
+                if word.load_acquire() != u64::MAX {
+                    self.open.set(1 << index);
+                }
+                continue;
+            }
+
+            let bit = used.trailing_ones();
+            if word.set(1 << bit) & (1 << bit) == 0 {
+                self.free.add(u64::MAX);
+                return eiid_at(index, bit);
+            }
+        }
+    }
+
+    /// Takes `eiid`; returns whether it was free.
+    pub fn claim(&self, eiid: Eiid) -> bool {
+        let (index, mask) = position(eiid);
+
+        match self.used.get(index) {
+            Some(word) if word.set(mask) & mask == 0 => {
+                self.free.add(u64::MAX);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives `eiid` back; nothing happens if it was not taken.
+    pub fn release(&self, eiid: Eiid) {
+        let (index, mask) = position(eiid);
+
+        if let Some(word) = self.used.get(index) {
+            if word.clear(mask) & mask != 0 {
+                self.free.add(1);
+                self.open.set(1 << index);
+            }
+        }
+    }
+
+    /// The lowest identity that is free both here and in `other`.
+    ///
+    /// Only a hint: [`Self::claim`] decides.
+    pub fn common_free(&self, other: &Self) -> Option<Eiid> {
+        self.used
+            .iter()
+            .zip(other.used.iter())
+            .enumerate()
+            .find_map(|(index, (a, b))| {
+                let used = a.load() | b.load();
+
+                (used != u64::MAX).then(|| eiid_at(index, used.trailing_ones()))?
+            })
+    }
+
+    /// The bitmap of identities in use, one word after the other.
+    pub(super) fn used(&self) -> &[Word] {
+        &self.used
+    }
+}
+
+#[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_vector_pool))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(all(test, not(loom))))]
+mod tests {
+    use super::*;
+
+    fn id(n: u32) -> Eiid {
+        Eiid::new(n).unwrap()
+    }
+
+    #[test]
+    fn lowest_first_until_exhausted() {
+        let words = [Word::new(0), Word::new(0)];
+        let pool = Pool::new(&words[..]).unwrap();
+
+        assert_eq!(pool.free(), 127);
+        for n in 1..=127 {
+            assert_eq!(pool.alloc(), Some(id(n)));
+        }
+        assert_eq!(pool.alloc(), None);
+        assert_eq!(pool.free(), 0);
+
+        pool.release(id(100));
+        pool.release(id(3));
+        assert_eq!(pool.free(), 2);
+        assert_eq!(pool.alloc(), Some(id(3)));
+        assert_eq!(pool.alloc(), Some(id(100)));
+        assert_eq!(pool.alloc(), None);
+    }
+
+    #[test]
+    fn claims_and_double_releases() {
+        let words = [Word::new(0)];
+        let pool = Pool::new(&words[..]).unwrap();
+
+        assert!(pool.claim(id(1)));
+        assert!(!pool.claim(id(1)));
+        assert!(!pool.claim(id(64)));
+        assert_eq!(pool.alloc(), Some(id(2)));
+        pool.release(id(2));
+        pool.release(id(2));
+        assert_eq!(pool.free(), 62);
+    }
+
+    #[test]
+    fn common_free_identity() {
+        let a = [Word::new(0)];
+        let b = [Word::new(0)];
+        let a = Pool::new(&a[..]).unwrap();
+        let b = Pool::new(&b[..]).unwrap();
+
+        assert!(a.claim(id(1)) && a.claim(id(3)) && b.claim(id(2)));
+        assert_eq!(a.common_free(&b), Some(id(4)));
+        while a.alloc().is_some() {}
+        assert_eq!(a.common_free(&b), None);
+    }
+}
