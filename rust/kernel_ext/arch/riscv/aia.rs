@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The CSRs of the Advanced Interrupt Architecture: the hart's own interrupt file.
+//!
+//! C header: `arch/riscv/include/asm/csr.h`; AIA 2.1, 3.7 to 3.9.
+
+use core::arch::asm;
+
+use kernel::{
+    bindings,
+    interrupt::LocalInterruptDisabled, //
+};
+
+// A kernel runs in supervisor mode, or, without an MMU, in machine mode.
+#[cfg(not(CONFIG_RISCV_M_MODE))]
+mod number {
+    pub(super) const ISELECT: u32 = 0x150;
+    pub(super) const IREG: u32 = 0x151;
+    pub(super) const TOPEI: u32 = 0x15c;
+}
+#[cfg(CONFIG_RISCV_M_MODE)]
+mod number {
+    pub(super) const ISELECT: u32 = 0x350;
+    pub(super) const IREG: u32 = 0x351;
+    pub(super) const TOPEI: u32 = 0x35c;
+}
+
+/// Evidence that all harts have the AIA's CSRs of the kernel's privilege level.
+#[derive(Clone, Copy)]
+pub struct Aia(());
+
+impl Aia {
+    /// Looks for the Ssaia extension (Smaia in M-mode kernels) on all harts.
+    pub fn detect() -> Option<Self> {
+        // SAFETY: Only reads the bitmap of extensions, which is complete before interrupt
+        // controllers are probed.
+        unsafe { bindings::riscv_has_ssaia() }.then_some(Self(()))
+    }
+
+    /// Claims the top external interrupt of this hart: reads and writes `*topei` in one
+    /// instruction, so that exactly the identity that is returned loses its pending bit.
+    ///
+    /// Returns the raw value: the identity in bits 26:16 and 10:0, or zero (AIA 3.9).
+    #[inline(always)]
+    pub fn claim_topei(self, _irqs_off: &LocalInterruptDisabled) -> usize {
+        let top: usize;
+
+        // SAFETY: The CSR exists by the type invariant. The access changes only the interrupt
+        // file's pending bits.
+        unsafe {
+            asm!(
+                "csrrw {top}, {csr}, zero",
+                top = out(reg) top,
+                csr = const number::TOPEI,
+                options(nostack),
+            )
+        };
+        top
+    }
+}
+
+/// The indirectly accessed registers of this hart's interrupt file.
+///
+/// Select and access are two instructions, hence nothing else may come in between: the value can
+/// only be had where local interrupts are off, and lives no longer than that.
+#[derive(Clone, Copy)]
+pub struct Indirect<'a> {
+    _aia: Aia,
+    _irqs_off: &'a LocalInterruptDisabled,
+}
+
+/// Selects register `$isel` and accesses it by instruction `$insn` with operand `$value`.
+macro_rules! access {
+    ($insn:literal, $isel:expr, $value:expr) => {{
+        let old: usize;
+
+        // SAFETY: The CSRs exist as there is an `Aia`, and `Indirect` keeps interrupts off from
+        // select to access. The accesses change only the interrupt file.
+        unsafe {
+            asm!(
+                "csrw {iselect}, {isel}",
+                concat!($insn, " {old}, {ireg}, {value}"),
+                iselect = const number::ISELECT,
+                ireg = const number::IREG,
+                isel = in(reg) $isel,
+                value = in(reg) $value,
+                old = lateout(reg) old,
+                options(nostack),
+            )
+        };
+        old
+    }};
+}
+
+impl<'a> Indirect<'a> {
+    /// The registers of this hart for as long as its interrupts are off.
+    #[inline(always)]
+    pub fn new(aia: Aia, irqs_off: &'a LocalInterruptDisabled) -> Self {
+        Self {
+            _aia: aia,
+            _irqs_off: irqs_off,
+        }
+    }
+
+    /// Reads register `isel`.
+    #[inline(always)]
+    pub fn read(self, isel: usize) -> usize {
+        access!("csrrs", isel, 0usize)
+    }
+
+    /// Writes register `isel`.
+    #[inline(always)]
+    pub fn write(self, isel: usize, value: usize) {
+        access!("csrrw", isel, value);
+    }
+
+    /// Sets the bits `mask` of register `isel`.
+    #[inline(always)]
+    pub fn set(self, isel: usize, mask: usize) {
+        access!("csrrs", isel, mask);
+    }
+
+    /// Clears the bits `mask` of register `isel` and returns it as it was.
+    #[inline(always)]
+    pub fn clear(self, isel: usize, mask: usize) -> usize {
+        access!("csrrc", isel, mask)
+    }
+}

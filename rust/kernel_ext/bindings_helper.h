@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Headers that the kernel's own bindings gain for the AIA drivers; included at
+ * the end of rust/bindings/bindings_helper.h.
+ */
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
+#include <linux/cpu_pm.h>
+#include <linux/irq.h>
+#include <linux/irqchip.h>
+#include <linux/irqchip/chained_irq.h>
+#include <linux/irqchip/irq-msi-lib.h>
+#include <linux/irqchip/riscv-aplic.h>
+#include <linux/irqchip/riscv-imsic.h>
+#include <linux/irqdomain.h>
+#include <linux/msi.h>
+#include <linux/of_address.h>
+#include <linux/of_irq.h>
+#include <linux/percpu.h>
+#include <linux/smp.h>
+#include <linux/timer.h>
+#include <asm/smp.h>
+#include <asm/irq.h>
+
+#include "../irqchip/riscv_aia_exports.h"
+
+/* Macros that bindgen cannot evaluate. */
+const u32 RUST_CONST_HELPER_MATCH_PCI_MSI = MATCH_PCI_MSI;
+const u32 RUST_CONST_HELPER_MATCH_PLATFORM_MSI = MATCH_PLATFORM_MSI;

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Firmware nodes of drivers that probe before there are devices.
+//!
+//! C header: [`include/linux/fwnode.h`](srctree/include/linux/fwnode.h)
+
+use core::ptr;
+
+use kernel::{
+    bindings,
+    device::property::FwNode,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+/// Borrows the firmware node of a device-tree node.
+///
+/// # Safety
+///
+/// `node` must be a valid `struct device_node` that stays so for `'a`.
+pub unsafe fn from_of<'a>(node: *mut bindings::device_node) -> Option<&'a FwNode> {
+    // SAFETY: By the requirements of this function.
+    let fwnode = unsafe { bindings::of_fwnode_handle(node) };
+
+    // SAFETY: `FwNode` is a transparent wrapper of `struct fwnode_handle`, which lives as long as
+    // the node that it is part of.
+    unsafe { fwnode.cast::<FwNode>().as_ref() }
+}
+
+/// The C structure.
+#[inline]
+pub fn as_raw(fwnode: &FwNode) -> *mut bindings::fwnode_handle {
+    // CAST: `FwNode` is a transparent wrapper of an opaque `struct fwnode_handle`.
+    ptr::from_ref(fwnode).cast_mut().cast()
+}
+
+/// A node that is held, only to recognise it.
+pub struct Held(ARef<FwNode>);
+
+// SAFETY: The reference count is atomic, and nothing else is accessed.
+unsafe impl Send for Held {}
+// SAFETY: As above.
+unsafe impl Sync for Held {}
+
+impl Held {
+    /// Takes a reference on `fwnode`.
+    pub fn new(fwnode: &FwNode) -> Self {
+        Self(fwnode.into())
+    }
+
+    /// Whether `fwnode` is the same node.
+    pub fn is(&self, fwnode: &FwNode) -> bool {
+        ptr::eq(&*self.0, fwnode)
+    }
+}
+
+/// Reads the 32-bit property `name`.
+///
+/// [`None`] if there is no such property. Fails with `EINVAL` if its value is not one cell.
+pub fn read_u32(fwnode: &FwNode, name: &CStr) -> Result<Option<u32>> {
+    if !fwnode.property_present(name) {
+        return Ok(None);
+    }
+    if fwnode.property_count_elem::<u32>(name)? != 1 {
+        return Err(EINVAL);
+    }
+    Ok(Some(
+        fwnode.property_read::<u32>(name).optional().ok_or(EINVAL)?,
+    ))
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Device memory for drivers that probe before there are devices.
+//!
+//! C header: [`include/linux/io.h`](srctree/include/linux/io.h)
+
+use core::ptr::NonNull;
+
+use kernel::{
+    bindings,
+    prelude::*, //
+};
+
+/// A mapping of device memory; unmapped when dropped.
+///
+/// # Invariants
+///
+/// `base` is the start of an I/O mapping of `size` bytes.
+pub struct Mapping {
+    base: NonNull<u8>,
+    size: usize,
+    /// Given up after the mapping is gone: fields are dropped after `drop()`.
+    claim: Option<Claim>,
+}
+
+// SAFETY: The mapping is the same on all CPUs, and accesses to it need no synchronisation.
+unsafe impl Send for Mapping {}
+// SAFETY: As above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps `size` bytes of device memory at physical address `start`. May sleep.
+    pub fn new(start: u64, size: usize) -> Result<Self> {
+        // SAFETY: Mapping device memory has no preconditions.
+        let base = unsafe { bindings::ioremap(start, size) };
+
+        // INVARIANT: Just mapped.
+        Ok(Self {
+            base: NonNull::new(base.cast()).ok_or(EIO)?,
+            size,
+            claim: None,
+        })
+    }
+
+    /// As [`Self::new`], but fails with `EBUSY` if the memory belongs to somebody else, and shows
+    /// `name` as the owner in `/proc/iomem`.
+    pub fn exclusive(start: u64, size: usize, name: &'static CStr) -> Result<Self> {
+        // The claim comes first and goes last.
+        let claim = Claim::new(start, size, name)?;
+
+        let mut mapping = Self::new(start, size)?;
+
+        mapping.claim = Some(claim);
+        Ok(mapping)
+    }
+
+    /// Reads the 32-bit register at `offset` (`readl()`); zero outside the mapping.
+    #[inline]
+    pub fn read(&self, offset: usize) -> u32 {
+        // SAFETY: The register is not kept.
+        unsafe { self.register(offset) }.map_or(0, Register::read)
+    }
+
+    /// Writes the 32-bit register at `offset` (`writel()`); nothing happens outside the mapping.
+    #[inline]
+    pub fn write(&self, offset: usize, value: u32) {
+        // SAFETY: The register is not kept.
+        if let Ok(register) = unsafe { self.register(offset) } {
+            register.write(value);
+        }
+    }
+
+    /// The 32-bit register at `offset`, which must be aligned and inside the mapping.
+    ///
+    /// # Safety
+    ///
+    /// The register must not be used after the mapping was dropped.
+    #[inline]
+    pub unsafe fn register(&self, offset: usize) -> Result<Register> {
+        if offset % 4 != 0 || offset.checked_add(4).ok_or(EINVAL)? > self.size {
+            return Err(EINVAL);
+        }
+        // SAFETY: Inside the mapping, as just checked.
+        let ptr = unsafe { self.base.add(offset) };
+
+        // INVARIANT: Aligned, mapped, and the caller keeps the mapping.
+        Ok(Register(ptr))
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::iounmap(self.base.as_ptr().cast()) };
+    }
+}
+
+/// A claim of a range of physical addresses; given up when dropped.
+struct Claim {
+    start: u64,
+    size: usize,
+}
+
+impl Claim {
+    fn new(start: u64, size: usize, name: &'static CStr) -> Result<Self> {
+        // SAFETY: The name lives for ever.
+        let claimed =
+            unsafe { bindings::request_mem_region(start, size as u64, name.as_char_ptr()) };
+
+        if claimed.is_null() {
+            return Err(EBUSY);
+        }
+        Ok(Self { start, size })
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        // SAFETY: Claimed by `new`.
+        unsafe { bindings::release_mem_region(self.start, self.size as u64) };
+    }
+}
+
+/// One 32-bit register in device memory.
+///
+/// # Invariants
+///
+/// The address is a mapped, naturally aligned one for as long as the value is used.
+#[derive(Clone, Copy)]
+pub struct Register(NonNull<u8>);
+
+// SAFETY: The mapping is the same on all CPUs, and accesses to it need no synchronisation.
+unsafe impl Send for Register {}
+// SAFETY: As above.
+unsafe impl Sync for Register {}
+
+impl Register {
+    /// Writes `value` after all earlier accesses to memory are visible (`writel()`).
+    #[inline(always)]
+    pub fn write(self, value: u32) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::writel(value, self.0.as_ptr().cast()) };
+    }
+
+    /// Reads the register before all later accesses to memory (`readl()`).
+    #[inline(always)]
+    pub fn read(self) -> u32 {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::readl(self.0.as_ptr().cast()) }
+    }
+
+    /// The address, for C.
+    pub fn as_raw(self) -> *mut c_void {
+        self.0.as_ptr().cast()
+    }
+}

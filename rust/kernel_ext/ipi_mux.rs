@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Many virtual IPIs over one real one.
+//!
+//! C header: [`include/linux/irq.h`](srctree/include/linux/irq.h)
+
+use kernel::{
+    bindings,
+    cpu::CpuId,
+    prelude::*, //
+};
+
+use crate::irq::chained;
+
+/// How the real IPI is sent.
+pub trait Send {
+    /// Sends the real IPI to `cpu`. Any context, also hardirq.
+    ///
+    /// Everything written before must be visible to `cpu` when it takes the IPI.
+    fn send(cpu: CpuId);
+}
+
+/// Creates `nr_ipi` virtual IPIs, calls `created`, and gives them to the architecture, which may
+/// send some at once.
+///
+/// There can be only one multiplexer in a system, and it cannot be removed. May sleep.
+pub fn create<T: Send>(nr_ipi: u32, created: impl FnOnce()) -> Result {
+    // SAFETY: The callback has the right signature.
+    let virq = unsafe { bindings::ipi_mux_create(nr_ipi, Some(send::<T>)) };
+
+    if virq <= 0 {
+        return Err(if virq < 0 {
+            Error::from_errno(virq)
+        } else {
+            ENOMEM
+        });
+    }
+
+    created();
+    // SAFETY: The interrupts `virq..virq + nr_ipi` were just created.
+    unsafe { bindings::riscv_ipi_set_virq_range(virq, nr_ipi as c_int) };
+    Ok(())
+}
+
+/// Whether the architecture has got its IPIs from another controller already.
+pub fn is_provided() -> bool {
+    // SAFETY: Only reads a variable that is written during boot.
+    unsafe { bindings::riscv_ipi_have_virq_range() }
+}
+
+/// Handles all virtual IPIs that are pending on this CPU, after a real one arrived.
+///
+/// Only after [`create`] has succeeded.
+#[inline(always)]
+pub fn process(_flow: &chained::Flow<'_>) {
+    // SAFETY: In the flow of a chained interrupt, that is, in hardirq context.
+    unsafe { bindings::ipi_mux_process() };
+}
+
+/// # Safety
+///
+/// Only for the multiplexer, which passes CPU numbers.
+unsafe extern "C" fn send<T: Send>(cpu: u32) {
+    if let Some(cpu) = CpuId::from_u32(cpu) {
+        T::send(cpu);
+    }
+}

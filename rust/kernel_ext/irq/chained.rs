@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Chained handlers: interrupts that only say that another controller has some.
+//!
+//! C header: [`include/linux/irqchip/chained_irq.h`](srctree/include/linux/irqchip/chained_irq.h)
+
+use core::ptr;
+
+use kernel::{
+    bindings,
+    device::property::FwNode,
+    interrupt::LocalInterruptDisabled,
+    prelude::*, //
+};
+
+use crate::fwnode;
+
+/// Handles a chained interrupt.
+pub trait Handler {
+    /// The parent interrupt arrived on this CPU: hand out everything that is pending.
+    ///
+    /// Hardirq context, interrupts off.
+    fn handle(flow: &Flow<'_>);
+}
+
+/// Evidence that a chained interrupt is being handled: hardirq context, between the parent chip's
+/// enter and exit.
+pub struct Flow<'a> {
+    chip: *mut bindings::irq_chip,
+    desc: *mut bindings::irq_desc,
+    irqs_off: &'a LocalInterruptDisabled,
+}
+
+impl Flow<'_> {
+    /// Local interrupts are off.
+    #[inline(always)]
+    pub fn irqs_off(&self) -> &LocalInterruptDisabled {
+        self.irqs_off
+    }
+}
+
+impl Drop for Flow<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: Pairs with the enter in `handle`, with the same arguments.
+        unsafe { bindings::chained_irq_exit(self.chip, self.desc) };
+    }
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes a valid descriptor, interrupts off.
+unsafe extern "C" fn handle<T: Handler>(desc: *mut bindings::irq_desc) {
+    // SAFETY: Flow handlers run with interrupts off.
+    let irqs_off = unsafe { LocalInterruptDisabled::assume_disabled() };
+    // SAFETY: The core calls with a valid descriptor.
+    let chip = unsafe { bindings::irq_desc_get_chip(desc) };
+
+    // SAFETY: The core calls with a valid descriptor.
+    unsafe { bindings::chained_irq_enter(chip, desc) };
+    T::handle(&Flow {
+        chip,
+        desc,
+        irqs_off,
+    });
+}
+
+/// A parent interrupt with a chained handler; both are removed when it is dropped.
+///
+/// # Invariants
+///
+/// `irq` is a mapped per-CPU interrupt of the harts' own controllers.
+pub struct Parent {
+    irq: u32,
+}
+
+impl Parent {
+    /// Maps interrupt `hwirq` of the harts' interrupt controllers (INTC). May sleep.
+    pub fn of_intc(hwirq: u32) -> Result<Self> {
+        // SAFETY: Looks the node of the INTC up, and the domain of that node.
+        let domain = unsafe {
+            bindings::irq_find_matching_fwnode(
+                bindings::riscv_get_intc_hwnode(),
+                bindings::irq_domain_bus_token_DOMAIN_BUS_ANY,
+            )
+        };
+
+        if domain.is_null() {
+            return Err(ENOENT);
+        }
+        // SAFETY: The domain is valid, the affinity may be absent.
+        let irq =
+            unsafe { bindings::irq_create_mapping_affinity(domain, hwirq as usize, ptr::null()) };
+        if irq == 0 {
+            return Err(ENOENT);
+        }
+        // INVARIANT: Just mapped.
+        Ok(Self { irq })
+    }
+
+    /// The Linux interrupt number.
+    pub fn irq(&self) -> u32 {
+        self.irq
+    }
+
+    /// Installs the handler `T`. The interrupt arrives on each CPU that calls [`Self::enable`].
+    pub fn install<T: Handler>(&self) {
+        // SAFETY: The interrupt is mapped, and the handler has the right signature.
+        unsafe {
+            bindings::__irq_set_handler(self.irq, Some(handle::<T>), 1, ptr::null());
+        }
+    }
+
+    /// Enables the interrupt on this CPU.
+    pub fn enable(&self, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: A per-CPU interrupt, on the running CPU.
+        unsafe { bindings::enable_percpu_irq(self.irq, bindings::IRQ_TYPE_NONE) };
+    }
+
+    /// Disables the interrupt on this CPU.
+    pub fn disable(&self, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: A per-CPU interrupt, on the running CPU.
+        unsafe { bindings::disable_percpu_irq(self.irq) };
+    }
+}
+
+impl Drop for Parent {
+    fn drop(&mut self) {
+        // SAFETY: The interrupt is mapped; without a handler nothing is called any more.
+        unsafe { bindings::__irq_set_handler(self.irq, None, 1, ptr::null()) };
+        // The mapping stays: it belongs to all users of the harts' controllers.
+    }
+}
+
+/// Whether `fwnode` already has an interrupt domain.
+pub fn has_domain(fwnode: &FwNode) -> bool {
+    // SAFETY: The node is valid.
+    let domain = unsafe {
+        bindings::irq_find_matching_fwnode(
+            fwnode::as_raw(fwnode),
+            bindings::irq_domain_bus_token_DOMAIN_BUS_ANY,
+        )
+    };
+
+    !domain.is_null()
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupt chips: one trait per callback, and a chip that is built of them at compile time.
+//!
+//! C header: [`include/linux/irq.h`](srctree/include/linux/irq.h), `struct irq_chip`
+
+use core::marker::PhantomData;
+
+use kernel::{
+    bindings,
+    cpumask::Cpumask,
+    error::from_result,
+    interrupt::LocalInterruptDisabled,
+    prelude::*, //
+};
+
+use super::data::{
+    ChipData,
+    IrqData, //
+};
+use crate::msi;
+
+/// How a device signals an interrupt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trigger {
+    /// Low to high.
+    EdgeRising,
+    /// High to low.
+    EdgeFalling,
+    /// As long as it is high.
+    LevelHigh,
+    /// As long as it is low.
+    LevelLow,
+}
+
+impl Trigger {
+    /// Decodes an `IRQ_TYPE_*`; [`None`] for none and for combinations.
+    #[inline]
+    pub fn from_raw(raw: u32) -> Option<Self> {
+        match raw & bindings::IRQ_TYPE_SENSE_MASK {
+            bindings::IRQ_TYPE_EDGE_RISING => Some(Trigger::EdgeRising),
+            bindings::IRQ_TYPE_EDGE_FALLING => Some(Trigger::EdgeFalling),
+            bindings::IRQ_TYPE_LEVEL_HIGH => Some(Trigger::LevelHigh),
+            bindings::IRQ_TYPE_LEVEL_LOW => Some(Trigger::LevelLow),
+            _ => None,
+        }
+    }
+
+    /// The `IRQ_TYPE_*` of the trigger.
+    #[inline]
+    pub fn to_raw(self) -> u32 {
+        match self {
+            Trigger::EdgeRising => bindings::IRQ_TYPE_EDGE_RISING,
+            Trigger::EdgeFalling => bindings::IRQ_TYPE_EDGE_FALLING,
+            Trigger::LevelHigh => bindings::IRQ_TYPE_LEVEL_HIGH,
+            Trigger::LevelLow => bindings::IRQ_TYPE_LEVEL_LOW,
+        }
+    }
+}
+
+/// What `irq_set_affinity` has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moved {
+    /// The core updates the affinity mask (`IRQ_SET_MASK_OK`).
+    Yes,
+    /// As before, and the parents in the hierarchy need not be asked (`IRQ_SET_MASK_OK_DONE`).
+    AndDone,
+}
+
+/// What all callbacks of a chip share.
+///
+/// Unless another context is named, callbacks run under the descriptor's raw lock with interrupts
+/// off.
+pub trait Ops {
+    /// What the domain stores for the chip.
+    type Data: ChipData;
+}
+
+/// Keeps an interrupt from being delivered (`irq_mask`).
+pub trait Mask: Ops {
+    /// Masks the interrupt.
+    fn mask(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled);
+}
+
+/// Lets an interrupt be delivered (`irq_unmask`).
+pub trait Unmask: Ops {
+    /// Unmasks the interrupt.
+    fn unmask(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled);
+}
+
+/// Starts the handling of an edge interrupt (`irq_ack`).
+pub trait Ack: Ops {
+    /// Acknowledges the interrupt.
+    fn ack(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled);
+}
+
+/// Ends the handling of an interrupt (`irq_eoi`).
+pub trait Eoi: Ops {
+    /// Tells the controller that the interrupt was handled.
+    fn eoi(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled);
+}
+
+/// Chooses the CPU (`irq_set_affinity`).
+pub trait SetAffinity: Ops {
+    /// Delivers the interrupt to one of `cpus` from now on; with `force`, even to one that is not
+    /// online yet. `EBUSY` makes the core try again when the interrupt next arrives.
+    fn set_affinity(
+        data: &IrqData<Self::Data>,
+        cpus: &Cpumask,
+        force: bool,
+        irqs_off: &LocalInterruptDisabled,
+    ) -> Result<Moved>;
+}
+
+/// Raises an interrupt by hardware (`irq_retrigger`).
+pub trait Retrigger: Ops {
+    /// Raises the interrupt; returns whether the hardware does it.
+    fn retrigger(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled) -> bool;
+}
+
+/// Chooses the trigger (`irq_set_type`).
+pub trait SetType: Ops {
+    /// Configures the trigger; [`None`] makes the source inactive.
+    fn set_type(
+        data: &IrqData<Self::Data>,
+        trigger: Option<Trigger>,
+        irqs_off: &LocalInterruptDisabled,
+    ) -> Result;
+}
+
+/// Knows which message raises the interrupt (`irq_compose_msi_msg`).
+pub trait ComposeMsi: Ops {
+    /// The message. Any context.
+    fn compose(data: &IrqData<Self::Data>) -> Result<msi::Message>;
+}
+
+/// Takes the message that it has to send (`irq_write_msi_msg`).
+pub trait WriteMsi: Ops {
+    /// Stores the message in the device. Any context.
+    fn write(data: &IrqData<Self::Data>, message: &msi::Message);
+}
+
+/// A chip whose interrupts carry a `D`.
+#[repr(transparent)]
+pub struct Chip<D> {
+    pub(crate) raw: bindings::irq_chip,
+    _data: PhantomData<D>,
+}
+
+// SAFETY: The drivers only read it, and the core never writes to chips that are not templates.
+unsafe impl<D> Sync for Chip<D> {}
+
+/// Adds a callback of trait `$trait` to the chip under construction.
+macro_rules! callback {
+    ($(#[$doc:meta])* $with:ident, $trait:ident, $field:ident, $trampoline:ident) => {
+        $(#[$doc])*
+        #[must_use]
+        pub const fn $with<T: $trait<Data = D>>(mut self) -> Self {
+            self.raw.$field = Some($trampoline::<T>);
+            self
+        }
+    };
+}
+
+impl<D: ChipData> Chip<D> {
+    /// A chip without callbacks, with the `IRQCHIP_*` flags `flags`.
+    pub const fn new(name: &'static CStr, flags: u32) -> Self {
+        // SAFETY: All fields may be zero: absent callbacks, no name, no flags.
+        let mut raw: bindings::irq_chip = unsafe { core::mem::zeroed() };
+
+        raw.name = name.to_bytes_with_nul().as_ptr().cast();
+        raw.flags = flags as usize;
+        Self {
+            raw,
+            _data: PhantomData,
+        }
+    }
+
+    callback!(
+        /// Adds [`Mask`].
+        with_mask, Mask, irq_mask, mask
+    );
+    callback!(
+        /// Adds [`Unmask`].
+        with_unmask, Unmask, irq_unmask, unmask
+    );
+    callback!(
+        /// Adds [`Ack`].
+        with_ack, Ack, irq_ack, ack
+    );
+    callback!(
+        /// Adds [`Eoi`].
+        with_eoi, Eoi, irq_eoi, eoi
+    );
+    callback!(
+        /// Adds [`SetAffinity`].
+        with_set_affinity, SetAffinity, irq_set_affinity, set_affinity
+    );
+    callback!(
+        /// Adds [`Retrigger`].
+        with_retrigger, Retrigger, irq_retrigger, retrigger
+    );
+    callback!(
+        /// Adds [`SetType`].
+        with_set_type, SetType, irq_set_type, set_type
+    );
+    callback!(
+        /// Adds [`ComposeMsi`].
+        with_compose_msi, ComposeMsi, irq_compose_msi_msg, compose_msi
+    );
+    callback!(
+        /// Adds [`WriteMsi`].
+        with_write_msi, WriteMsi, irq_write_msi_msg, write_msi
+    );
+
+    /// Leaves the choice of the CPU to the parent in the hierarchy.
+    #[must_use]
+    pub const fn with_parent_affinity(mut self) -> Self {
+        self.raw.irq_set_affinity = Some(bindings::irq_chip_set_affinity_parent);
+        self
+    }
+}
+
+/// Masks the interrupt at the parent in the hierarchy too.
+#[inline]
+pub fn mask_parent<D: ChipData>(data: &IrqData<D>, _irqs_off: &LocalInterruptDisabled) {
+    // SAFETY: The data is valid and part of a hierarchy.
+    unsafe { bindings::irq_chip_mask_parent(data.as_raw()) };
+}
+
+/// Unmasks the interrupt at the parent in the hierarchy too.
+#[inline]
+pub fn unmask_parent<D: ChipData>(data: &IrqData<D>, _irqs_off: &LocalInterruptDisabled) {
+    // SAFETY: The data is valid and part of a hierarchy.
+    unsafe { bindings::irq_chip_unmask_parent(data.as_raw()) };
+}
+
+/// The token of a callback under the descriptor's lock.
+///
+/// # Safety
+///
+/// Local interrupts must be off for `'a`.
+#[inline(always)]
+unsafe fn irqs_off<'a>() -> &'a LocalInterruptDisabled {
+    // SAFETY: By the requirements of this function.
+    unsafe { LocalInterruptDisabled::assume_disabled() }
+}
+
+/// Defines the C side of callbacks that take nothing but the interrupt.
+macro_rules! trampolines {
+    ($($name:ident: $trait:ident;)*) => {$(
+        /// # Safety
+        ///
+        /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
+        unsafe extern "C" fn $name<T: $trait>(data: *mut bindings::irq_data) {
+            // SAFETY: The core passes valid data of an interrupt with this chip, under the
+            // descriptor's lock.
+            let (data, irqs_off) = unsafe { (IrqData::from_raw(data), irqs_off()) };
+
+            T::$name(data, irqs_off);
+        }
+    )*};
+}
+
+trampolines! {
+    mask: Mask;
+    unmask: Unmask;
+    ack: Ack;
+    eoi: Eoi;
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
+unsafe extern "C" fn set_affinity<T: SetAffinity>(
+    data: *mut bindings::irq_data,
+    cpus: *const bindings::cpumask,
+    force: bool,
+) -> c_int {
+    // SAFETY: The core passes valid data of an interrupt with this chip and a valid mask, under the
+    // descriptor's lock.
+    let (data, cpus, irqs_off) =
+        unsafe { (IrqData::from_raw(data), Cpumask::from_raw(cpus), irqs_off()) };
+
+    from_result(|| {
+        // CAST: Small constants.
+        Ok(match T::set_affinity(data, cpus, force, irqs_off)? {
+            Moved::Yes => bindings::IRQ_SET_MASK_OK as c_int,
+            Moved::AndDone => bindings::IRQ_SET_MASK_OK_DONE as c_int,
+        })
+    })
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
+unsafe extern "C" fn retrigger<T: Retrigger>(data: *mut bindings::irq_data) -> c_int {
+    // SAFETY: The core passes valid data of an interrupt with this chip, under the descriptor's
+    // lock.
+    let (data, irqs_off) = unsafe { (IrqData::from_raw(data), irqs_off()) };
+
+    T::retrigger(data, irqs_off).into()
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
+unsafe extern "C" fn set_type<T: SetType>(data: *mut bindings::irq_data, kind: u32) -> c_int {
+    // SAFETY: The core passes valid data of an interrupt with this chip, under the descriptor's
+    // lock.
+    let (data, irqs_off) = unsafe { (IrqData::from_raw(data), irqs_off()) };
+
+    from_result(|| {
+        let trigger = match kind & bindings::IRQ_TYPE_SENSE_MASK {
+            bindings::IRQ_TYPE_NONE => None,
+            kind => Some(Trigger::from_raw(kind).ok_or(EINVAL)?),
+        };
+
+        T::set_type(data, trigger, irqs_off)?;
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
+unsafe extern "C" fn compose_msi<T: ComposeMsi>(
+    data: *mut bindings::irq_data,
+    msg: *mut bindings::msi_msg,
+) {
+    // SAFETY: The core passes valid data of an interrupt with this chip.
+    let data = unsafe { IrqData::from_raw(data) };
+
+    match T::compose(data) {
+        // SAFETY: The message is valid for writes.
+        Ok(message) => unsafe { msg.write(message.to_raw()) },
+        Err(error) => pr_err!("irq {}: no MSI message: {:?}\n", data.irq(), error),
+    }
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
+unsafe extern "C" fn write_msi<T: WriteMsi>(
+    data: *mut bindings::irq_data,
+    msg: *mut bindings::msi_msg,
+) {
+    // SAFETY: The core passes valid data of an interrupt with this chip.
+    let data = unsafe { IrqData::from_raw(data) };
+    // SAFETY: The message is valid for reads.
+    let message = unsafe { msi::Message::from_raw(&*msg) };
+
+    T::write(data, &message);
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Per-interrupt data of one controller in the hierarchy.
+//!
+//! C header: [`include/linux/irq.h`](srctree/include/linux/irq.h), `struct irq_data`
+
+use core::{
+    marker::PhantomData,
+    num::NonZeroU64,
+    ptr, //
+};
+
+use kernel::{
+    bindings,
+    cpu::CpuId,
+    interrupt::LocalInterruptDisabled,
+    prelude::*,
+    types::Opaque, //
+};
+
+use super::{
+    chip::Trigger,
+    desc::Descriptor, //
+};
+use crate::msi;
+
+/// A value that fits in the `chip_data` pointer of an interrupt.
+///
+/// # Safety
+///
+/// [`Self::from_raw`] must be sound for every pointer that [`Self::into_raw`] returns, for ever.
+pub unsafe trait ChipData: Copy {
+    /// The pointer that stands for the value.
+    fn into_raw(self) -> *mut c_void;
+
+    /// The value that `raw` stands for.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must come from [`Self::into_raw`].
+    unsafe fn from_raw(raw: *mut c_void) -> Self;
+}
+
+// SAFETY: The reference is valid for ever.
+unsafe impl<T: Sync> ChipData for &'static T {
+    #[inline]
+    fn into_raw(self) -> *mut c_void {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+
+    #[inline]
+    unsafe fn from_raw(raw: *mut c_void) -> Self {
+        // SAFETY: By the requirements of this function.
+        unsafe { &*raw.cast::<T>() }
+    }
+}
+
+/// A number in place of a pointer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Packed(pub NonZeroU64);
+
+// SAFETY: Nothing is dereferenced, and the number is not zero.
+unsafe impl ChipData for Packed {
+    #[inline]
+    fn into_raw(self) -> *mut c_void {
+        self.0.get() as *mut c_void
+    }
+
+    #[inline]
+    unsafe fn from_raw(raw: *mut c_void) -> Self {
+        // SAFETY: By the requirements of this function the number is not zero.
+        Self(unsafe { NonZeroU64::new_unchecked(raw as u64) })
+    }
+}
+
+/// The data of one interrupt in a domain whose chips carry `D`.
+///
+/// # Invariants
+///
+/// The `chip_data` was stored as a `D`.
+#[repr(transparent)]
+pub struct IrqData<D>(Opaque<bindings::irq_data>, PhantomData<D>);
+
+impl<D: ChipData> IrqData<D> {
+    /// Wraps what the interrupt core passes to a callback.
+    ///
+    /// # Safety
+    ///
+    /// `data` must be valid for `'a`, with a `chip_data` that was stored as a `D`.
+    #[inline(always)]
+    pub unsafe fn from_raw<'a>(data: *mut bindings::irq_data) -> &'a Self {
+        // SAFETY: A transparent wrapper, and by the requirements of this function.
+        unsafe { &*data.cast() }
+    }
+
+    /// The C structure.
+    #[inline(always)]
+    pub fn as_raw(&self) -> *mut bindings::irq_data {
+        self.0.get()
+    }
+
+    /// The Linux interrupt number.
+    #[inline]
+    pub fn irq(&self) -> u32 {
+        // SAFETY: The structure is valid; the field does not change.
+        unsafe { (*self.as_raw()).irq }
+    }
+
+    /// The interrupt's number in its domain.
+    #[inline]
+    pub fn hwirq(&self) -> usize {
+        // SAFETY: The structure is valid; the field does not change.
+        unsafe { (*self.as_raw()).hwirq }
+    }
+
+    /// What the domain stored for the chip.
+    #[inline(always)]
+    pub fn chip_data(&self) -> D {
+        // SAFETY: The structure is valid. Aligned pointers are read and written at once.
+        let raw = unsafe { ptr::addr_of!((*self.as_raw()).chip_data).read_volatile() };
+
+        // SAFETY: By the type invariant.
+        unsafe { D::from_raw(raw) }
+    }
+
+    /// Stores other data for the chip. Only in callbacks that hold the descriptor's lock.
+    #[inline]
+    pub fn set_chip_data(&self, data: D, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: As in `chip_data`.
+        unsafe { ptr::addr_of_mut!((*self.as_raw()).chip_data).write_volatile(data.into_raw()) };
+    }
+
+    /// The configured trigger of the interrupt; [`None`] if it is of no known kind.
+    #[inline]
+    pub fn trigger(&self) -> Option<Trigger> {
+        // SAFETY: The structure is valid.
+        Trigger::from_raw(unsafe { bindings::irqd_get_trigger_type(self.as_raw()) })
+    }
+
+    /// Tells the core to which CPU the interrupt is delivered now.
+    pub fn set_effective_affinity(&self, cpu: CpuId) {
+        // SAFETY: The structure is valid, and so is the mask.
+        unsafe {
+            bindings::irq_data_update_effective_affinity(
+                self.as_raw(),
+                bindings::cpumask_of(cpu.as_u32()),
+            )
+        };
+    }
+
+    /// Carries out a move that waits for the interrupt to arrive (`irq_move_irq()`).
+    #[inline(always)]
+    pub fn move_pending(&self, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: Called from the chip's acknowledgement, under the descriptor's lock.
+        unsafe { bindings::irq_move_irq(self.as_raw()) };
+    }
+
+    /// The interrupt's descriptor.
+    pub fn descriptor(&self) -> Descriptor {
+        // SAFETY: The structure is part of a valid descriptor's hierarchy.
+        unsafe { Descriptor::from_data(self.as_raw()) }
+    }
+
+    /// The outermost controller of the interrupt: the one that talks to the device.
+    pub fn outermost(&self) -> Outermost<'_> {
+        // SAFETY: The structure is valid, so its descriptor is, and so is the data in that.
+        let data =
+            unsafe { bindings::irq_desc_get_irq_data(bindings::irq_data_to_desc(self.as_raw())) };
+
+        Outermost {
+            data,
+            _life: PhantomData,
+        }
+    }
+}
+
+/// The data of an interrupt at its outermost controller.
+pub struct Outermost<'a> {
+    data: *mut bindings::irq_data,
+    _life: PhantomData<&'a ()>,
+}
+
+impl Outermost<'_> {
+    /// Whether the interrupt can be moved at any time, since the device changes over from one
+    /// message to the other at once.
+    pub fn moves_at_once(&self) -> bool {
+        // SAFETY: The data is valid.
+        unsafe { bindings::irq_can_move_in_process_context(self.data) }
+    }
+
+    /// What kind of domain it is.
+    pub fn bus(&self) -> msi::Bus {
+        // SAFETY: The data is valid, and it has a domain when it is in use.
+        let domain = unsafe { (*self.data).domain };
+
+        if domain.is_null() {
+            return msi::Bus::Other;
+        }
+        // SAFETY: Just checked.
+        msi::Bus::from_raw(unsafe { (*domain).bus_token })
+    }
+
+    /// Gives `message` to the device.
+    ///
+    /// Under the descriptor's lock, as in the chip's `set_affinity`.
+    pub fn write_message(&self, message: &msi::Message, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: The data is valid and has a chip.
+        let write = unsafe { (*(*self.data).chip).irq_write_msi_msg };
+        let mut raw = message.to_raw();
+
+        if let Some(write) = write {
+            // SAFETY: The chip's own data and a valid message.
+            unsafe { write(self.data, &mut raw) };
+        }
+    }
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Safe abstractions that the `kernel` crate lacks and that interrupt controller drivers need.
+//!
+//! Every module stands at the path that it would have in `rust/kernel`, wraps one C header, and
+//! knows nothing of the drivers. This is the ring of the AIA drivers in which `unsafe` lives.
+
+pub mod arch;
+pub mod cpuhp;
+pub mod cpumask;
+pub mod fwnode;
+pub mod io;
+pub mod ipi_mux;
+pub mod irq;
+pub mod msi;
+pub mod of;
+pub mod percpu;
+pub mod smp;
+pub mod sync;
+pub mod time;
+
+const __LOG_PREFIX: &[u8] = b"riscv-aia\0";

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Dynamic per-CPU memory.
+//!
+//! C header: [`include/linux/percpu.h`](srctree/include/linux/percpu.h)
+
+use core::ptr::NonNull;
+
+use kernel::{
+    bindings,
+    cpu::CpuId,
+    interrupt::LocalInterruptDisabled,
+    prelude::*, //
+};
+
+use crate::cpumask;
+
+/// One `T` per possible CPU, each in memory that is local to its CPU.
+///
+/// Only shared references are handed out, also to other CPUs, hence `T: Sync`.
+///
+/// # Invariants
+///
+/// `ptr` is a per-CPU allocation for a `T`, and the area of each possible CPU holds an initialised
+/// one.
+pub struct PerCpu<T: Sync> {
+    ptr: NonNull<T>,
+}
+
+// SAFETY: Only shared references to the values are handed out, and dropping the allocation needs
+// the values to be `Send`.
+unsafe impl<T: Send + Sync> Send for PerCpu<T> {}
+// SAFETY: Only shared references to the values are handed out.
+unsafe impl<T: Sync> Sync for PerCpu<T> {}
+
+impl<T: Sync> PerCpu<T> {
+    /// Allocates the memory and calls `init` once per possible CPU, in ascending order.
+    ///
+    /// If `init` fails, what it made before is dropped, and its error is returned. May sleep.
+    pub fn new(mut init: impl FnMut(CpuId) -> Result<T>) -> Result<Self> {
+        // SAFETY: Size and alignment are those of a type.
+        let raw = unsafe { bindings::alloc_percpu(size_of::<T>(), align_of::<T>()) };
+        let ptr = NonNull::new(raw.cast::<T>()).ok_or(ENOMEM)?;
+
+        for cpu in cpumask::possible() {
+            match init(cpu) {
+                // SAFETY: The area of a possible CPU is valid for writes, and nothing else knows it.
+                Ok(value) => unsafe { Self::area(ptr, cpu).write(value) },
+                Err(error) => {
+                    for done in cpumask::possible().take_while(|done| *done != cpu) {
+                        // SAFETY: This area was initialised in an earlier turn.
+                        unsafe { Self::area(ptr, done).drop_in_place() };
+                    }
+                    // SAFETY: The allocation is ours and no reference into it is left.
+                    unsafe { bindings::free_percpu(raw) };
+                    return Err(error);
+                }
+            }
+        }
+
+        // INVARIANT: The loop went over all possible CPUs.
+        Ok(Self { ptr })
+    }
+
+    /// # Safety
+    ///
+    /// `ptr` must be a per-CPU allocation, and `cpu` possible.
+    unsafe fn area(ptr: NonNull<T>, cpu: CpuId) -> *mut T {
+        // SAFETY: By the requirements of this function.
+        unsafe { bindings::per_cpu_ptr(ptr.as_ptr().cast(), cpu.as_u32()).cast() }
+    }
+
+    /// This CPU's value.
+    #[inline(always)]
+    pub fn here<'a>(&'a self, _irqs_off: &'a LocalInterruptDisabled) -> &'a T {
+        // SAFETY: By the type invariant; the running CPU is possible, and it stays the running one
+        // as long as interrupts are off.
+        unsafe { &*bindings::raw_cpu_ptr(self.ptr.as_ptr().cast()).cast() }
+    }
+
+    /// The value of `cpu`; [`None`] if that CPU is not possible.
+    #[inline]
+    pub fn on(&self, cpu: CpuId) -> Option<&T> {
+        if !cpumask::is_possible(cpu) {
+            return None;
+        }
+        // SAFETY: By the type invariant and the check above.
+        Some(unsafe { &*Self::area(self.ptr, cpu) })
+    }
+
+    /// The per-CPU pointer, for C.
+    pub fn as_raw(&self) -> *mut T {
+        self.ptr.as_ptr()
+    }
+}
+
+impl<T: Sync> Drop for PerCpu<T> {
+    fn drop(&mut self) {
+        for cpu in cpumask::possible() {
+            // SAFETY: By the type invariant; nothing refers to the values any more.
+            unsafe { Self::area(self.ptr, cpu).drop_in_place() };
+        }
+        // SAFETY: The allocation is ours.
+        unsafe { bindings::free_percpu(self.ptr.as_ptr().cast()) };
+    }
+}

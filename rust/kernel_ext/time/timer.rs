@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Timers of the wheel: coarse, cheap, in softirq context.
+//!
+//! C header: [`include/linux/timer.h`](srctree/include/linux/timer.h)
+
+use core::marker::PhantomData;
+
+use kernel::{
+    bindings,
+    interrupt::{
+        local_interrupt_disable,
+        LocalInterruptDisabled, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+
+/// What happens when a timer expires.
+pub trait Expired {
+    /// Called in softirq context on the CPU that the timer was started on, with local interrupts
+    /// off.
+    fn expired(irqs_off: &LocalInterruptDisabled);
+}
+
+/// A timer that expires on the CPU that it was started on; stopped when dropped.
+///
+/// # Invariants
+///
+/// The timer is initialised and does not move.
+#[pin_data(PinnedDrop)]
+pub struct CpuTimer<T> {
+    #[pin]
+    raw: Opaque<bindings::timer_list>,
+    _expired: PhantomData<fn(T)>,
+}
+
+// SAFETY: All that can be done with a timer is locked.
+unsafe impl<T> Send for CpuTimer<T> {}
+// SAFETY: As above.
+unsafe impl<T> Sync for CpuTimer<T> {}
+
+impl<T: Expired> CpuTimer<T> {
+    /// Creates a timer that is not running.
+    pub fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            raw <- Opaque::ffi_init(|raw| {
+                // SAFETY: The place is valid, and the callback has the right signature.
+                unsafe { bindings::timer_setup_pinned(raw, Some(expired::<T>)) }
+            }),
+            _expired: PhantomData,
+        })
+    }
+
+    /// Starts the timer on this CPU unless it runs already. It expires when at least `jiffies`
+    /// full jiffies have passed.
+    pub fn start(&self, jiffies: usize, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: Initialised by the type invariant. Only the CPU that the timer belongs to starts
+        // it, with interrupts off, so nothing starts it in between.
+        unsafe {
+            if !bindings::timer_pending(self.raw.get()) {
+                bindings::mod_timer(self.raw.get(), bindings::jiffies + jiffies + 1);
+            }
+        }
+    }
+
+    /// Stops the timer if its callback does not run right now. Any context.
+    pub fn stop(&self) {
+        // SAFETY: Initialised by the type invariant.
+        unsafe { bindings::timer_delete(self.raw.get()) };
+    }
+}
+
+#[pinned_drop]
+impl<T> PinnedDrop for CpuTimer<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Initialised by the type invariant; the callback does not drop the timer.
+        unsafe { bindings::timer_shutdown_sync(self.raw.get()) };
+    }
+}
+
+/// # Safety
+///
+/// Only for the timer core.
+unsafe extern "C" fn expired<T: Expired>(_timer: *mut bindings::timer_list) {
+    T::expired(&local_interrupt_disable());
+}
