@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the Rust drivers define for their C declaration shims. The bindings
+ * include it too, so that `#[export]` checks each signature.
+ */
+#ifndef _RISCV_AIA_EXPORTS_H
+#define _RISCV_AIA_EXPORTS_H
+
+struct device_node;
+struct platform_device;
+
+int riscv_imsic_of_init(struct device_node *node, struct device_node *parent);
+int riscv_imsic_noipi(char *arg);
+int riscv_imsic_probe(struct platform_device *pdev);
+int riscv_aplic_probe(struct platform_device *pdev);
+
+#endif

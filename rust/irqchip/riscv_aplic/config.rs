@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the device tree says of an APLIC, checked against the binding.
+//!
+//! `Documentation/devicetree/bindings/interrupt-controller/riscv,aplic.yaml`
+
+use aia_core::{
+    aplic::regs,
+    ids::{
+        HartIndex,
+        IdcIndex,
+        NrSources, //
+    },
+};
+use kernel::{
+    cpu::CpuId,
+    device::property::FwNode,
+    fmt,
+    prelude::*, //
+};
+use kernel_ext::{
+    arch::riscv,
+    fwnode,
+    of, //
+};
+
+/// How interrupts reach the harts.
+pub(crate) enum Delivery {
+    /// As MSIs, since the node has an `msi-parent`.
+    Msi,
+    /// By wires to these harts.
+    Direct(KVec<HartWire>),
+}
+
+/// A hart that an APLIC interrupts by a wire.
+#[derive(Clone, Copy)]
+pub(crate) struct HartWire {
+    pub(crate) cpu: CpuId,
+    pub(crate) hart: HartIndex,
+}
+
+/// The checked description of an APLIC.
+pub(crate) struct Config {
+    /// Physical address and size in bytes of the registers.
+    pub(crate) registers: (u64, usize),
+    pub(crate) nr_sources: NrSources,
+    pub(crate) delivery: Delivery,
+}
+
+/// Prints why the node is refused, and returns the error.
+pub(crate) fn refuse(node: &FwNode, property: &str, what: fmt::Arguments<'_>) -> Error {
+    pr_err!("{}: {}: {}\n", node.display_name(), property, what);
+    EINVAL
+}
+
+impl Config {
+    /// Reads and checks `node`.
+    ///
+    /// Every refusal is printed, with the node and the property.
+    pub(crate) fn of_node(node: &FwNode) -> Result<Self> {
+        const SOURCES: &CStr = c"riscv,num-sources";
+        const SOURCES_NAME: &str = "riscv,num-sources";
+
+        let count = fwnode::read_u32(node, SOURCES)
+            .map_err(|_| refuse(node, SOURCES_NAME, fmt!("not one 32-bit cell")))?
+            .ok_or_else(|| refuse(node, SOURCES_NAME, fmt!("missing")))?;
+        let nr_sources = NrSources::new(count)
+            .ok_or_else(|| refuse(node, SOURCES_NAME, fmt!("{} is not from 1 to 1023", count)))?;
+
+        let delivery = if node.property_present(c"msi-parent") {
+            Delivery::Msi
+        } else {
+            Delivery::Direct(Self::wires(node)?)
+        };
+
+        Ok(Self {
+            registers: Self::registers(node, &delivery)?,
+            nr_sources,
+            delivery,
+        })
+    }
+
+    fn registers(node: &FwNode, delivery: &Delivery) -> Result<(u64, usize)> {
+        let (start, size) = of::address::range(node, 0)
+            .map_err(|_| refuse(node, "reg", fmt!("no memory region")))?;
+        let last = match delivery {
+            Delivery::Msi => None,
+            Delivery::Direct(wires) => wires.iter().map(|wire| IdcIndex::from(wire.hart)).max(),
+        };
+        let needed = regs::region_size(last);
+        let size = usize::try_from(size)?;
+
+        if size < needed {
+            return Err(refuse(
+                node,
+                "reg",
+                fmt!("{:#x} bytes, but the registers take {:#x}", size, needed),
+            ));
+        }
+        Ok((start, size))
+    }
+
+    /// The harts that the APLIC interrupts, with their indexes in its domain.
+    fn wires(node: &FwNode) -> Result<KVec<HartWire>> {
+        let hartids = of::irq::parent_harts(node)
+            .map_err(|error| refuse(node, "interrupts-extended", fmt!("{}", error)))?;
+        let indexes = Self::hart_indexes(node, hartids.len())?;
+        let mut wires: KVec<HartWire> = KVec::with_capacity(hartids.len(), GFP_KERNEL)?;
+
+        for (number, &hartid) in hartids.iter().enumerate() {
+            let index = match &indexes {
+                Some(indexes) => indexes.get(number).copied().ok_or(EINVAL)?,
+                None => u32::try_from(number)?,
+            };
+            let hart = HartIndex::new(index).ok_or_else(|| {
+                refuse(node, "riscv,hart-indexes", fmt!("{} is above 16383", index))
+            })?;
+
+            if wires.iter().any(|wire| wire.hart == hart) {
+                return Err(refuse(
+                    node,
+                    "riscv,hart-indexes",
+                    fmt!("{} comes twice", index),
+                ));
+            }
+            // Harts that firmware has disabled, or beyond the kernel's limit, are none of ours.
+            if let Some(cpu) = riscv::cpu_of_hart(hartid) {
+                wires.push(HartWire { cpu, hart }, GFP_KERNEL)?;
+            }
+        }
+
+        if wires.is_empty() {
+            pr_err!(
+                "{}: interrupts-extended: no hart that the kernel runs\n",
+                node.display_name()
+            );
+            return Err(ENODEV);
+        }
+        Ok(wires)
+    }
+
+    fn hart_indexes(node: &FwNode, harts: usize) -> Result<Option<KVec<u32>>> {
+        const PROPERTY: &CStr = c"riscv,hart-indexes";
+        const NAME: &str = "riscv,hart-indexes";
+
+        if !node.property_present(PROPERTY) {
+            return Ok(None);
+        }
+
+        let count = node
+            .property_count_elem::<u32>(PROPERTY)
+            .map_err(|_| refuse(node, NAME, fmt!("not 32-bit cells")))?;
+        if count != harts {
+            return Err(refuse(
+                node,
+                NAME,
+                fmt!("{} indexes for {} harts", count, harts),
+            ));
+        }
+        node.property_read_array_vec::<u32>(PROPERTY, count)?
+            .optional()
+            .map(Some)
+            .ok_or(EINVAL)
+    }
+}

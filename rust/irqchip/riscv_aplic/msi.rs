@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Delivery as MSIs.
+
+use aia_core::{
+    addr::PhysAddr,
+    aplic::{
+        domaincfg::DeliveryMode,
+        msi_addr::MsiAddrConfig,
+        regs,
+        target::{
+            self,
+            MsiTarget, //
+        }, //
+    },
+    ids::Eiid, //
+};
+use kernel::{
+    bindings,
+    device::{
+        property::FwNode,
+        Device, //
+    },
+    interrupt::LocalInterruptDisabled,
+    prelude::*,
+    static_lock_class, //
+};
+use kernel_ext::{
+    irq::{
+        chip::{
+            self,
+            Trigger, //
+        },
+        fwspec::Fwspec,
+        Chip,
+        IrqData, //
+    },
+    msi::{
+        self,
+        Message, //
+    },
+    sync::RawSpinLock, //
+};
+use riscv_imsic::sender::Extempore;
+
+use crate::{
+    config::{
+        refuse,
+        Config, //
+    },
+    controller::Controller, //
+};
+
+/// How often `genmsi` is read before the APLIC counts as stuck.
+const PATIENCE: u32 = 10_000;
+
+/// An APLIC that delivers MSIs.
+#[pin_data]
+pub(crate) struct MsiAplic {
+    controller: Controller,
+    address: MsiAddrConfig,
+    /// One extempore MSI at a time.
+    #[pin]
+    genmsi: RawSpinLock<()>,
+}
+
+impl MsiAplic {
+    /// What the target register holds for `message`; zero, which raises nothing, for none.
+    fn target(&self, message: &Message) -> Result<u32> {
+        if *message == Message::default() {
+            return Ok(MsiTarget::NONE);
+        }
+
+        let eiid = Eiid::new(message.data).ok_or(EINVAL)?;
+        self.address
+            .target_for(PhysAddr::new(message.address), eiid)
+            .map(MsiTarget::encode)
+            .map_err(|_| EINVAL)
+    }
+
+    /// Waits until an extempore MSI can be sent.
+    fn wait_idle(&self) -> bool {
+        (0..PATIENCE).any(|_| !target::genmsi_busy(self.controller.read(regs::GENMSI)))
+    }
+}
+
+impl Extempore for MsiAplic {
+    fn send(&self, address: u64, eiid: Eiid) -> bool {
+        let Some(genmsi) = self
+            .address
+            .target_for(PhysAddr::new(address), eiid)
+            .ok()
+            .and_then(MsiTarget::genmsi)
+        else {
+            return false;
+        };
+
+        let _guard = self.genmsi.lock();
+        // Writes are ignored while it is busy (AIA 4.5.15).
+        if !self.wait_idle() {
+            return false;
+        }
+        self.controller.write(regs::GENMSI, genmsi);
+        self.wait_idle()
+    }
+}
+
+/// The chip. Its parent is the chip of the IMSIC.
+struct MsiChip;
+
+const CHIP: Chip<&'static MsiAplic> = Chip::new(
+    c"APLIC-MSI",
+    bindings::IRQCHIP_SET_TYPE_MASKED
+        | bindings::IRQCHIP_SKIP_SET_WAKE
+        | bindings::IRQCHIP_MASK_ON_SUSPEND,
+)
+.with_mask::<MsiChip>()
+.with_unmask::<MsiChip>()
+.with_set_type::<MsiChip>()
+.with_eoi::<MsiChip>()
+.with_write_msi::<MsiChip>()
+.with_parent_affinity();
+
+impl chip::Ops for MsiChip {
+    type Data = &'static MsiAplic;
+}
+
+impl chip::Mask for MsiChip {
+    fn mask(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
+        let controller = &data.chip_data().controller;
+
+        if let Some(source) = controller.source(data.hwirq()) {
+            controller.disable_source(source);
+        }
+        chip::mask_parent(data, irqs_off);
+    }
+}
+
+impl chip::Unmask for MsiChip {
+    fn unmask(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
+        let controller = &data.chip_data().controller;
+
+        chip::unmask_parent(data, irqs_off);
+        if let Some(source) = controller.source(data.hwirq()) {
+            controller.enable_source(source);
+        }
+    }
+}
+
+impl chip::SetType for MsiChip {
+    fn set_type(
+        data: &IrqData<&'static MsiAplic>,
+        trigger: Option<Trigger>,
+        _irqs_off: &LocalInterruptDisabled,
+    ) -> Result {
+        let controller = &data.chip_data().controller;
+        let source = controller.source(data.hwirq()).ok_or(EINVAL)?;
+
+        controller.set_trigger(source, trigger)
+    }
+}
+
+impl chip::Eoi for MsiChip {
+    fn eoi(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
+        let controller = &data.chip_data().controller;
+
+        // A change of affinity that came while a move was in flight: the flow of level interrupts
+        // has no acknowledgement that would carry it out.
+        data.move_pending(irqs_off);
+
+        if let Some(source) = controller.source(data.hwirq()) {
+            controller.retrigger_level(source, data.trigger());
+        }
+    }
+}
+
+impl chip::WriteMsi for MsiChip {
+    fn write(data: &IrqData<&'static MsiAplic>, message: &Message) {
+        let aplic = data.chip_data();
+        let Some(source) = aplic.controller.source(data.hwirq()) else {
+            return;
+        };
+
+        match aplic.target(message) {
+            Ok(target) => {
+                if !aplic.controller.set_target(source, target) {
+                    pr_err!(
+                        "source {}: target does not take {:#x}\n",
+                        source.get(),
+                        target
+                    );
+                }
+            }
+            Err(_) => pr_err!(
+                "source {}: cannot send {:#x} to {:#x}\n",
+                source.get(),
+                message.data,
+                message.address
+            ),
+        }
+    }
+}
+
+/// The domain of the sources.
+struct MsiDomain;
+
+impl msi::WiredToMsi for MsiDomain {
+    type Host = MsiAplic;
+
+    fn translate(aplic: &'static MsiAplic, spec: &Fwspec) -> Result<(usize, Option<Trigger>)> {
+        aplic.controller.translate(spec)
+    }
+}
+
+/// Sets the APLIC of `node` up to deliver MSIs.
+///
+/// Fails with `EPROBE_DEFER` as long as there is no MSI controller, before anything is touched.
+pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
+    let geometry = riscv_imsic::geometry().ok_or_else(|| {
+        refuse(node, "msi-parent", fmt!("there is no IMSIC"));
+        ENODEV
+    })?;
+    if !msi::has_parent(dev) {
+        return Err(EPROBE_DEFER);
+    }
+    let address = MsiAddrConfig::new(&geometry).map_err(|error| {
+        refuse(
+            node,
+            "msi-parent",
+            fmt!("{} of the IMSIC: {}", error.property(), error.message()),
+        )
+    })?;
+
+    let aplic = KBox::pin_init(
+        try_pin_init!(MsiAplic {
+            controller: Controller::new(config, DeliveryMode::Msi)?,
+            address,
+            genmsi <- RawSpinLock::new((), c"aplic_genmsi", static_lock_class!()),
+        }? Error),
+        GFP_KERNEL,
+    )?;
+    aplic.program_address();
+    aplic.controller.enable(node)?;
+
+    let count = config.nr_sources.get() + 1;
+    let aplic = msi::create_wired::<MsiDomain>(dev, CHIP, aplic, count).inspect_err(|_| {
+        pr_err!("{}: cannot create the domain\n", node.display_name());
+    })?;
+
+    if riscv_imsic::sender::register(aplic).is_err() {
+        pr_warn!(
+            "{}: too many APLICs: moved interrupts are waited for\n",
+            node.display_name()
+        );
+    }
+    pr_info!(
+        "{}: {} interrupts forwarded to MSI base {:#x}\n",
+        node.display_name(),
+        config.nr_sources.get(),
+        address.base().get()
+    );
+    Ok(())
+}
+
+impl MsiAplic {
+    /// Programs where MSIs go: only machine-level domains can (AIA 4.5.3).
+    fn program_address(&self) {
+        #[cfg(CONFIG_RISCV_M_MODE)]
+        {
+            self.controller
+                .write(regs::MMSIADDRCFG, self.address.mmsiaddrcfg());
+            self.controller
+                .write(regs::MMSIADDRCFGH, self.address.mmsiaddrcfgh());
+        }
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Set-up of an APLIC when its device is probed.
+
+use kernel::{
+    device::Device,
+    prelude::*, //
+};
+
+use crate::{
+    config::{
+        Config,
+        Delivery, //
+    },
+    direct,
+    msi, //
+};
+
+/// Sets the APLIC `dev` up. On an error, everything that was done is undone.
+pub(crate) fn probe(dev: &Device) -> Result {
+    let node = dev.fwnode().ok_or(ENODEV)?;
+
+    if !node.is_of_node() {
+        return Err(ENODEV);
+    }
+
+    let config = Config::of_node(node)?;
+    match &config.delivery {
+        Delivery::Msi => msi::setup(dev, node, &config),
+        Delivery::Direct(wires) => direct::setup(node, &config, wires),
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Declarations of the Rust IMSIC driver that only the kernel's macros can make.
+ */
+#include <linux/export.h>
+#include <linux/init.h>
+#include <linux/irqchip.h>
+#include <linux/irqchip/riscv-imsic.h>
+#include <linux/of.h>
+#include <linux/platform_device.h>
+
+#include "../riscv_aia_exports.h"
+
+IRQCHIP_DECLARE(riscv_imsic, "riscv,imsics", riscv_imsic_of_init);
+
+early_param("irqchip.riscv_imsic_noipi", riscv_imsic_noipi);
+
+EXPORT_SYMBOL_GPL(imsic_get_global_config);
+
+static const struct of_device_id riscv_imsic_match[] = {
+	{ .compatible = "riscv,imsics" },
+	{}
+};
+
+static struct platform_driver riscv_imsic_driver = {
+	.driver = {
+		.name			= "riscv-imsic",
+		.of_match_table		= riscv_imsic_match,
+		.suppress_bind_attrs	= true,
+	},
+	.probe = riscv_imsic_probe,
+};
+builtin_platform_driver(riscv_imsic_driver);
+
+#ifdef CONFIG_ACPI
+/* IMSICs of ACPI systems are not supported yet: there is none. */
+struct fwnode_handle *imsic_acpi_get_fwnode(struct device *dev)
+{
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(imsic_acpi_get_fwnode);
+#endif

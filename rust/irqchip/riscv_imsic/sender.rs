@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Senders of MSIs that can prove that nothing of theirs is in flight: APLICs in MSI mode.
+//!
+//! When a vector moves away from a hart, an MSI to it may still be on its way. An APLIC can send an
+//! extempore MSI that arrives after all its earlier ones to the same hart (AIA 4.9.3), so the hart
+//! that loses the vector asks each APLIC for one and waits for it to become pending. All this
+//! happens on that hart, with interrupts off, and takes as long as an MSI travels.
+
+use aia_core::{
+    ids::Eiid,
+    vector::file::Hart, //
+};
+use kernel::{
+    pr_warn_once,
+    prelude::*,
+    sync::SetOnce, //
+};
+
+use crate::hart::ThisHart;
+
+/// A sender of extempore MSIs. Senders live for ever.
+pub trait Extempore: Sync {
+    /// Sends an MSI with identity `eiid` to physical address `address` after all MSIs that the
+    /// sender has sent there.
+    ///
+    /// Returns whether it was sent. Called with interrupts off and raw locks held: may take a raw
+    /// lock of its own, and wait for the hardware, for some microseconds.
+    fn send(&self, address: u64, eiid: Eiid) -> bool;
+}
+
+/// The senders of the system, filled from the start.
+static SENDERS: [SetOnce<&'static dyn Extempore>; 16] = [const { SetOnce::new() }; 16];
+
+/// How often the pending bit is looked at before an MSI counts as lost.
+const PATIENCE: u32 = 10_000;
+
+/// Makes `sender` known.
+///
+/// Fails with `ENOSPC` if there are too many; then their messages are waited for instead.
+pub fn register(sender: &'static dyn Extempore) -> Result {
+    if SENDERS.iter().any(|slot| slot.populate(sender)) {
+        Ok(())
+    } else {
+        Err(ENOSPC)
+    }
+}
+
+/// Whether no MSI of any sender is on its way to `hart`, whose file is at `address`.
+pub(crate) fn fence_all(hart: &ThisHart<'_>, address: u64, eiid: Eiid) -> bool {
+    let mut senders = SENDERS.iter().map_while(SetOnce::as_ref).peekable();
+
+    senders.peek().is_some() && senders.all(|sender| fence(hart, *sender, address, eiid))
+}
+
+/// As [`fence_all`], for one sender.
+fn fence(hart: &ThisHart<'_>, sender: &dyn Extempore, address: u64, eiid: Eiid) -> bool {
+    hart.take_pending(eiid);
+    if !sender.send(address, eiid) {
+        return false;
+    }
+
+    for _ in 0..PATIENCE {
+        if hart.is_pending(eiid) {
+            hart.take_pending(eiid);
+            return true;
+        }
+        core::hint::spin_loop();
+    }
+    pr_warn_once!("an extempore MSI did not arrive\n");
+    false
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Everything that the driver keeps: one [`Imsic`], with one [`LocalHart`] per CPU.
+
+use aia_core::{
+    addr::Host,
+    geometry::Geometry,
+    ids::{
+        Cpu,
+        Eiid,
+        NrIds, //
+    },
+    vector::{
+        file::File,
+        placement::{
+            self,
+            Placement, //
+        },
+        pool, //
+    },
+    word::Word, //
+};
+use kernel::{
+    cpu::{
+        self,
+        CpuId, //
+    },
+    prelude::*, //
+};
+use kernel_ext::{
+    arch::riscv::aia::Aia,
+    cpumask,
+    fwnode,
+    io::{
+        Mapping,
+        Register, //
+    },
+    irq::chained::Parent,
+    percpu::PerCpu,
+    time::timer::CpuTimer, //
+};
+
+use crate::{
+    config::Config,
+    ffi::GlobalConfig,
+    vectors::Aging, //
+};
+
+/// The words under a file or a placement, each allocated separately: the slots of 2,047 identities
+/// are exactly 16 KiB.
+pub(crate) type Words = KVec<Word>;
+
+/// Allocates zeroed words.
+fn words(count: usize) -> Result<Words> {
+    let mut words = KVec::with_capacity(count, GFP_KERNEL)?;
+
+    for _ in 0..count {
+        words.push(Word::new(0), GFP_KERNEL)?;
+    }
+    Ok(words)
+}
+
+/// Where MSIs to one CPU go.
+#[derive(Clone, Copy)]
+pub(crate) struct Doorbell {
+    /// `seteipnum_le` of the supervisor file (AIA 3.5).
+    pub(crate) register: Register,
+    /// Its physical address.
+    pub(crate) address: u64,
+    /// Guest files behind it.
+    pub(crate) guest_files: u32,
+}
+
+/// One CPU's part. Interrupt entry needs only the first field.
+pub(crate) struct LocalHart {
+    pub(crate) file: File<Words>,
+    /// [`None`] for a CPU that the firmware gives no interrupt file; it is kept offline.
+    pub(crate) doorbell: Option<Doorbell>,
+    pub(crate) aging: Pin<KBox<CpuTimer<Aging>>>,
+}
+
+impl LocalHart {
+    fn new(nr_ids: NrIds, doorbell: Option<Doorbell>) -> Result<Self> {
+        let bitmap = || words(pool::words_for(nr_ids));
+        let file = File::new(
+            nr_ids,
+            words(pool::words_for(nr_ids) * 64)?,
+            bitmap()?,
+            bitmap()?,
+            bitmap()?,
+            bitmap()?,
+        )
+        .ok_or(EINVAL)?;
+
+        file.pool().claim(Imsic::POKE);
+        file.pool().claim(Imsic::fence_eiid_of(nr_ids));
+
+        Ok(Self {
+            file,
+            doorbell,
+            aging: KBox::pin_init(CpuTimer::new(), GFP_KERNEL)?,
+        })
+    }
+}
+
+/// The IMSIC of the system: the interrupt files of all harts.
+pub(crate) struct Imsic {
+    pub(crate) locals: PerCpu<LocalHart>,
+    pub(crate) aia: Aia,
+    /// Not zero if IPIs arrive as [`Self::POKE`].
+    pub(crate) ipis: Word,
+    pub(crate) node: fwnode::Held,
+    pub(crate) parent: Parent,
+    pub(crate) placement: Placement<Words>,
+    pub(crate) nr_ids: NrIds,
+    pub(crate) geometry: Geometry<Host>,
+    /// Moves since boot.
+    pub(crate) moves: Word,
+    /// Interrupts that were raised twice since boot, as nobody could tell whose they were.
+    pub(crate) duplicates: Word,
+    pub(crate) global: GlobalConfig,
+    /// Last to be dropped, since the doorbells are inside.
+    _mappings: KVec<Mapping>,
+}
+
+impl Imsic {
+    /// The identity by which one CPU makes another one look: IPIs, and changes that shall not
+    /// wait.
+    pub(crate) const POKE: Eiid = Eiid::MIN;
+
+    /// The identity that is never enabled, and marks the end of the MSIs of one sender (AIA 4.9.3).
+    fn fence_eiid_of(nr_ids: NrIds) -> Eiid {
+        nr_ids.last()
+    }
+
+    /// The identity for fences of this IMSIC.
+    pub(crate) fn fence_eiid(&self) -> Eiid {
+        Self::fence_eiid_of(self.nr_ids)
+    }
+
+    /// Builds the state. `doorbells` lie in `mappings`. Nothing is visible to others yet, and
+    /// dropping it undoes everything.
+    pub(crate) fn new(
+        config: &Config,
+        aia: Aia,
+        node: fwnode::Held,
+        parent: Parent,
+        mappings: KVec<Mapping>,
+        doorbells: &[(CpuId, Doorbell)],
+    ) -> Result<Self> {
+        let doorbell = |cpu| {
+            doorbells
+                .iter()
+                .find(|(of, _)| *of == cpu)
+                .map(|(_, doorbell)| *doorbell)
+        };
+        let nodes = placement::words_for(cpu::nr_cpu_ids()).ok_or(EINVAL)?;
+
+        Ok(Self {
+            locals: PerCpu::new(|cpu| LocalHart::new(config.nr_ids, doorbell(cpu)))?,
+            aia,
+            ipis: Word::new(0),
+            node,
+            parent,
+            placement: Placement::new(words(nodes)?).ok_or(EINVAL)?,
+            nr_ids: config.nr_ids,
+            geometry: config.geometry,
+            moves: Word::new(0),
+            duplicates: Word::new(0),
+            global: GlobalConfig::new(config, doorbell)?,
+            _mappings: mappings,
+        })
+    }
+
+    /// The part of `cpu`.
+    #[inline]
+    pub(crate) fn local(&self, cpu: Cpu) -> Option<&LocalHart> {
+        self.locals.on(CpuId::from_u32(cpu.get())?)
+    }
+
+    /// How many vectors there are on all CPUs that have a file.
+    pub(crate) fn available(&self) -> u32 {
+        cpumask::possible()
+            .filter_map(|cpu| self.locals.on(cpu))
+            .filter(|local| local.doorbell.is_some())
+            .map(|local| local.file.pool().free())
+            .sum()
+    }
+}
