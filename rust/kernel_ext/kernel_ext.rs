@@ -15,7 +15,6 @@ pub mod irq;
 pub mod msi;
 pub mod of;
 pub mod percpu;
-pub mod smp;
 pub mod sync;
 pub mod time;
 

@@ -273,7 +273,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Takes `eiid` away from `owner` for good. The identity can be used again when its own hart
-    /// has disabled it and cleared its pending bit; [`Self::mark`] it.
+    /// has cleared its pending bit; [`Self::mark`] it.
     pub fn free(&self, eiid: Eiid, owner: Owner) -> bool {
         self.want(eiid, false);
         self.replace(eiid, Slot::Assigned(owner), Slot::Drain)
@@ -339,7 +339,13 @@ impl<S: Deref<Target = [Word]>> File<S> {
             let slot = self.slot(eiid);
 
             match slot {
-                Slot::Free | Slot::Assigned(_) => {
+                // Enabled, so that what arrives by mistake is claimed and dropped, and no pending
+                // bit waits for the next owner.
+                Slot::Free => {
+                    hart.enable(eiid);
+                    return false;
+                }
+                Slot::Assigned(_) => {
                     if self.is_enabled(eiid) {
                         hart.enable(eiid);
                     } else {
@@ -348,31 +354,39 @@ impl<S: Deref<Target = [Word]>> File<S> {
                     return false;
                 }
                 Slot::Drain => {
-                    hart.disable(eiid);
                     if hart.take_pending(eiid) {
                         self.dropped.add(1);
                     }
+                    hart.enable(eiid);
                     self.retire(eiid, slot);
                     return false;
                 }
                 // Its mover marks the identity again when the device has been told.
                 Slot::Forward(_, InFlight::Redirecting) if !last => return false,
-                Slot::Forward(to, InFlight::Posted) if !last => {
-                    if self.replace(eiid, slot, Slot::Forward(to, InFlight::Waited)) {
+                Slot::Forward(to, in_flight @ (InFlight::Posted | InFlight::Waiting)) if !last => {
+                    let next = match in_flight {
+                        InFlight::Posted => InFlight::Waiting,
+                        _ => InFlight::Waited,
+                    };
+
+                    if self.replace(eiid, slot, Slot::Forward(to, next)) {
+                        // Nothing shall wait here even if its owner has masked it: that is up to
+                        // the new vector.
+                        hart.enable(eiid);
                         self.set_aging(eiid);
                         return true;
                     }
                 }
+                // With `last` too, the proof is asked for, but not waited for.
                 Slot::Forward(to, InFlight::Fenced) if !hart.fence() && !last => {
-                    // No proof to be had: wait instead.
                     self.replace(eiid, slot, Slot::Forward(to, InFlight::Posted));
                 }
                 Slot::Forward(..) => {
-                    hart.disable(eiid);
                     owed |= hart.take_pending(eiid);
                     if owed {
                         self.forward(hart, eiid);
                     }
+                    hart.enable(eiid);
                     // Retargeted or abandoned meanwhile: look again.
                     if self.retire(eiid, slot) {
                         return false;
@@ -414,7 +428,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
         }
     }
 
-    /// The wait of all aging forwarders is over: marks them for the next [`Self::sync`].
+    /// A period of all aging forwarders is over: marks them for the next [`Self::sync`].
     pub fn age(&self) {
         for (index, word) in self.aging.iter().enumerate() {
             let aged = word.swap(0);
@@ -428,8 +442,8 @@ impl<S: Deref<Target = [Word]>> File<S> {
         }
     }
 
-    /// The own hart comes up, with all its enable and pending bits clear: applies the desired state
-    /// of every identity in use.
+    /// The own hart comes up, with all its enable bits set and its pending bits clear: applies the
+    /// desired state of every identity in use.
     pub fn go_online(&self, hart: &impl Hart) -> Remains {
         self.online.set(1);
         self.refresh(hart)
@@ -607,7 +621,6 @@ mod tests {
         file.mark(eiid);
         let _ = file.sync(&hart);
         assert_eq!(hart.sent.take(), Some(to));
-        assert_eq!(hart.enabled.get(), 0);
         assert_eq!(hart.pending.get(), 0);
         assert_eq!(file.slot(eiid), Slot::Free);
         assert_eq!(file.assign(owner()), Some(eiid));
@@ -626,6 +639,10 @@ mod tests {
         assert!(file.begin_move(eiid, owner(), to));
         assert!(file.settle(eiid, to, InFlight::Posted));
         file.mark(eiid);
+        assert_eq!(file.sync(&hart), Remains { aging: true });
+        assert!(file.forwards_to(eiid, to));
+        // One whole period: what is left of the current one does not count.
+        file.age();
         assert_eq!(file.sync(&hart), Remains { aging: true });
         assert!(file.forwards_to(eiid, to));
         file.age();
@@ -648,8 +665,10 @@ mod tests {
         // No proof: as posted.
         assert_eq!(file.sync(&hart), Remains { aging: true });
         assert!(file.forwards_to(eiid, to));
-        file.age();
-        let _ = file.sync(&hart);
+        for _ in 0..2 {
+            file.age();
+            let _ = file.sync(&hart);
+        }
         assert_eq!(file.slot(eiid), Slot::Free);
 
         let eiid = file.assign(owner()).unwrap();
@@ -676,7 +695,9 @@ mod tests {
         assert_eq!(file.assign(owner()), Some(id(eiid.get() + 1)));
         assert!(file.mark(eiid));
         let _ = file.sync(&hart);
-        assert_eq!((hart.enabled.get(), hart.pending.get()), (0, 0));
+        assert_eq!(hart.pending.get(), 0);
+        // What arrives by mistake does not wait for the next owner.
+        assert_eq!(hart.enabled.get(), 1 << eiid.get());
         assert_eq!(file.assign(owner()), Some(eiid));
         assert_eq!(file.dropped(), 1);
     }

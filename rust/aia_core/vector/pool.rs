@@ -107,6 +107,15 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
         }
     }
 
+    /// Whether `eiid` is taken.
+    pub fn is_used(&self, eiid: Eiid) -> bool {
+        let (index, mask) = position(eiid);
+
+        self.used
+            .get(index)
+            .is_some_and(|word| word.load() & mask != 0)
+    }
+
     /// Takes `eiid`; returns whether it was free.
     pub fn claim(&self, eiid: Eiid) -> bool {
         let (index, mask) = position(eiid);

@@ -40,7 +40,9 @@ pub enum InFlight {
     Fenced,
     /// The new message was posted, nothing proves that it arrived: wait.
     Posted,
-    /// As [`Self::Posted`], and the wait is over.
+    /// As [`Self::Posted`]; waits for the end of a period that may have begun before.
+    Waiting,
+    /// As [`Self::Posted`]; waits for the end of a whole period.
     Waited,
 }
 
@@ -69,7 +71,8 @@ impl Slot {
     const ORDERED: u64 = 2;
     const FENCED: u64 = 3;
     const POSTED: u64 = 4;
-    const WAITED: u64 = 5;
+    const WAITING: u64 = 5;
+    const WAITED: u64 = 6;
 
     /// The word that stands for this state.
     #[inline]
@@ -86,6 +89,7 @@ impl Slot {
                     InFlight::Ordered => Self::ORDERED,
                     InFlight::Fenced => Self::FENCED,
                     InFlight::Posted => Self::POSTED,
+                    InFlight::Waiting => Self::WAITING,
                     InFlight::Waited => Self::WAITED,
                 };
 
@@ -112,6 +116,7 @@ impl Slot {
             Self::ORDERED => InFlight::Ordered,
             Self::FENCED => InFlight::Fenced,
             Self::POSTED => InFlight::Posted,
+            Self::WAITING => InFlight::Waiting,
             Self::WAITED => InFlight::Waited,
             _ => return Slot::Drain,
         };
@@ -144,6 +149,7 @@ mod tests {
             Slot::Forward(to, InFlight::Ordered),
             Slot::Forward(to, InFlight::Fenced),
             Slot::Forward(to, InFlight::Posted),
+            Slot::Forward(to, InFlight::Waiting),
             Slot::Forward(to, InFlight::Waited),
             Slot::Drain,
         ] {
@@ -160,7 +166,7 @@ mod tests {
 
     #[test]
     fn impossible_words_drain() {
-        assert_eq!(Slot::from_bits(1 | (6 << 1)), Slot::Drain);
+        assert_eq!(Slot::from_bits(1 | (7 << 1)), Slot::Drain);
         assert_eq!(Slot::from_bits(1 | (2 << 1)), Slot::Drain);
     }
 }

@@ -29,7 +29,10 @@ use kernel::{
     bindings,
     cpu::CpuId,
     cpumask::Cpumask,
-    device::property::FwNode,
+    device::{
+        property::FwNode,
+        Device, //
+    },
     interrupt::LocalInterruptDisabled,
     prelude::*,
     sync::SetOnce, //
@@ -338,7 +341,7 @@ fn prepare() -> Result {
 }
 
 /// Sets the APLIC of `node` up to deliver directly.
-pub(crate) fn setup(node: &FwNode, config: &Config, wires: &[HartWire]) -> Result {
+pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, wires: &[HartWire]) -> Result {
     let aplic = KBox::new(DirectAplic::new(config, wires)?, GFP_KERNEL)?;
 
     prepare()?;
@@ -352,9 +355,9 @@ pub(crate) fn setup(node: &FwNode, config: &Config, wires: &[HartWire]) -> Resul
         })?;
     APLICS.iter().any(|slot| slot.populate(aplic));
 
-    pr_info!(
-        "{}: {} interrupts directly connected to {} CPUs\n",
-        node.display_name(),
+    dev_info!(
+        dev,
+        "{} interrupts directly connected to {} CPUs\n",
         config.nr_sources.get(),
         wires.len()
     );

@@ -253,9 +253,9 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
             node.display_name()
         );
     }
-    pr_info!(
-        "{}: {} interrupts forwarded to MSI base {:#x}\n",
-        node.display_name(),
+    dev_info!(
+        dev,
+        "{} interrupts forwarded to MSI base {:#018x}\n",
         config.nr_sources.get(),
         address.base().get()
     );

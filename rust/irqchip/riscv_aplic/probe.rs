@@ -27,6 +27,6 @@ pub(crate) fn probe(dev: &Device) -> Result {
     let config = Config::of_node(node)?;
     match &config.delivery {
         Delivery::Msi => msi::setup(dev, node, &config),
-        Delivery::Direct(wires) => direct::setup(node, &config, wires),
+        Delivery::Direct(wires) => direct::setup(dev, node, &config, wires),
     }
 }

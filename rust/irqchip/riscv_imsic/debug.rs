@@ -3,7 +3,11 @@
 //! What debugfs shows under `irq/domains` and `irq/irqs`.
 
 use aia_core::{
-    ids::Cpu,
+    ids::{
+        Cpu,
+        Eiid,
+        NrIds, //
+    },
     vector::Vectors, //
 };
 use kernel::{
@@ -31,6 +35,32 @@ impl fmt::Display for Indent {
     }
 }
 
+/// The identities that a condition holds for, as in `%*pbl`.
+struct Ranges<F>(NrIds, F);
+
+impl<F: Fn(Eiid) -> bool> fmt::Display for Ranges<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.iter().filter(|eiid| (self.1)(*eiid)).peekable();
+        let mut separator = "";
+
+        while let Some(first) = rest.next() {
+            let mut last = first.get();
+
+            while rest.next_if(|next| next.get() == last + 1).is_some() {
+                last += 1;
+            }
+            f.write_str(separator)?;
+            if last == first.get() {
+                write!(f, "{last}")?;
+            } else {
+                write!(f, "{}-{last}", first.get())?;
+            }
+            separator = ",";
+        }
+        Ok(())
+    }
+}
+
 /// Prints a line of name and value.
 macro_rules! line {
     ($to:expr, $indent:expr, $name:literal, $value:expr) => {
@@ -40,14 +70,32 @@ macro_rules! line {
 
 impl Imsic {
     /// Shows the whole IMSIC: what is free on each CPU, and what has happened.
+    ///
+    /// The first lines are those of `irq_matrix`, which the C driver shows.
     pub(crate) fn show(&self, to: &SeqFile, indent: usize) {
         let indent = Indent(indent);
-        let online: u32 = self.sum(|local| u32::from(local.file.is_online()).into()) as u32;
-        let free = self.sum(|local| local.file.pool().free().into());
+        let online = self.sum(|local| local.file.is_online().into());
+        let available = self.sum(|local| match local.file.is_online() {
+            true => local.file.pool().free().into(),
+            false => 0,
+        });
+        let used = self.sum(|local| (self.nr_ids.get() - local.file.pool().free()).into());
+        let reserved = self.sum(|_| Self::POKE.get().into());
 
-        line!(to, indent, "nr_ids", self.nr_ids.get());
-        line!(to, indent, "online_files", online);
-        line!(to, indent, "available", free);
+        seq_print!(to, "Online bitmaps:   {:>6}\n", online);
+        seq_print!(to, "Global available: {:>6}\n", available);
+        seq_print!(to, "Global reserved:  {:>6}\n", 0);
+        seq_print!(
+            to,
+            "Total allocated:  {:>6}\n",
+            used.saturating_sub(reserved)
+        );
+        seq_print!(
+            to,
+            "System: {}: 0-{}\n",
+            Self::POKE.get() + 1,
+            Self::POKE.get()
+        );
         line!(to, indent, "moves", self.moves.load());
         line!(to, indent, "duplicates", self.duplicates.load());
         line!(
@@ -62,25 +110,27 @@ impl Imsic {
             "dropped",
             self.sum(|local| local.file.dropped())
         );
-        seq_print!(to, "{}| CPU | avl | used | fwd | drp | online\n", indent);
+        seq_print!(to, "{} | CPU | avl | fwd | drp | act | vectors\n", indent);
 
         for cpu in cpumask::possible().map(to_cpu) {
-            let Some(local) = self.local(cpu) else {
+            let Some(file) = self.local(cpu).map(|local| &local.file) else {
                 continue;
             };
-            let file = &local.file;
 
-            seq_print!(
-                to,
-                "{}{:>6}{:>6}{:>7}{:>6}{:>6}{:>9}\n",
-                indent,
-                cpu.get(),
-                file.pool().free(),
-                self.nr_ids.get() - file.pool().free(),
-                file.forwarded(),
-                file.dropped(),
-                u8::from(file.is_online())
-            );
+            if file.is_online() {
+                seq_print!(
+                    to,
+                    "{}  {:>4}  {:>4}  {:>4}  {:>4} {:>4}  {}\n",
+                    indent,
+                    cpu.get(),
+                    file.pool().free(),
+                    file.forwarded(),
+                    file.dropped(),
+                    self.nr_ids.get() - Self::POKE.get() - file.pool().free(),
+                    Ranges(self.nr_ids, |eiid| eiid != Self::POKE
+                        && file.pool().is_used(eiid))
+                );
+            }
         }
     }
 

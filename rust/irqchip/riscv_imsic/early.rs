@@ -76,7 +76,6 @@ impl cpuhp::Starting for Hotplug {
         }
 
         hart.reset();
-        local.file.want(Imsic::POKE, true);
         // Nothing can wait for a posted message here: forwarders ended when the CPU went away.
         let _ = local.file.go_online(&hart);
         imsic
@@ -244,10 +243,14 @@ pub(crate) fn probe(dev: &Device) -> Result {
         geometry.group_index_shift()
     );
     pr_info!(
-        "{}: per-CPU IDs {} at base address {:#x}, {} to {} guest files per hart\n",
+        "{}: per-CPU IDs {} at base address {:#018x}\n",
         node.display_name(),
         imsic.nr_ids.get(),
         geometry.base().get(),
+    );
+    pr_info!(
+        "{}: {} to {} guest files per hart\n",
+        node.display_name(),
         imsic.global.fewest_guest_files(),
         imsic.global.most_guest_files(),
     );

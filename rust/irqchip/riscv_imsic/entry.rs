@@ -8,9 +8,20 @@
 
 use aia_core::{
     ids::Eiid,
-    vector::slot::{
-        Owner,
-        Slot, //
+    vector::{
+        file::Hart as _,
+        slot::{
+            Owner,
+            Slot, //
+        }, //
+    },
+};
+use kernel::{
+    cpu::CpuId,
+    prelude::*,
+    sync::barrier::{
+        smp_mb,
+        Full, //
     }, //
 };
 use kernel_ext::{
@@ -26,6 +37,9 @@ use crate::{
     hart::ThisHart,
     state::Imsic, //
 };
+
+/// How many MSIs for nobody one hart takes before it disables the identities that get them.
+const STRAYS: u64 = 10_000;
 
 /// The handler.
 pub(crate) struct Entry;
@@ -60,7 +74,7 @@ impl Handler for Entry {
             }
             match file.slot(eiid) {
                 Slot::Assigned(owner) => deliver(owner, flow),
-                slot => elsewhere(imsic, &hart, flow, eiid, slot),
+                _ => elsewhere(&hart, flow, eiid),
             }
         }
     }
@@ -78,7 +92,7 @@ fn deliver(owner: Owner, flow: &Flow<'_>) {
 #[inline]
 fn poke(imsic: &Imsic, hart: &ThisHart<'_>, flow: &Flow<'_>) {
     // The change was recorded before the poke was sent, but maybe after the look at entry.
-    kernel::sync::barrier::smp_mb(kernel::sync::barrier::Full);
+    smp_mb(Full);
     if hart.local().file.needs_sync() {
         imsic.sync(hart, flow.irqs_off());
     }
@@ -89,12 +103,20 @@ fn poke(imsic: &Imsic, hart: &ThisHart<'_>, flow: &Flow<'_>) {
 
 /// An interrupt that has moved away, or is for nobody.
 #[cold]
-fn elsewhere(imsic: &Imsic, hart: &ThisHart<'_>, flow: &Flow<'_>, eiid: Eiid, slot: Slot) {
-    if let Some(owner) = hart.local().file.forward(hart, eiid) {
+fn elsewhere(hart: &ThisHart<'_>, flow: &Flow<'_>, eiid: Eiid) {
+    let file = &hart.local().file;
+
+    if let Some(owner) = file.forward(hart, eiid) {
         // Assigned between the two looks.
         deliver(owner, flow);
-    } else if matches!(slot, Slot::Free) && imsic.nr_ids.contains(eiid) {
-        // Nobody's, yet enabled: let it be applied that it is not.
-        hart.local().file.disable_here(hart, eiid);
+    } else if file.dropped() > STRAYS && file.slot(eiid) == Slot::Free && file.pool().claim(eiid) {
+        // Something is broken and must not keep the hart busy: the identity is nobody's until the
+        // hart comes up again.
+        hart.disable(eiid);
+        pr_warn!(
+            "CPU {}: too many stray MSIs, ID {} is off\n",
+            CpuId::current().as_u32(),
+            eiid.get()
+        );
     }
 }

@@ -18,7 +18,10 @@ use kernel::interrupt::LocalInterruptDisabled;
 use kernel_ext::arch::riscv::aia::Indirect;
 
 use crate::{
-    sender,
+    sender::{
+        self,
+        Fence, //
+    },
     state::{
         Imsic,
         LocalHart, //
@@ -48,13 +51,14 @@ impl<'a> ThisHart<'a> {
         self.local
     }
 
-    /// Clears all enable and pending bits: the file holds anything after reset or a kexec, and an
-    /// offline hart's may have filled up (AIA 3.4). The file delivers nothing meanwhile.
+    /// Clears all pending bits: the file holds anything after reset or a kexec, and an offline
+    /// hart's may have filled up (AIA 3.4). Sets all enable bits: so are those of free identities.
+    /// The file delivers nothing meanwhile.
     pub(crate) fn reset(&self) {
         self.write(Isel::EIDELIVERY, eix::EIDELIVERY_OFF);
         for word in EixWord::all(self.imsic.nr_ids) {
-            self.write(Isel::eie(word), 0);
             self.write(Isel::eip(word), 0);
+            self.write(Isel::eie(word), u64::MAX);
         }
     }
 
@@ -62,13 +66,6 @@ impl<'a> ThisHart<'a> {
     pub(crate) fn deliver(&self) {
         self.write(Isel::EITHRESHOLD, eix::EITHRESHOLD_NONE);
         self.write(Isel::EIDELIVERY, eix::EIDELIVERY_ON);
-    }
-
-    /// Whether `eiid` is pending.
-    pub(crate) fn is_pending(&self, eiid: Eiid) -> bool {
-        let (isel, mask) = eip(eiid);
-
-        self.registers.read(isel) & mask != 0
     }
 
     fn write(&self, isel: Isel, value: u64) {
@@ -124,8 +121,18 @@ impl Hart for ThisHart<'_> {
     }
 
     fn fence(&self) -> bool {
-        self.local.doorbell.is_some_and(|doorbell| {
-            sender::fence_all(self, doorbell.address, self.imsic.fence_eiid())
-        })
+        let pool = self.local.file.pool();
+        let (Some(doorbell), Some(eiid)) = (self.local.doorbell, pool.alloc()) else {
+            return false;
+        };
+
+        self.disable(eiid);
+        let outcome = sender::fence_all(self, doorbell.address, eiid);
+        self.enable(eiid);
+        // An identity at which something may still arrive is nobody's any more.
+        if outcome != Fence::Lost {
+            pool.release(eiid);
+        }
+        outcome == Fence::Proven
     }
 }

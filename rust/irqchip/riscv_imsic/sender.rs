@@ -46,27 +46,44 @@ pub fn register(sender: &'static dyn Extempore) -> Result {
     }
 }
 
-/// Whether no MSI of any sender is on its way to `hart`, whose file is at `address`.
-pub(crate) fn fence_all(hart: &ThisHart<'_>, address: u64, eiid: Eiid) -> bool {
-    let mut senders = SENDERS.iter().map_while(SetOnce::as_ref).peekable();
+/// What asking for extempore MSIs has shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fence {
+    /// No MSI of any sender is on its way.
+    Proven,
+    /// Nothing was asked, or somebody could not be.
+    NotAsked,
+    /// Somebody was asked, and the MSI did not arrive: it still may.
+    Lost,
+}
 
-    senders.peek().is_some() && senders.all(|sender| fence(hart, *sender, address, eiid))
+/// Asks all senders for an extempore MSI with identity `eiid` to `hart`, whose file is at `address`,
+/// and waits for each. Nobody else uses the identity.
+pub(crate) fn fence_all(hart: &ThisHart<'_>, address: u64, eiid: Eiid) -> Fence {
+    let mut outcome = Fence::NotAsked;
+
+    for sender in SENDERS.iter().map_while(SetOnce::as_ref) {
+        outcome = fence(hart, *sender, address, eiid);
+        if outcome != Fence::Proven {
+            break;
+        }
+    }
+    outcome
 }
 
 /// As [`fence_all`], for one sender.
-fn fence(hart: &ThisHart<'_>, sender: &dyn Extempore, address: u64, eiid: Eiid) -> bool {
+fn fence(hart: &ThisHart<'_>, sender: &dyn Extempore, address: u64, eiid: Eiid) -> Fence {
     hart.take_pending(eiid);
     if !sender.send(address, eiid) {
-        return false;
+        return Fence::NotAsked;
     }
 
     for _ in 0..PATIENCE {
-        if hart.is_pending(eiid) {
-            hart.take_pending(eiid);
-            return true;
+        if hart.take_pending(eiid) {
+            return Fence::Proven;
         }
         core::hint::spin_loop();
     }
     pr_warn_once!("an extempore MSI did not arrive\n");
-    false
+    Fence::Lost
 }

@@ -93,7 +93,6 @@ impl LocalHart {
         .ok_or(EINVAL)?;
 
         file.pool().claim(Imsic::POKE);
-        file.pool().claim(Imsic::fence_eiid_of(nr_ids));
 
         Ok(Self {
             file,
@@ -127,16 +126,6 @@ impl Imsic {
     /// The identity by which one CPU makes another one look: IPIs, and changes that shall not
     /// wait.
     pub(crate) const POKE: Eiid = Eiid::MIN;
-
-    /// The identity that is never enabled, and marks the end of the MSIs of one sender (AIA 4.9.3).
-    fn fence_eiid_of(nr_ids: NrIds) -> Eiid {
-        nr_ids.last()
-    }
-
-    /// The identity for fences of this IMSIC.
-    pub(crate) fn fence_eiid(&self) -> Eiid {
-        Self::fence_eiid_of(self.nr_ids)
-    }
 
     /// Builds the state. `doorbells` lie in `mappings`. Nothing is visible to others yet, and
     /// dropping it undoes everything.

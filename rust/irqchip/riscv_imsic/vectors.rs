@@ -2,7 +2,7 @@
 
 //! Allocation, masking and moves of vectors, as operations on the whole IMSIC.
 //!
-//! All functions return without waiting for another CPU, except [`Imsic::scrub`].
+//! All functions return without waiting for another CPU.
 
 use aia_core::{
     ids::{
@@ -31,7 +31,6 @@ use kernel::{
 use kernel_ext::{
     cpumask,
     msi,
-    smp,
     time::timer::Expired, //
 };
 
@@ -54,6 +53,12 @@ pub(crate) fn to_cpu(cpu: CpuId) -> Cpu {
 #[inline]
 fn this_cpu(_irqs_off: &LocalInterruptDisabled) -> Cpu {
     to_cpu(CpuId::current())
+}
+
+/// Whether `cpu` may get interrupts. The file of a CPU that goes offline is online a little longer,
+/// while its interrupts leave.
+fn is_online(cpu: Cpu) -> bool {
+    CpuId::from_u32(cpu.get()).is_some_and(cpumask::is_online)
 }
 
 /// How long a posted write to a device may take at most, in jiffies.
@@ -177,10 +182,17 @@ impl Imsic {
     /// The best CPU of `cpus`, or of all online CPUs.
     fn best(&self, cpus: &Cpumask) -> Option<Cpu> {
         if cpumask::subset(cpumask::online_mask(), cpus) {
-            self.placement.best()
-        } else {
-            self.placement.best_of(cpumask::iter(cpus).map(to_cpu))
+            let best = self.placement.best()?;
+
+            if is_online(best) {
+                return Some(best);
+            }
         }
+        self.placement.best_of(
+            cpumask::iter(cpus)
+                .map(to_cpu)
+                .filter(|cpu| is_online(*cpu)),
+        )
     }
 
     /// Gives `owner` a vector on one of `cpus` that is online, disabled. `assign` takes an identity
@@ -191,7 +203,9 @@ impl Imsic {
         assign: impl Fn(&LocalHart) -> Option<Eiid>,
     ) -> Result<VectorId> {
         let take = |cpu: Cpu| {
-            let local = self.local(cpu).filter(|local| local.file.is_online())?;
+            let local = self
+                .local(cpu)
+                .filter(|local| is_online(cpu) && local.file.is_online())?;
             let vector = VectorId::new(cpu, assign(local)?)?;
 
             self.account(cpu, local);
@@ -205,34 +219,15 @@ impl Imsic {
             .ok_or(ENOSPC)
     }
 
-    /// Gives `owner` a vector on one of `cpus`, disabled, and without a pending bit from before.
-    ///
-    /// May sleep: not for moves.
+    /// Gives `owner` a vector on one of `cpus`, disabled.
     pub(crate) fn alloc(&self, cpus: &Cpumask, owner: Owner) -> Result<VectorId> {
         let vector = self.place(cpus, |local| local.file.assign(owner))?;
 
-        self.scrub(vector);
+        // It was enabled as a free one, and is disabled when its hart next looks.
+        if let Some(local) = self.local(vector.cpu()) {
+            local.file.mark(vector.eiid());
+        }
         Ok(vector)
-    }
-
-    /// Clears a pending bit of a vector that no device knows yet: something may have written to the
-    /// file since the identity was last in use.
-    fn scrub(&self, vector: VectorId) {
-        let scrub = |irqs_off: &LocalInterruptDisabled| {
-            ThisHart::new(self, irqs_off).take_pending(vector.eiid());
-        };
-
-        {
-            let irqs_off = local_interrupt_disable();
-
-            if vector.cpu() == this_cpu(&irqs_off) {
-                return scrub(&irqs_off);
-            }
-        }
-        // A CPU that goes offline meanwhile clears all pending bits when it returns.
-        if let Some(cpu) = CpuId::from_u32(vector.cpu().get()) {
-            let _ = smp::call_on(cpu, &scrub);
-        }
     }
 
     /// Takes the vectors away from their owner, whose device no longer sends.
@@ -296,13 +291,12 @@ impl Imsic {
             in_flight,
         } = source;
         let from = vectors.current;
-        let here = this_cpu(irqs_off);
         let old = self.local(from.cpu()).ok_or(EINVAL)?;
         let moving = self.is_moving(vectors, irqs_off);
 
         // An interrupt that leaves a CPU which goes away cannot wait for its last move: the first
-        // vector then forwards past the second one, which ends right here.
-        if moving && from.cpu() != here && old.file.is_online() {
+        // vector then forwards past the second one, which ends when the CPU does.
+        if moving && is_online(from.cpu()) {
             return Err(EBUSY);
         }
 

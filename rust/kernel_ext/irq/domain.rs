@@ -291,13 +291,19 @@ unsafe extern "C" fn debug_show<T: Ops>(
     data: *mut bindings::irq_data,
     indent: c_int,
 ) {
-    let data = if data.is_null() {
+    let data: Option<&IrqData<T::Data>> = if data.is_null() {
         None
     } else {
-        // SAFETY: The interrupt is one of this domain, see `free`.
+        // SAFETY: The interrupt is one of a domain of `T`, see `free`.
         Some(unsafe { IrqData::from_raw(data) })
     };
 
+    // The core passes a domain or an interrupt, not both.
+    let domain = match data {
+        // SAFETY: The data is valid, and in use by its domain.
+        Some(data) => unsafe { (*data.as_raw()).domain },
+        None => domain,
+    };
     // SAFETY: All domains with this callback are created here, and the file is valid.
     let (host, to) = unsafe { (host::<T>(domain), SeqFile::from_raw(to)) };
 
