@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Allocation of IDs: up to the last one, spread over the CPUs, and none leaks.
+
+use irqtest::{
+    cpu,
+    device::{
+        Device,
+        Module, //
+    },
+    dt::Imsic,
+    ensure,
+    interrupts,
+    irqdebug::{
+        self,
+        Occupancy, //
+    },
+    kmsg,
+    pause,
+    Result, //
+};
+use ktap::Tap;
+use std::{
+    collections::BTreeMap,
+    process::ExitCode, //
+};
+
+/// No space left on device.
+fn no_space(error: &str) -> bool {
+    error.contains("os error 28")
+}
+
+/// Allocates until nothing is left; every refusal has to be ENOSPC.
+fn fill(module: &Module) -> Result<Vec<Device>> {
+    let mut devices = Vec::new();
+    let mut size = 64;
+
+    while size > 0 {
+        match module.alloc(size, "") {
+            Ok(device) => devices.push(device),
+            Err(e) if no_space(&e) => size /= 2,
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(devices)
+}
+
+/// IDs of all interrupts by CPU, each once.
+fn placement(imsic: &Imsic) -> Result<BTreeMap<usize, u64>> {
+    let mut seen = std::collections::BTreeSet::new();
+    let mut by_cpu = BTreeMap::new();
+
+    for irq in irqdebug::irqs() {
+        let Some((cpu, id)) = irqdebug::Irq::read(irq)?.target() else {
+            continue;
+        };
+
+        ensure((2..=imsic.ids).contains(&id.into()), || {
+            format!("irq {irq} has ID {id}")
+        })?;
+        ensure(seen.insert((cpu, id)), || {
+            format!("irq {irq} shares ID {id} of CPU {cpu}")
+        })?;
+        *by_cpu.entry(cpu).or_insert(0) += 1;
+    }
+    Ok(by_cpu)
+}
+
+fn exhaust(module: &Module, imsic: &Imsic, base: Occupancy) -> Result {
+    let mut devices = fill(module)?;
+    let total: usize = devices.iter().map(|d| d.vecs.len()).sum();
+    let full = irqdebug::occupancy()?;
+
+    ensure(total as u64 == base.available, || {
+        format!("{total} vectors, {} were available", base.available)
+    })?;
+    ensure(full.available == 0, || format!("{full:?} when full"))?;
+    let by_cpu = placement(imsic)?;
+
+    for cpu in cpu::online() {
+        ensure(by_cpu.get(&cpu) == Some(&(imsic.ids - 1)), || {
+            format!("by CPU {by_cpu:?} when full")
+        })?;
+    }
+
+    // What is there works, the last one too, and cannot go to a CPU that is full.
+    let last = devices
+        .last()
+        .and_then(|d| d.vecs.last().copied())
+        .ok_or("no vector")?;
+
+    last.request()?;
+    last.fire(1)?;
+    last.expect(1, "the last vector")?;
+    let home = last.target()?.0;
+
+    if let Some(other) = cpu::online().into_iter().find(|c| *c != home) {
+        match last.affine(other) {
+            Err(e) if no_space(&e) => (),
+            result => return Err(format!("move to a full CPU: {result:?}")),
+        }
+        last.fire(1)?;
+        last.expect(2, "after a move that was refused")?;
+    }
+
+    // One back, one to have; then none again.
+    let size = devices.pop().map_or(0, |d| d.vecs.len());
+    let again = module.ready(size, "")?;
+
+    again.vecs[0].fire(1)?;
+    again.vecs[0].expect(1, "after an ID came back")?;
+    ensure(module.alloc(1, "").is_err_and(|e| no_space(&e)), || {
+        "one more than there are".into()
+    })?;
+    drop(again);
+    drop(devices);
+    back(base)
+}
+
+fn back(base: Occupancy) -> Result {
+    // A move that is still in flight holds an ID.
+    pause(50);
+    let now = irqdebug::occupancy()?;
+
+    ensure(now == base, || format!("{now:?}, before: {base:?}"))
+}
+
+/// More than there are fails as a whole.
+fn too_many(module: &Module, base: Occupancy) -> Result {
+    for more in [1, 100] {
+        match module.alloc(base.available as usize + more, "") {
+            Err(e) if no_space(&e) => back(base)?,
+            result => return Err(format!("{result:?}")),
+        }
+    }
+    Ok(())
+}
+
+/// New IDs go where most are free.
+fn spread(module: &Module, imsic: &Imsic) -> Result {
+    let cpus = cpu::online();
+    let device = module.alloc(cpus.len() * 8, "")?;
+    let by_cpu = placement(imsic)?;
+    let counts: Vec<u64> = cpus
+        .iter()
+        .map(|c| by_cpu.get(c).copied().unwrap_or(0))
+        .collect();
+    let (least, most) = (
+        counts.iter().min().copied().unwrap_or(0),
+        counts.iter().max().copied().unwrap_or(0),
+    );
+
+    drop(device);
+    ensure(most - least <= 1, || format!("by CPU {by_cpu:?}"))
+}
+
+fn rounds(module: &Module, base: Occupancy) -> Result {
+    for round in 0..1000 {
+        let device = module.ready(1 + round % 3, if round % 2 == 0 { "" } else { "deferred" })?;
+
+        if round % 50 == 0 {
+            device.vecs[0].fire(1)?;
+            device.vecs[0].expect(1, "fire")?;
+        }
+    }
+    back(base)
+}
+
+/// Frees in the middle of moves and of masking.
+fn busy_rounds(module: &Module, base: Occupancy) -> Result {
+    let cpus = cpu::online();
+
+    for round in 0..200 {
+        let device = module.ready(2, "")?;
+
+        for vec in &device.vecs {
+            interrupts::set_affinity(vec.irq, &[cpus[round % cpus.len()]])?;
+            vec.fire(1)?;
+            if round % 3 == 0 {
+                vec.mask(true)?;
+            }
+        }
+        // In flight is fine, but on the same CPU, or this is candidate 1: see "moves".
+        for vec in &device.vecs {
+            vec.settle()?;
+        }
+    }
+    back(base)
+}
+
+/// A device that goes on sending while its interrupt is freed and requested.
+fn requests(module: &Module) -> Result {
+    let device = module.ready(2, "")?;
+
+    for vec in &device.vecs {
+        vec.spray(100)?;
+    }
+    for _ in 0..200 {
+        for vec in &device.vecs {
+            vec.release()?;
+            vec.request()?;
+        }
+    }
+    for vec in &device.vecs {
+        vec.spray(0)?;
+    }
+    pause(50);
+    for vec in &device.vecs {
+        let before = vec.total()?;
+
+        vec.fire(1)?;
+        vec.expect(before + 1, "after all that")?;
+    }
+    Ok(())
+}
+
+/// IDs of a CPU that is offline are not for new owners.
+fn offline(module: &Module, imsic: &Imsic, base: Occupancy) -> Result {
+    for cpu in cpu::removable() {
+        cpu::set_online(cpu, false)?;
+        // Interrupts that nobody has requested may stay where they are.
+        let result = placement(imsic).and_then(|before| {
+            let devices = fill(module)?;
+            let after = placement(imsic)?;
+
+            drop(devices);
+            ensure(after.get(&cpu) == before.get(&cpu), || {
+                format!("CPU {cpu} is offline, by CPU {after:?}, before: {before:?}")
+            })
+        });
+
+        cpu::set_online(cpu, true)?;
+        result?;
+    }
+    back(base)
+}
+
+fn main() -> ExitCode {
+    let module = match Module::for_imsic() {
+        Ok(module) => module,
+        Err(exit) => return exit,
+    };
+    let Some(imsic) = Imsic::find() else {
+        return Tap::skip_all("no device tree");
+    };
+    let mut tap = Tap::new(8);
+    let mark = kmsg::Mark::now();
+    let base = match irqdebug::occupancy() {
+        Ok(base) => base,
+        Err(e) => tap.bail_out(e),
+    };
+
+    tap.check(
+        spread(&module, &imsic),
+        "new IDs are spread evenly over the CPUs",
+    );
+    tap.check(
+        exhaust(&module, &imsic, base),
+        "all IDs can be had, then ENOSPC, and they come back",
+    );
+    tap.check(
+        too_many(&module, base),
+        "a device that wants too many gets none, and none leaks",
+    );
+    tap.check(
+        rounds(&module, base),
+        "no ID leaks in 1000 rounds of allocation and free",
+    );
+    tap.check(
+        busy_rounds(&module, base),
+        "no ID leaks when moved, fired and masked before",
+    );
+    tap.check(requests(&module), "free and request while the device sends");
+    if cpu::removable().is_empty() {
+        tap.skip(
+            "no CPU can be taken offline",
+            "no ID of a CPU that is offline",
+        );
+    } else {
+        let result = offline(&module, &imsic, base);
+
+        tap.check(
+            cpu::all_online().and(result),
+            "no ID of a CPU that is offline is given out",
+        );
+    }
+    tap.check(mark.quiet(), "no complaint of the kernel");
+    tap.finish()
+}

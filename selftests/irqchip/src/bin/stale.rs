@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pending bits of IDs that nobody owns must be gone before the ID gets an owner
+//! (candidate 6): no interrupt that the new owner's device has not sent.
+
+use irqtest::{
+    cpu,
+    device::{
+        Device,
+        Module, //
+    },
+    dt::Imsic,
+    ensure,
+    irqdebug::{
+        self,
+        Irq, //
+    },
+    kmsg,
+    pause,
+    Result, //
+};
+use ktap::Tap;
+use std::{
+    collections::BTreeSet,
+    process::ExitCode, //
+};
+
+/// Vectors of a new owner; enough to get the lowest free IDs of each CPU.
+const OWNERS: usize = 16;
+
+/// Writes all IDs that nobody owns to a CPU's file.
+fn stray(module: &Module, cpu: usize, ids: u64) -> Result {
+    let used: BTreeSet<(usize, u32)> = irqdebug::irqs()
+        .into_iter()
+        .filter_map(|n| Irq::read(n).ok()?.target())
+        .collect();
+
+    (2..=ids as u32)
+        .filter(|id| !used.contains(&(cpu, *id)))
+        .try_for_each(|id| module.stray(cpu, id))
+}
+
+/// New owners on all CPUs: none has an interrupt that it did not send.
+fn clean(module: &Module) -> Result {
+    let device = module.ready(OWNERS, "")?;
+
+    pause(30);
+    let spurious: Vec<(usize, u32)> = device
+        .vecs
+        .iter()
+        .filter(|v| v.total().is_ok_and(|t| t > 0))
+        .filter_map(|v| v.target().ok())
+        .collect();
+
+    ensure(spurious.is_empty(), || {
+        format!("first interrupts that nobody sent, at (CPU, ID) {spurious:?}")
+    })?;
+    works(&device)
+}
+
+fn works(device: &Device) -> Result {
+    for vec in &device.vecs {
+        let before = vec.total()?;
+
+        vec.fire(1)?;
+        vec.expect(before + 1, "fire")?;
+    }
+    Ok(())
+}
+
+/// Strays at rest.
+fn unowned(module: &Module, ids: u64) -> Result {
+    for cpu in cpu::online() {
+        stray(module, cpu, ids)?;
+    }
+    clean(module)
+}
+
+/// Strays while the CPU is offline: its file still takes them.
+fn offline(module: &Module, ids: u64) -> Result {
+    for cpu in cpu::removable() {
+        cpu::set_online(cpu, false)?;
+        let strayed = stray(module, cpu, ids);
+
+        cpu::set_online(cpu, true)?;
+        strayed?;
+        clean(module)?;
+    }
+    Ok(())
+}
+
+/// A move to an ID with a stray bit is not an interrupt either.
+fn moved(module: &Module, ids: u64) -> Result {
+    let device = module.ready(OWNERS, "")?;
+
+    for cpu in cpu::online() {
+        stray(module, cpu, ids)?;
+        for vec in &device.vecs {
+            vec.move_to(cpu)?;
+        }
+    }
+    pause(30);
+    for vec in &device.vecs {
+        vec.expect(0, "moved to an ID with a stray bit")?;
+    }
+    works(&device)
+}
+
+/// An MSI that came while masked, and then its owner is gone.
+fn left_behind(module: &Module) -> Result {
+    let device = module.ready(OWNERS, "unlazy")?;
+
+    for vec in &device.vecs {
+        vec.mask(true)?;
+    }
+    // A remote mask may take some ticks.
+    pause(20);
+    for vec in &device.vecs {
+        vec.fire(1)?;
+    }
+    device.free()?;
+    clean(module)
+}
+
+/// IDs that are never anybody's.
+fn reserved(module: &Module, ids: u64) -> Result {
+    for cpu in cpu::online() {
+        for id in [0, 1, ids as u32 + 1, 2047, 2048, u32::MAX] {
+            module.stray(cpu, id)?;
+        }
+    }
+    pause(20);
+    clean(module)
+}
+
+fn main() -> ExitCode {
+    let module = match Module::for_imsic() {
+        Ok(module) => module,
+        Err(exit) => return exit,
+    };
+    let Some(imsic) = Imsic::find() else {
+        return Tap::skip_all("no device tree");
+    };
+    let mut tap = Tap::new(6);
+    let mark = kmsg::Mark::now();
+
+    tap.check(
+        reserved(&module, imsic.ids),
+        "IDs 0, the IPI's, and beyond the last do no harm",
+    );
+    tap.check(
+        left_behind(&module),
+        "pending when its owner went: not the next owner's (candidate 6)",
+    );
+    tap.check(
+        unowned(&module, imsic.ids),
+        "pending without an owner: not the next owner's (candidate 6)",
+    );
+    if cpu::online().len() < 2 {
+        tap.skip(
+            "one CPU only",
+            "pending without an owner: not of what moves there",
+        );
+    } else {
+        tap.check(
+            moved(&module, imsic.ids),
+            "pending without an owner: not of what moves there (candidate 6)",
+        );
+    }
+    if cpu::removable().is_empty() {
+        tap.skip(
+            "no CPU can be taken offline",
+            "pending while the CPU was offline",
+        );
+    } else {
+        let result = offline(&module, imsic.ids);
+
+        tap.check(
+            cpu::all_online().and(result),
+            "pending while the CPU was offline: not the next owner's (candidate 6)",
+        );
+    }
+    tap.check(mark.quiet(), "no complaint of the kernel");
+    tap.finish()
+}

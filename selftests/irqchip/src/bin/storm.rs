@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Many MSIs, each sent when the one before it was seen, while affinity and the
+//! set of online CPUs change all the time.
+//!
+//! Arguments: `count` MSIs in all (default 20000), `settle` microseconds between
+//! two MSIs of a vector (default 20).
+
+use irqtest::{
+    args::Args,
+    cpu,
+    device::{
+        Device,
+        Module,
+        Sent,
+        Vector, //
+    },
+    ensure,
+    interrupts,
+    irqdebug,
+    kmsg,
+    pause,
+    wait_until,
+    Result,
+    Rng, //
+};
+use ktap::Tap;
+use std::{
+    fs::File,
+    io::Read,
+    process::ExitCode,
+    sync::{
+        atomic::{
+            AtomicBool,
+            AtomicU64,
+            Ordering, //
+        },
+        Arc, //
+    },
+    thread,
+    time::Duration, //
+};
+
+/// Vectors of each kind of device.
+const VECTORS: usize = 3;
+
+/// When an MSI counts as lost; a busy host may well stop a virtual CPU for seconds.
+const TIMEOUT_US: u64 = 15_000_000;
+
+const LIMIT: Duration = Duration::from_secs(300);
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcome {
+    sent: u64,
+    lost: u64,
+    dup: u64,
+    worst_ns: u64,
+}
+
+impl Outcome {
+    fn add(&mut self, sent: Sent) {
+        self.sent += sent.sent;
+        self.lost += sent.lost;
+        self.dup += sent.dup;
+        self.worst_ns = self.worst_ns.max(sent.max_ns);
+    }
+}
+
+fn running(vecs: &[Vector]) -> Result<bool> {
+    for vec in vecs {
+        if vec.sent()?.running {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Sends `count` in all, doing `disturb` until all are sent.
+fn send(
+    vecs: &[Vector],
+    count: u64,
+    settle: u64,
+    mut disturb: impl FnMut() -> Result,
+) -> Result<Outcome> {
+    let mut outcome = Outcome::default();
+
+    for vec in vecs {
+        vec.send(count.div_ceil(vecs.len() as u64), TIMEOUT_US, settle)?;
+    }
+    while running(vecs)? {
+        disturb()?;
+    }
+    for vec in vecs {
+        outcome.add(vec.finish(LIMIT)?);
+    }
+    Ok(outcome)
+}
+
+/// Changes affinities until the end; a change may be refused while one is in flight.
+fn mover(irqs: Vec<u32>, stop: &AtomicBool, moves: &AtomicU64) {
+    let mut rng = Rng::new(42);
+
+    while !stop.load(Ordering::Relaxed) {
+        let cpus = cpu::online();
+        let irq = rng.pick(&irqs);
+
+        if interrupts::set_affinity(irq, &[rng.pick(&cpus)]).is_ok() {
+            moves.fetch_add(1, Ordering::Relaxed);
+        }
+        thread::sleep(Duration::from_micros(100));
+    }
+}
+
+/// A real device that interrupts meanwhile; gives back how often it was read.
+fn entropy(stop: &AtomicBool) -> u64 {
+    let mut reads = 0;
+    let mut buffer = [0; 16];
+
+    if let Ok(mut file) = File::open("/dev/hwrng") {
+        while !stop.load(Ordering::Relaxed) && file.read(&mut buffer).is_ok() {
+            reads += 1;
+        }
+    }
+    reads
+}
+
+fn report(tap: &mut Tap, what: &str, result: &Result<Outcome>) -> Outcome {
+    match result {
+        Ok(o) => {
+            tap.diag(format!(
+                "{what}: {} sent, {} lost, {} twice, worst {} us",
+                o.sent,
+                o.lost,
+                o.dup,
+                o.worst_ns / 1000
+            ));
+            *o
+        }
+        Err(e) => {
+            tap.diag(format!("{what}: {e}"));
+            Outcome {
+                lost: u64::MAX,
+                dup: u64::MAX,
+                ..Outcome::default()
+            }
+        }
+    }
+}
+
+/// The kernel counts what it takes. After a move, an MSI may come while the handler
+/// still runs on the old CPU, which then runs it once more without counting.
+fn accounted(devices: &[Device], moves: u64) -> Result {
+    for vec in devices.iter().flat_map(|d| &d.vecs) {
+        let (handled, counted) = (vec.total()?, interrupts::total(vec.irq));
+
+        ensure(counted <= handled && handled <= counted + moves, || {
+            format!("irq {}: handled {handled}, counted {counted}", vec.irq)
+        })?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let args = Args::of("storm");
+    let count = args.number("count", 20_000).max(100);
+    let settle = args.number("settle", 20);
+    let module = match Module::for_imsic() {
+        Ok(module) => module,
+        Err(exit) => return exit,
+    };
+    let mut tap = Tap::new(9);
+    let mark = kmsg::Mark::now();
+    let base = irqdebug::occupancy();
+    let devices = match (module.ready(VECTORS, ""), module.ready(VECTORS, "deferred")) {
+        (Ok(a), Ok(b)) => [a, b],
+        (Err(e), _) | (_, Err(e)) => tap.bail_out(e),
+    };
+    let vecs: Vec<Vector> = devices.iter().flat_map(|d| d.vecs.clone()).collect();
+
+    // Nothing moves: each exactly once.
+    let result = send(&vecs, count / 10, settle, || {
+        pause(20);
+        Ok(())
+    });
+    let still = report(&mut tap, "no moves", &result);
+
+    tap.ok(
+        still.lost == 0 && still.dup == 0,
+        "no moves: none lost, none twice",
+    );
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let moves = Arc::new(AtomicU64::new(0));
+    let mut irqs: Vec<u32> = vecs.iter().map(|v| v.irq).collect();
+
+    irqs.extend(
+        interrupts::lines()
+            .iter()
+            .filter(|l| l.text.contains("PCI-MSIX"))
+            .filter_map(interrupts::Line::irq),
+    );
+
+    let moving = cpu::online().len() > 1;
+    let threads = (
+        thread::spawn({
+            let (stop, moves) = (stop.clone(), moves.clone());
+
+            move || {
+                if moving {
+                    mover(irqs, &stop, &moves);
+                }
+            }
+        }),
+        thread::spawn({
+            let stop = stop.clone();
+
+            move || entropy(&stop)
+        }),
+    );
+
+    let result = send(&vecs, count / 2, settle, || {
+        pause(20);
+        Ok(())
+    });
+    let moved = report(&mut tap, "moves", &result);
+    let phase = moves.load(Ordering::Relaxed);
+
+    tap.diag(format!("{phase} changes of affinity"));
+    if moving {
+        tap.ok(
+            moved.lost == 0 && phase > 20,
+            "moves all the time: none lost (896f8e436f99, 0f67911e821c)",
+        );
+        tap.ok(
+            moved.dup <= phase,
+            "moves all the time: no more doubles than moves",
+        );
+    } else {
+        tap.skip("one CPU only", "moves all the time: none lost");
+        tap.skip(
+            "one CPU only",
+            "moves all the time: no more doubles than moves",
+        );
+    }
+
+    let removable = cpu::removable();
+    let mut rng = Rng::new(7);
+    let mut cycles = 0;
+
+    let desc = "moves and hotplug: none lost (51611130d57d, cefafbd56140)";
+    let desc_dup = "moves and hotplug: no more doubles than moves";
+
+    if removable.is_empty() {
+        tap.skip("no CPU can be taken offline", desc);
+        tap.skip("no CPU can be taken offline", desc_dup);
+    } else {
+        // A CPU that goes moves all that is on it.
+        let result = send(&vecs, count - count / 10 - count / 2, settle, || {
+            let cpu = rng.pick(&removable);
+
+            cpu::set_online(cpu, false)?;
+            pause(5);
+            cpu::set_online(cpu, true)?;
+            cycles += 1;
+            Ok(())
+        });
+        let plugged = report(&mut tap, "moves and hotplug", &result);
+        let phase = moves.load(Ordering::Relaxed) - phase + cycles * vecs.len() as u64;
+
+        tap.diag(format!(
+            "{cycles} times a CPU offline and back, {phase} moves"
+        ));
+        tap.ok(plugged.lost == 0 && cycles > 3, desc);
+        tap.ok(plugged.dup <= phase, desc_dup);
+    }
+
+    stop.store(true, Ordering::Relaxed);
+    let result = cpu::all_online();
+
+    tap.check(result, "all CPUs are back");
+
+    // Whoever waits for a lost interrupt waits for ever: do not join that thread.
+    let (mover, reader) = threads;
+    let answers = wait_until(Duration::from_secs(20), || {
+        mover.is_finished() && reader.is_finished()
+    });
+    let desc = "virtio-rng went on answering";
+
+    if !answers {
+        for line in interrupts::lines() {
+            if let (true, Some(irq)) = (line.text.contains("PCI-MSIX"), line.irq()) {
+                tap.diag(format!(
+                    "irq {irq}, {}: {} interrupts, target {:?}",
+                    line.text,
+                    interrupts::total(irq),
+                    irqdebug::Irq::read(irq).ok().and_then(|i| i.target())
+                ));
+            }
+        }
+        tap.not_ok(desc);
+    } else {
+        match reader.join() {
+            Ok(reads) if reads > 0 => {
+                tap.diag(format!("{reads} reads of virtio-rng"));
+                tap.ok(true, desc);
+            }
+            _ => tap.skip("no /dev/hwrng", desc),
+        }
+    }
+    tap.check(
+        accounted(&devices, moves.load(Ordering::Relaxed)).and_then(|()| {
+            drop(devices);
+            let now = irqdebug::occupancy();
+
+            ensure(now == base, || format!("IDs: {now:?}, before: {base:?}"))
+        }),
+        "counts agree with the kernel's, and all IDs came back",
+    );
+    tap.check(mark.quiet(), "no complaint of the kernel");
+    tap.finish()
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupts raised by irq core's injection (`trigger` in irq debugfs), which
+//! goes through the chip's retrigger callback: exact counts on the right CPU.
+
+use irqtest::{
+    cpu,
+    device::{
+        Device,
+        Module, //
+    },
+    ensure,
+    interrupts,
+    irqdebug::{
+        self,
+        Irq, //
+    },
+    kmsg,
+    pause,
+    wait_until,
+    Result, //
+};
+use ktap::Tap;
+use std::{
+    process::ExitCode,
+    time::Duration, //
+};
+
+/// Rounds on each CPU.
+const ROUNDS: u64 = 25;
+
+/// Triggers once, and waits until it was counted.
+fn once(irq: u32) -> Result {
+    let before = interrupts::total(irq);
+
+    irqdebug::trigger(irq)?;
+    let came = wait_until(Duration::from_secs(1), || interrupts::total(irq) > before);
+
+    ensure(came, || format!("irq {irq}: no interrupt after trigger"))
+}
+
+/// Waits until no move is in flight: the next one would have to wait for it.
+fn settle(irq: u32) -> Result {
+    let settled = wait_until(Duration::from_secs(2), || {
+        Irq::read(irq).is_ok_and(|i| !i.moving())
+    });
+
+    ensure(settled, || format!("irq {irq} is still moving"))
+}
+
+/// Rounds on one CPU after the other. Where moves are deferred to the next
+/// interrupt, that one still goes to the old CPU, and not one more.
+fn rounds(irq: u32) -> Result {
+    let deferred = Irq::read(irq)?
+        .levels
+        .iter()
+        .any(|l| l.flags.iter().any(|f| f == "IRQCHIP_MOVE_DEFERRED"));
+    let mut cpus = cpu::online();
+
+    // End where it began, so that each CPU was moved to.
+    cpus.push(cpus[0]);
+    interrupts::set_affinity(irq, &cpus[..1])?;
+    if deferred {
+        once(irq)?;
+        pause(20);
+    }
+
+    for pair in cpus.windows(2) {
+        let (old, new) = (pair[0], pair[1]);
+
+        settle(irq)?;
+        let before = interrupts::line(irq);
+
+        interrupts::set_affinity(irq, &[new])?;
+        for _ in 0..ROUNDS {
+            once(irq)?;
+        }
+        pause(20);
+        let after = interrupts::line(irq);
+        let (on_old, on_new) = (
+            after.on(old) - before.on(old),
+            after.on(new) - before.on(new),
+        );
+        let late = u64::from(deferred && old != new);
+
+        ensure(after.total() - before.total() == ROUNDS, || {
+            format!(
+                "irq {irq}: {} interrupts for {ROUNDS} triggers",
+                after.total() - before.total()
+            )
+        })?;
+        ensure(on_new == ROUNDS - late, || {
+            format!("irq {irq}: {on_old} on CPU {old}, {on_new} on CPU {new}, the target")
+        })?;
+        ensure(interrupts::effective(irq) == [new], || {
+            format!("irq {irq}: effective {:?}", interrupts::effective(irq))
+        })?;
+    }
+    Ok(())
+}
+
+/// Moves without a pause between the moves and the triggers.
+fn chase(irq: u32) -> Result {
+    let cpus = cpu::online();
+    let before = interrupts::total(irq);
+    let count = 200;
+
+    for round in 0..count {
+        // A move may be refused while the one before it is under way.
+        let _ = interrupts::set_affinity(irq, &[cpus[round % cpus.len()]]);
+        once(irq)?;
+    }
+    pause(50);
+    let seen = interrupts::total(irq) - before;
+
+    ensure(seen == count as u64, || {
+        format!("irq {irq}: {seen} interrupts for {count} triggers")
+    })
+}
+
+/// What came while the interrupt was disabled is replayed by the chip, once.
+fn replay(device: &Device) -> Result {
+    let vec = device.vecs[0];
+
+    for cpu in cpu::online() {
+        vec.move_to(cpu)?;
+        for _ in 0..20 {
+            let before = vec.total()?;
+
+            vec.mask(true)?;
+            vec.fire(1)?;
+            pause(2);
+            ensure(vec.total()? == before, || "came while disabled".into())?;
+            vec.mask(false)?;
+            vec.expect(before + 1, "disable, fire, enable")?;
+        }
+    }
+    Ok(())
+}
+
+fn level() -> Result {
+    let rtc = interrupts::find(&["rtc"]).ok_or("no line of the RTC")?;
+    let irq = rtc.irq().ok_or("not a number")?;
+
+    ensure(irqdebug::trigger(irq).is_err(), || {
+        "a level interrupt was injected".into()
+    })?;
+    pause(20);
+    ensure(interrupts::total(irq) == rtc.total(), || {
+        "the count of a level interrupt changed".into()
+    })
+}
+
+fn main() -> ExitCode {
+    let module = match Module::for_imsic() {
+        Ok(module) => module,
+        Err(exit) => return exit,
+    };
+    let mut tap = Tap::new(10);
+    let mark = kmsg::Mark::now();
+
+    match interrupts::find(&["PCI-MSIX", "-config"]).and_then(|l| l.irq()) {
+        Some(irq) => {
+            tap.check(
+                rounds(irq),
+                "PCI MSI-X: exact counts on the CPU asked for (896f8e436f99)",
+            );
+            tap.check(chase(irq), "PCI MSI-X: exact counts while it moves");
+        }
+        None => {
+            tap.skip(
+                "no virtio-pci device",
+                "PCI MSI-X: exact counts on the CPU asked for (896f8e436f99)",
+            );
+            tap.skip(
+                "no virtio-pci device",
+                "PCI MSI-X: exact counts while it moves",
+            );
+        }
+    }
+
+    for flags in ["", "deferred"] {
+        let kind = if flags.is_empty() { "atomic" } else { flags };
+
+        match module.ready(1, flags) {
+            Ok(device) => {
+                let irq = device.vecs[0].irq;
+
+                tap.check(
+                    rounds(irq),
+                    format!(
+                        "platform MSI, {kind}: exact counts on the CPU asked for (7.3 retrigger)"
+                    ),
+                );
+                tap.check(
+                    chase(irq),
+                    format!("platform MSI, {kind}: exact counts while it moves"),
+                );
+                tap.check(
+                    replay(&device),
+                    format!("platform MSI, {kind}: replayed once after disable (7.3 retrigger)"),
+                );
+            }
+            Err(e) => tap.bail_out(e),
+        }
+    }
+
+    tap.check(level(), "a level interrupt cannot be injected");
+    tap.check(mark.quiet(), "no complaint of the kernel");
+    tap.finish()
+}

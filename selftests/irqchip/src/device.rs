@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The test module `aia_test.ko`: devices that send MSIs when told to. See the
+//! head of `modules/aia_test.c` for what each of its files does.
+
+use crate::{
+    dt,
+    ensure,
+    irqdebug,
+    pause,
+    read,
+    wait_until,
+    write,
+    Result, //
+};
+use ktap::Tap;
+use std::{
+    path::Path,
+    process::{
+        Command,
+        ExitCode, //
+    },
+    time::Duration, //
+};
+
+const BASE: &str = "/sys/kernel/debug/aia_test";
+const MODULE: &str = "/tests/aia_test.ko";
+
+fn ask(file: &str) -> Result<Vec<Vec<String>>> {
+    Ok(read(&format!("{BASE}/{file}"))?
+        .lines()
+        .map(|l| l.split_whitespace().map(Into::into).collect())
+        .collect())
+}
+
+fn tell(file: &str, text: impl AsRef<str>) -> Result {
+    write(&format!("{BASE}/{file}"), text.as_ref())
+}
+
+fn field<T: std::str::FromStr>(row: &[String], index: usize) -> Result<T> {
+    row.get(index)
+        .and_then(|w| w.parse().ok())
+        .ok_or_else(|| format!("unexpected line {row:?}"))
+}
+
+/// The loaded module; unloads it when dropped.
+#[derive(Debug)]
+pub struct Module(());
+
+impl Module {
+    /// Loads the module. The error says why this machine cannot have it.
+    pub fn load() -> Result<Self> {
+        if !Path::new(BASE).exists() {
+            let output = Command::new("insmod")
+                .arg(MODULE)
+                .output()
+                .map_err(|e| format!("insmod: {e}"))?;
+
+            ensure(output.status.success(), || {
+                format!(
+                    "no test module: {}",
+                    String::from_utf8_lossy(&output.stderr).trim()
+                )
+            })?;
+        }
+        Ok(Self(()))
+    }
+
+    /// The module, on a machine that has an IMSIC; else the exit of the whole test.
+    pub fn for_imsic() -> std::result::Result<Self, ExitCode> {
+        if dt::mode() != dt::Mode::Msi {
+            return Err(Tap::skip_all("no IMSIC in this machine"));
+        }
+        Self::load().map_err(|e| Tap::new(1).bail_out(e))
+    }
+
+    /// Makes a device of one wired line; `kind` is one of `IRQ_TYPE_*`.
+    pub fn wired(&self, line: u32, kind: u32) -> Result<Device> {
+        tell("wired", format!("{line} {kind}"))?;
+        self.last(1)
+    }
+
+    /// Makes a device with `count` MSIs; `flags` as the module takes them.
+    pub fn alloc(&self, count: usize, flags: &str) -> Result<Device> {
+        tell("alloc", format!("{count} {flags}"))?;
+        self.last(count)
+    }
+
+    fn last(&self, count: usize) -> Result<Device> {
+        let rows = ask("alloc")?;
+        let row = rows.first().ok_or("no device after alloc")?;
+        let id = field(row, 0)?;
+        let mut vecs = Vec::new();
+
+        for row in ask("msg")? {
+            if field::<u32>(&row, 1)? == id {
+                vecs.push(Vector {
+                    nr: field(&row, 0)?,
+                    irq: field(&row, 2)?,
+                });
+            }
+        }
+        ensure(vecs.len() == count, || {
+            format!("{} vectors instead of {count}", vecs.len())
+        })?;
+        Ok(Device { id, vecs })
+    }
+
+    /// Makes a device, and requests all its interrupts.
+    pub fn ready(&self, count: usize, flags: &str) -> Result<Device> {
+        let device = self.alloc(count, flags)?;
+
+        device.vecs.iter().try_for_each(Vector::request)?;
+        Ok(device)
+    }
+
+    /// Frees all devices.
+    pub fn free_all(&self) -> Result {
+        tell("free", "all")
+    }
+
+    /// Lets a CPU run with interrupts off for a time; it does so on return.
+    pub fn hold(&self, cpu: usize, ms: u64) -> Result {
+        tell("hold", format!("{cpu} {}", ms * 1000))
+    }
+
+    /// Writes an ID to a CPU's interrupt file, on nobody's behalf.
+    pub fn stray(&self, cpu: usize, id: u32) -> Result {
+        tell("stray", format!("{cpu} {id}"))
+    }
+
+    /// How many messages went to an address that is no interrupt file.
+    pub fn bad(&self) -> Result<u64> {
+        let rows = ask("bad")?;
+
+        field(rows.first().ok_or("empty file bad")?, 0)
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        let unloaded = self.free_all().is_ok()
+            && Command::new("rmmod")
+                .arg("aia_test")
+                .status()
+                .is_ok_and(|s| s.success());
+
+        if !unloaded {
+            ktap::diag("the test module could not be unloaded");
+        }
+    }
+}
+
+/// A device of the test module; freed when dropped.
+#[derive(Debug)]
+pub struct Device {
+    id: u32,
+    /// Its vectors.
+    pub vecs: Vec<Vector>,
+}
+
+impl Device {
+    /// Frees the device, and says what became of it.
+    pub fn free(self) -> Result {
+        let result = tell("free", self.id.to_string());
+
+        std::mem::forget(self);
+        result
+    }
+
+    /// Moves all vectors to `cpu` and frees the device at once.
+    pub fn move_free(self, cpu: usize) -> Result {
+        let result = tell("move_free", format!("{} {cpu}", self.id));
+
+        std::mem::forget(self);
+        result
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        if let Err(e) = tell("free", self.id.to_string()) {
+            ktap::diag(e);
+        }
+    }
+}
+
+/// One MSI of a test device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vector {
+    nr: u32,
+    /// The Linux interrupt number.
+    pub irq: u32,
+}
+
+/// What became of a run of [`Vector::send`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Still sending.
+    pub running: bool,
+    /// MSIs sent so far.
+    pub sent: u64,
+    /// Those that the handler did not see in time.
+    pub lost: u64,
+    /// Runs of the handler without an MSI of their own.
+    pub dup: u64,
+    /// The longest and the mean time from sending to the handler.
+    pub max_ns: u64,
+    /// See `max_ns`.
+    pub mean_ns: u64,
+}
+
+/// What the handler counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// All runs.
+    pub total: u64,
+    /// By possible CPU.
+    pub cpus: Vec<u64>,
+}
+
+/// The result of [`Vector::latency`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Latency {
+    /// Rounds whose interrupt never came.
+    pub lost: u64,
+    /// Rounds whose interrupt came in spite of the mask.
+    pub leaked: u64,
+    /// Least, mean and greatest time.
+    pub min_ns: u64,
+    /// See `min_ns`.
+    pub mean_ns: u64,
+    /// See `min_ns`.
+    pub max_ns: u64,
+}
+
+/// The message that a device holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where it writes.
+    pub address: u64,
+    /// What it writes: the ID.
+    pub id: u32,
+    /// How often it was programmed so far.
+    pub updates: u64,
+}
+
+impl Vector {
+    fn row(&self, file: &str) -> Result<Vec<String>> {
+        ask(file)?
+            .into_iter()
+            .find(|row| field::<u32>(row, 0) == Ok(self.nr))
+            .ok_or_else(|| format!("vector {} is not in {file}", self.nr))
+    }
+
+    /// request_irq().
+    pub fn request(&self) -> Result {
+        tell("request", self.nr.to_string())
+    }
+
+    /// free_irq(); a device that sends goes on sending.
+    pub fn release(&self) -> Result {
+        tell("release", self.nr.to_string())
+    }
+
+    /// disable_irq() or enable_irq().
+    pub fn mask(&self, mask: bool) -> Result {
+        tell("mask", format!("{} {}", self.nr, u32::from(mask)))
+    }
+
+    /// Sends MSIs without waiting.
+    pub fn fire(&self, count: u32) -> Result {
+        tell("fire", format!("{} {count}", self.nr))
+    }
+
+    /// Moves the vector in process context, without a detour through procfs.
+    pub fn affine(&self, cpu: usize) -> Result {
+        tell("affine", format!("{} {cpu}", self.nr))
+    }
+
+    /// Makes message updates take effect so much later.
+    pub fn posted(&self, delay: Duration) -> Result {
+        tell("posted", format!("{} {}", self.nr, delay.as_nanos()))
+    }
+
+    /// Sends one MSI at this point of the next updates.
+    pub fn inject(&self, point: i32) -> Result {
+        tell("inject", format!("{} {point}", self.nr))
+    }
+
+    /// Whether the injection has happened.
+    pub fn injected(&self) -> Result<bool> {
+        Ok(field::<String>(&self.row("inject")?, 1)? == "fired")
+    }
+
+    /// Starts sending one MSI after the other, each when the handler saw the one before.
+    pub fn send(&self, count: u64, timeout_us: u64, settle_us: u64) -> Result {
+        tell(
+            "seq",
+            format!("{} {count} {timeout_us} {settle_us}", self.nr),
+        )
+    }
+
+    /// Sends all the time, or stops sending.
+    pub fn spray(&self, period_us: u64) -> Result {
+        tell("spray", format!("{} {period_us}", self.nr))
+    }
+
+    /// How far the sending has come.
+    pub fn sent(&self) -> Result<Sent> {
+        let row = self.row("seq")?;
+        let seen = field::<u64>(&row, 2)?.saturating_sub(field(&row, 3)?);
+
+        Ok(Sent {
+            running: field::<u32>(&row, 1)? != 0,
+            sent: field(&row, 2)?,
+            lost: field(&row, 3)?,
+            dup: field(&row, 4)?,
+            max_ns: field(&row, 5)?,
+            mean_ns: field::<u64>(&row, 6)? / seen.max(1),
+        })
+    }
+
+    /// Waits until all was sent.
+    pub fn finish(&self, limit: Duration) -> Result<Sent> {
+        let done = wait_until(limit, || {
+            pause(20);
+            !self.sent().is_ok_and(|s| s.running)
+        });
+
+        ensure(done, || format!("vector {} still sends", self.nr))?;
+        self.sent()
+    }
+
+    /// What the handler counted.
+    pub fn stats(&self) -> Result<Stats> {
+        let row = self.row("stats")?;
+
+        Ok(Stats {
+            total: field(&row, 2)?,
+            cpus: (3..row.len())
+                .map(|i| field(&row, i))
+                .collect::<Result<_>>()?,
+        })
+    }
+
+    /// All runs of the handler.
+    pub fn total(&self) -> Result<u64> {
+        Ok(self.stats()?.total)
+    }
+
+    /// Waits for a count, and a little longer for what is too many.
+    pub fn expect(&self, total: u64, what: &str) -> Result {
+        wait_until(Duration::from_secs(1), || {
+            self.total().is_ok_and(|t| t >= total)
+        });
+        pause(20);
+        let seen = self.total()?;
+
+        ensure(seen == total, || {
+            format!("{what}: {seen} interrupts instead of {total}")
+        })
+    }
+
+    /// The message as the device holds it.
+    pub fn message(&self) -> Result<Message> {
+        let row = self.row("msg")?;
+        let address: String = field(&row, 3)?;
+
+        Ok(Message {
+            address: u64::from_str_radix(address.trim_start_matches("0x"), 16)
+                .map_err(|e| format!("{address}: {e}"))?,
+            id: field(&row, 4)?,
+            updates: field(&row, 5)?,
+        })
+    }
+
+    /// CPU and ID as the driver shows them.
+    pub fn target(&self) -> Result<(usize, u32)> {
+        irqdebug::Irq::read(self.irq)?
+            .target()
+            .ok_or_else(|| format!("irq {} has no IMSIC level", self.irq))
+    }
+
+    /// Waits until the driver has no move in flight for the vector.
+    pub fn settle(&self) -> Result {
+        let settled = wait_until(Duration::from_secs(2), || {
+            irqdebug::Irq::read(self.irq).is_ok_and(|i| !i.moving())
+        });
+
+        ensure(settled, || format!("irq {} is still moving", self.irq))
+    }
+
+    /// Moves to a CPU, waiting while a move before it is in flight.
+    pub fn move_to(&self, cpu: usize) -> Result {
+        self.settle()?;
+        self.affine(cpu)?;
+        self.settle()
+    }
+
+    /// Times how long the handler takes after an unmask, which comes so long after
+    /// the mask.
+    pub fn latency(&self, rounds: u64, pause_us: u64) -> Result<Latency> {
+        tell("latency", format!("{} {rounds} {pause_us}", self.nr))?;
+        let rows = ask("latency")?;
+        let row = rows.first().ok_or("empty file latency")?;
+
+        Ok(Latency {
+            lost: field(row, 1)?,
+            leaked: field(row, 2)?,
+            min_ns: field(row, 3)?,
+            mean_ns: field(row, 4)?,
+            max_ns: field(row, 5)?,
+        })
+    }
+}

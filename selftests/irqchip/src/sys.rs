@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The system calls that the standard library does not have.
+
+#![expect(unsafe_code, reason = "system calls")]
+
+use crate::Result;
+use std::{
+    io,
+    mem, //
+};
+
+/// Lets the calling thread run on these CPUs only.
+pub fn pin(cpus: &[usize]) -> Result {
+    // SAFETY: `cpu_set_t` is a bit map; all zeroes is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
+
+    for &cpu in cpus {
+        if cpu >= libc::CPU_SETSIZE as usize {
+            return Err(format!("CPU {cpu} is beyond what a CPU set holds"));
+        }
+        // SAFETY: `cpu` is within the set.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+
+    // SAFETY: `set` is valid for reads of the size that goes with it.
+    match unsafe { libc::sched_setaffinity(0, mem::size_of_val(&set), &set) } {
+        0 => Ok(()),
+        _ => Err(format!(
+            "sched_setaffinity {cpus:?}: {}",
+            io::Error::last_os_error()
+        )),
+    }
+}
+
+/// A command of membarrier(2).
+#[derive(Clone, Copy, Debug)]
+#[repr(i32)]
+pub enum Membarrier {
+    /// Waits for a grace period of all CPUs.
+    Global = libc::MEMBARRIER_CMD_GLOBAL,
+    /// Interrupts the CPUs that run threads of this process.
+    PrivateExpedited = libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+    /// Has to come before `PrivateExpedited`.
+    RegisterPrivateExpedited = libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED,
+    /// Interrupts all CPUs whose process has registered.
+    GlobalExpedited = libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED,
+    /// Has to come before `GlobalExpedited`.
+    RegisterGlobalExpedited = libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED,
+}
+
+/// membarrier(2) with flags 0.
+pub fn membarrier(command: Membarrier) -> Result {
+    // SAFETY: The call takes numbers only.
+    match unsafe { libc::syscall(libc::SYS_membarrier, command as i32, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(format!(
+            "membarrier {command:?}: {}",
+            io::Error::last_os_error()
+        )),
+    }
+}

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest program: each vCPU enables its interrupt file, counts the
+//! interrupts that it takes, and obeys the commands in its mailbox.
+//!
+//! It runs in VS-mode without translation. While it has nothing to do it polls
+//! its mailbox with interrupts on and causes no exit.
+
+#![no_std]
+#![no_main]
+
+#[allow(dead_code, reason = "the VMM uses the rest")]
+mod abi;
+
+use abi::*;
+use core::{
+    arch::{
+        asm,
+        global_asm, //
+    },
+    hint::spin_loop,
+    ptr::{
+        read_volatile,
+        write_volatile, //
+    },
+    sync::atomic::{
+        fence,
+        Ordering, //
+    },
+};
+
+const IRQ_S_EXT: u64 = 9;
+const CAUSE_IRQ: u64 = 1 << 63;
+const SSTATUS_SIE: u64 = 1 << 1;
+const EIDELIVERY: u64 = 0x70;
+const EITHRESHOLD: u64 = 0x72;
+const EIE0: u64 = 0xc0;
+
+global_asm!(
+    // Entered with a0 = vCPU index and a1 = address of the vCPU's mailbox.
+    ".pushsection .text.start, \"ax\"",
+    ".globl _start",
+    "_start:",
+    "csrw sie, zero",             // nothing interrupts before the handler is set
+    "csrci sstatus, 2",           // sstatus.SIE = 0
+    "csrw sscratch, a1",          // the handler finds the mailbox there
+    "lla t0, trap_entry",         // direct mode: the low bits of the address are 0
+    "csrw stvec, t0",
+    "li sp, {stacks}",            // sp = end of the stack of this vCPU
+    "addi t0, a0, 1",
+    "slli t0, t0, 13",            // STACK_SIZE
+    "add sp, sp, t0",
+    "mv a0, a1",
+    "call guest_main",            // does not return
+    "1: j 1b",
+    ".popsection",
+    // Saves what a Rust function may change, and calls it.
+    ".pushsection .text, \"ax\"",
+    ".balign 4",
+    "trap_entry:",
+    "addi sp, sp, -128",
+    "sd ra, 0(sp)",
+    "sd t0, 8(sp)",
+    "sd t1, 16(sp)",
+    "sd t2, 24(sp)",
+    "sd t3, 32(sp)",
+    "sd t4, 40(sp)",
+    "sd t5, 48(sp)",
+    "sd t6, 56(sp)",
+    "sd a0, 64(sp)",
+    "sd a1, 72(sp)",
+    "sd a2, 80(sp)",
+    "sd a3, 88(sp)",
+    "sd a4, 96(sp)",
+    "sd a5, 104(sp)",
+    "sd a6, 112(sp)",
+    "sd a7, 120(sp)",
+    "csrr a0, sscratch",
+    "csrr a1, scause",
+    "csrr a2, sepc",
+    "csrr a3, stval",
+    "call guest_trap",            // returns only after an interrupt: sepc is unchanged
+    "ld ra, 0(sp)",
+    "ld t0, 8(sp)",
+    "ld t1, 16(sp)",
+    "ld t2, 24(sp)",
+    "ld t3, 32(sp)",
+    "ld t4, 40(sp)",
+    "ld t5, 48(sp)",
+    "ld t6, 56(sp)",
+    "ld a0, 64(sp)",
+    "ld a1, 72(sp)",
+    "ld a2, 80(sp)",
+    "ld a3, 88(sp)",
+    "ld a4, 96(sp)",
+    "ld a5, 104(sp)",
+    "ld a6, 112(sp)",
+    "ld a7, 120(sp)",
+    "addi sp, sp, 128",
+    "sret",
+    // The compiler may call memset; in Rust it could become a call of itself.
+    ".globl memset",
+    "memset:",
+    "add a2, a0, a2",             // end
+    "mv t0, a0",                  // a0 is what it returns
+    "1: beq t0, a2, 2f",
+    "sb a1, 0(t0)",
+    "addi t0, t0, 1",
+    "j 1b",
+    "2: ret",
+    ".popsection",
+    stacks = const STACKS,
+);
+
+/// Reads the top pending and enabled identity from stopei and claims it.
+fn claim() -> u64 {
+    let topei: u64;
+
+    // SAFETY: Changes nothing but the interrupt file.
+    unsafe { asm!("csrrw {}, 0x15c, zero", out(reg) topei, options(nostack)) };
+    topei >> 16
+}
+
+/// Runs `f` with interrupts masked. The select and the access of an indirect
+/// register, or a test and the WFI after it, must not be torn apart.
+fn masked<R>(f: impl FnOnce() -> R) -> R {
+    let old: u64;
+
+    // SAFETY: Masking interrupts touches no memory; the old state comes back below.
+    unsafe { asm!("csrrci {}, sstatus, 2", out(reg) old, options(nostack)) };
+    let ret = f();
+    if old & SSTATUS_SIE != 0 {
+        // SAFETY: Interrupts were on before.
+        unsafe { asm!("csrsi sstatus, 2", options(nostack)) };
+    }
+    ret
+}
+
+fn ireg_read(select: u64) -> u64 {
+    masked(|| {
+        let value: u64;
+
+        // SAFETY: Accesses the interrupt file only.
+        unsafe {
+            asm!("csrw 0x150, {}", "csrr {}, 0x151", in(reg) select, out(reg) value,
+                 options(nostack))
+        };
+        value
+    })
+}
+
+fn ireg_write(select: u64, value: u64) {
+    masked(|| {
+        // SAFETY: Accesses the interrupt file only.
+        unsafe {
+            asm!("csrw 0x150, {}", "csrw 0x151, {}", in(reg) select, in(reg) value,
+                 options(nostack))
+        }
+    })
+}
+
+fn irq_enable(on: bool) {
+    // SAFETY: The handler is set and needs nothing but the stack.
+    unsafe {
+        if on {
+            asm!("csrsi sstatus, 2", options(nostack))
+        } else {
+            asm!("csrci sstatus, 2", options(nostack))
+        }
+    }
+}
+
+fn time() -> u64 {
+    let now: u64;
+
+    // SAFETY: Only reads a counter.
+    unsafe { asm!("rdtime {}", out(reg) now, options(nomem, nostack)) };
+    now
+}
+
+fn mailbox(index: u64) -> &'static Mailbox {
+    // SAFETY: `index` is below MAX_VCPUS; RAM holds a mailbox there for ever, all of it atomics.
+    unsafe { &*(MAILBOXES as *const Mailbox).add(index as usize & (MAX_VCPUS - 1)) }
+}
+
+/// Counts one claimed interrupt. Only the vCPU itself writes its counters, and
+/// never from two places at once as interrupts are masked.
+fn count(mb: &Mailbox, id: u64) {
+    if let Some(c) = mb.count.get(id as usize) {
+        c.store(c.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
+    }
+    mb.total
+        .store(mb.total.load(Ordering::Relaxed) + 1, Ordering::Release);
+}
+
+#[no_mangle]
+extern "C" fn guest_trap(mb: &Mailbox, cause: u64, epc: u64, tval: u64) {
+    if cause != CAUSE_IRQ | IRQ_S_EXT {
+        fault(mb, cause, epc, tval);
+    }
+    let mut id = claim();
+
+    if id == 0 {
+        mb.empty
+            .store(mb.empty.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+    while id != 0 {
+        count(mb, id);
+        id = claim();
+    }
+}
+
+/// Tells the VMM about a trap that nothing expected, and stays there.
+fn fault(mb: &Mailbox, cause: u64, epc: u64, tval: u64) -> ! {
+    for (cell, value) in mb.trap.iter().zip([cause, epc, tval]) {
+        cell.store(value, Ordering::Relaxed);
+    }
+    loop {
+        // SAFETY: No memory is there, the store ends in the VMM.
+        unsafe { write_volatile(DOORBELL_FAULT as *mut u32, 1) };
+    }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    let mb: *const Mailbox;
+
+    // SAFETY: Only reads a register, which holds the mailbox since `_start`.
+    unsafe { asm!("csrr {}, sscratch", out(reg) mb, options(nomem, nostack)) };
+    let line = info.location().map_or(0, |l| l.line());
+    // SAFETY: See above.
+    fault(unsafe { &*mb }, u64::MAX, line.into(), 0)
+}
+
+/// Waits until `cond`; false if the VMM gave up first.
+fn wait(mb: &Mailbox, cond: impl Fn() -> bool) -> bool {
+    while !cond() {
+        if mb.abort.load(Ordering::Relaxed) != 0 {
+            return false;
+        }
+        spin_loop();
+    }
+    true
+}
+
+fn send(mb: &Mailbox, page: u64, target: u64, first: u64, ids: u64, rounds: u64) -> (u64, u64) {
+    let count = &mailbox(target).count;
+    let mut seen = [0u32; MAX_BATCH as usize + 1];
+    let ids = ids.min(MAX_BATCH);
+    let mut done = 0;
+    let cell = |id: u64| &count[(first + id) as usize & (MAX_IDS - 1)];
+
+    for id in 0..ids {
+        seen[id as usize] = cell(id).load(Ordering::Acquire);
+    }
+    let start = time();
+    for _ in 0..rounds {
+        for id in 0..ids {
+            // SAFETY: The IMSIC page of a vCPU; stores change its interrupt file only.
+            unsafe { write_volatile(page as *mut u32, (first + id) as u32) };
+        }
+        for id in 0..ids {
+            let seen = &mut seen[id as usize];
+
+            if !wait(mb, || cell(id).load(Ordering::Acquire) != *seen) {
+                return (done, time() - start);
+            }
+            *seen = seen.wrapping_add(1);
+            if cell(id).load(Ordering::Acquire) != *seen {
+                // Counted twice: end short of what was asked for.
+                return (done, time() - start);
+            }
+            done += 1;
+        }
+    }
+    (done, time() - start)
+}
+
+fn sbi(a: &[u64; 6]) -> (u64, u64) {
+    let (error, value);
+
+    // SAFETY: The VMM gives no call that changes memory of this program.
+    unsafe {
+        asm!("ecall", in("a7") a[0], in("a6") a[1], inlateout("a0") a[2] => error,
+             inlateout("a1") a[3] => value, in("a2") a[4], options(nostack))
+    };
+    (error, value)
+}
+
+fn touch() {
+    let mut page = STACKS;
+
+    while page < RAM_BASE + RAM_SIZE {
+        // SAFETY: RAM of this program; adding 0 changes nothing that others see.
+        unsafe { asm!("amoadd.w zero, zero, ({})", in(reg) page, options(nostack)) };
+        page += 4096;
+    }
+}
+
+fn command(mb: &Mailbox, op: u64, a: &[u64; 6]) -> (u64, u64) {
+    match op {
+        op::IMSIC_INIT => {
+            // Whole words of 64 identities, less what lies outside first..=last.
+            for word in 0..(MAX_IDS as u64 / 64) {
+                let (lo, hi) = (word * 64, word * 64 + 63);
+                let (first, last) = (a[0].max(lo), a[1].min(hi));
+
+                if first <= last {
+                    let mask = (u64::MAX >> (63 - (last - first))) << (first - lo);
+
+                    ireg_write(EIE0 + 2 * word, mask);
+                }
+            }
+            ireg_write(EITHRESHOLD, 0);
+            ireg_write(EIDELIVERY, 1);
+            // SAFETY: The handler is set.
+            unsafe { asm!("csrs sie, {}", in(reg) 1u64 << IRQ_S_EXT, options(nostack)) };
+            irq_enable(true);
+            (0, 0)
+        }
+        op::SEND => send(mb, a[0], a[1], a[2], a[3], a[4]),
+        op::WFI_UNTIL => {
+            let enough = || {
+                mb.total.load(Ordering::Relaxed) >= a[0] || mb.abort.load(Ordering::Relaxed) != 0
+            };
+            let mut waits = 0;
+
+            while !enough() {
+                masked(|| {
+                    // WFI ends with an interrupt pending even while it is masked.
+                    if !enough() {
+                        waits += 1;
+                        // SAFETY: Only waits.
+                        unsafe { asm!("wfi", options(nostack)) };
+                    }
+                });
+            }
+            (mb.total.load(Ordering::Relaxed), waits)
+        }
+        op::IREG_READ => (ireg_read(a[0]), 0),
+        op::IREG_WRITE => {
+            ireg_write(a[0], a[1]);
+            (0, 0)
+        }
+        // SAFETY: The VMM gives addresses of devices.
+        op::READ32 => (unsafe { read_volatile(a[0] as *const u32) }.into(), 0),
+        op::WRITE32 => {
+            // SAFETY: See above.
+            unsafe { write_volatile(a[0] as *mut u32, a[1] as u32) };
+            (0, 0)
+        }
+        op::SBI => sbi(a),
+        op::IRQ_ENABLE => {
+            irq_enable(a[0] != 0);
+            (0, 0)
+        }
+        op::POLL_CLAIM => {
+            let mut claimed = 0;
+
+            masked(|| {
+                while claimed < a[0] && mb.abort.load(Ordering::Relaxed) == 0 {
+                    let id = claim();
+
+                    if id != 0 {
+                        count(mb, id);
+                        claimed += 1;
+                    } else {
+                        spin_loop();
+                    }
+                }
+            });
+            (claimed, 0)
+        }
+        op::TOUCH => {
+            touch();
+            (0, 0)
+        }
+        _ => (0, 0),
+    }
+}
+
+#[no_mangle]
+extern "C" fn guest_main(mb: &'static Mailbox) -> ! {
+    let mut done = mb.done.load(Ordering::Relaxed);
+
+    loop {
+        if mb.given.load(Ordering::Acquire) == done {
+            spin_loop();
+            continue;
+        }
+        let mut a = [0; 6];
+
+        for (a, cell) in a.iter_mut().zip(&mb.arg) {
+            *a = cell.load(Ordering::Relaxed);
+        }
+        let ret = command(mb, mb.op.load(Ordering::Relaxed), &a);
+
+        // Stores to devices come before what the VMM sees as done.
+        fence(Ordering::SeqCst);
+        mb.ret[0].store(ret.0, Ordering::Relaxed);
+        mb.ret[1].store(ret.1, Ordering::Relaxed);
+        done += 1;
+        mb.done.store(done, Ordering::Release);
+    }
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The in-kernel AIA device, KVM_DEV_TYPE_RISCV_AIA, by its attributes.
+//!
+//! Widths: 32 bits in the groups CONFIG and APLIC, 64 bits in ADDR, and an
+//! `unsigned long` in IMSIC. An IMSIC's address goes by vCPU *index*, its
+//! registers by vCPU *id*.
+
+use crate::{
+    sys::get_device_attr,
+    Context,
+    Result, //
+};
+use kvm_bindings::*;
+use kvm_ioctls::{
+    DeviceFd,
+    VmFd, //
+};
+use std::{
+    fmt::Display,
+    io, //
+};
+
+/// How KVM provides the vCPUs' interrupt files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// All in software.
+    Emul,
+    /// In guest interrupt files of the hardware, or not at all.
+    Hwaccel,
+    /// In guest interrupt files as far as there are any.
+    Auto,
+}
+
+impl Mode {
+    /// The number in the UAPI.
+    pub fn to_raw(self) -> u32 {
+        match self {
+            Self::Emul => KVM_DEV_RISCV_AIA_MODE_EMUL,
+            Self::Hwaccel => KVM_DEV_RISCV_AIA_MODE_HWACCEL,
+            Self::Auto => KVM_DEV_RISCV_AIA_MODE_AUTO,
+        }
+    }
+}
+
+impl Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Emul => "emul",
+            Self::Hwaccel => "hwaccel",
+            Self::Auto => "auto",
+        })
+    }
+}
+
+/// The AIA device of a VM.
+#[derive(Debug)]
+pub struct Aia(DeviceFd);
+
+impl Aia {
+    /// Creates the device.
+    pub fn new(vm: &VmFd) -> io::Result<Self> {
+        let mut device = kvm_create_device {
+            type_: kvm_device_type_KVM_DEV_TYPE_RISCV_AIA,
+            fd: 0,
+            flags: 0,
+        };
+
+        vm.create_device(&mut device)
+            .map(Self)
+            .map_err(|e| io::Error::from_raw_os_error(e.errno()))
+    }
+
+    fn set<T>(&self, group: u32, attr: u64, value: &T) -> io::Result<()> {
+        self.0
+            .set_device_attr(&kvm_device_attr {
+                flags: 0,
+                group,
+                attr,
+                addr: std::ptr::from_ref(value) as u64,
+            })
+            .map_err(|e| io::Error::from_raw_os_error(e.errno()))
+    }
+
+    /// Whether the device has the attribute.
+    pub fn has(&self, group: u32, attr: u64) -> bool {
+        self.0
+            .has_device_attr(&kvm_device_attr {
+                flags: 0,
+                group,
+                attr,
+                addr: 0,
+            })
+            .is_ok()
+    }
+
+    /// Sets an attribute of the group CONFIG.
+    pub fn set_config(&self, attr: u32, value: u32) -> io::Result<()> {
+        self.set(KVM_DEV_RISCV_AIA_GRP_CONFIG, attr.into(), &value)
+    }
+
+    /// Reads an attribute of the group CONFIG.
+    pub fn config(&self, attr: u32) -> io::Result<u32> {
+        let mut value = 0u32;
+
+        get_device_attr(
+            &self.0,
+            KVM_DEV_RISCV_AIA_GRP_CONFIG,
+            attr.into(),
+            &mut value,
+        )?;
+        Ok(value)
+    }
+
+    /// Sets the mode.
+    pub fn set_mode(&self, mode: Mode) -> io::Result<()> {
+        self.set_config(KVM_DEV_RISCV_AIA_CONFIG_MODE, mode.to_raw())
+    }
+
+    /// Sets the guest-physical address of the APLIC.
+    pub fn set_aplic_addr(&self, addr: u64) -> io::Result<()> {
+        self.set(
+            KVM_DEV_RISCV_AIA_GRP_ADDR,
+            KVM_DEV_RISCV_AIA_ADDR_APLIC.into(),
+            &addr,
+        )
+    }
+
+    /// Sets the guest-physical address of the IMSIC of the vCPU with this index.
+    pub fn set_imsic_addr(&self, index: usize, addr: u64) -> io::Result<()> {
+        self.set(KVM_DEV_RISCV_AIA_GRP_ADDR, 1 + index as u64, &addr)
+    }
+
+    /// Reads the address of an IMSIC.
+    pub fn imsic_addr(&self, index: usize) -> io::Result<u64> {
+        let mut addr = 0u64;
+
+        get_device_attr(
+            &self.0,
+            KVM_DEV_RISCV_AIA_GRP_ADDR,
+            1 + index as u64,
+            &mut addr,
+        )?;
+        Ok(addr)
+    }
+
+    /// Initialises the irqchip, after which its configuration is fixed.
+    pub fn init(&self) -> io::Result<()> {
+        self.set(
+            KVM_DEV_RISCV_AIA_GRP_CTRL,
+            KVM_DEV_RISCV_AIA_CTRL_INIT.into(),
+            &0u64,
+        )
+    }
+
+    /// Reads a register of the APLIC by its offset.
+    pub fn aplic(&self, offset: u32) -> io::Result<u32> {
+        let mut value = 0u32;
+
+        get_device_attr(
+            &self.0,
+            KVM_DEV_RISCV_AIA_GRP_APLIC,
+            offset.into(),
+            &mut value,
+        )?;
+        Ok(value)
+    }
+
+    /// Writes a register of the APLIC.
+    pub fn set_aplic(&self, offset: u32, value: u32) -> io::Result<()> {
+        self.set(KVM_DEV_RISCV_AIA_GRP_APLIC, offset.into(), &value)
+    }
+
+    fn imsic_attr(vcpu_id: usize, select: u32) -> u64 {
+        ((vcpu_id as u64) << KVM_DEV_RISCV_AIA_IMSIC_ISEL_BITS) | u64::from(select)
+    }
+
+    /// Reads a register of an IMSIC. Waits until the vCPU has left KVM_RUN.
+    pub fn imsic(&self, vcpu_id: usize, select: u32) -> io::Result<u64> {
+        let mut value = 0u64;
+
+        get_device_attr(
+            &self.0,
+            KVM_DEV_RISCV_AIA_GRP_IMSIC,
+            Self::imsic_attr(vcpu_id, select),
+            &mut value,
+        )?;
+        Ok(value)
+    }
+
+    /// Writes a register of an IMSIC. Waits until the vCPU has left KVM_RUN.
+    pub fn set_imsic(&self, vcpu_id: usize, select: u32, value: u64) -> io::Result<()> {
+        self.set(
+            KVM_DEV_RISCV_AIA_GRP_IMSIC,
+            Self::imsic_attr(vcpu_id, select),
+            &value,
+        )
+    }
+
+    /// Configures and initialises the device as the VMMs in the field do.
+    pub(crate) fn configure(&self, cfg: &crate::Config) -> Result<()> {
+        self.set_mode(cfg.mode)
+            .context(format!("AIA mode {}", cfg.mode))?;
+        if let Some(ids) = cfg.ids {
+            self.set_config(KVM_DEV_RISCV_AIA_CONFIG_IDS, ids)
+                .context(format!("AIA IDS {ids}"))?;
+        }
+        if cfg.sources != 0 {
+            self.set_config(KVM_DEV_RISCV_AIA_CONFIG_SRCS, cfg.sources)
+                .context(format!("AIA SRCS {}", cfg.sources))?;
+            self.set_aplic_addr(crate::abi::APLIC_BASE)
+                .context("AIA APLIC address")?;
+        }
+        self.set_config(KVM_DEV_RISCV_AIA_CONFIG_GUEST_BITS, cfg.guest_bits)
+            .context("AIA GUEST_BITS")?;
+        self.set_config(KVM_DEV_RISCV_AIA_CONFIG_HART_BITS, cfg.hart_bits())
+            .context("AIA HART_BITS")?;
+        for index in 0..cfg.vcpus {
+            self.set_imsic_addr(index, cfg.imsic_page(index))
+                .context(format!("AIA IMSIC {index} address"))?;
+        }
+        self.init().context("AIA INIT")
+    }
+}

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A virtual machine with the AIA device and the guest program.
+
+use crate::{
+    abi::*,
+    stats::Stats,
+    sys::GuestMemory,
+    vcpu::{
+        Devices,
+        End,
+        Vcpu, //
+    },
+    Aia,
+    Context,
+    Error,
+    Mode,
+    Result, //
+};
+use kvm_bindings::{
+    kvm_irq_routing_entry,
+    kvm_irq_routing_entry__bindgen_ty_1,
+    kvm_irq_routing_irqchip,
+    kvm_irq_routing_msi,
+    kvm_msi,
+    KvmIrqRouting,
+    KVM_IRQ_ROUTING_IRQCHIP,
+    KVM_IRQ_ROUTING_MSI, //
+};
+use kvm_ioctls::{
+    Kvm,
+    VmFd, //
+};
+use std::{
+    sync::{
+        atomic::Ordering,
+        Arc, //
+    },
+    thread::sleep,
+    time::{
+        Duration,
+        Instant, //
+    },
+};
+use vmm_sys_util::eventfd::EventFd;
+
+/// The guest program, see build.rs.
+static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.bin"));
+
+/// How long a test waits for the guest before it calls it hung. The machine
+/// may be emulated on a busy host, so this is no measure of speed.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a guest shall be like.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// Number of vCPUs.
+    pub vcpus: usize,
+    /// Mode of the AIA device.
+    pub mode: Mode,
+    /// Largest interrupt identity, or what KVM has by default.
+    pub ids: Option<u32>,
+    /// Sources of the APLIC; 0: there is none.
+    pub sources: u32,
+    /// Guest index bits in the addresses of the guest's IMSICs.
+    pub guest_bits: u32,
+}
+
+impl Config {
+    /// A guest with so many vCPUs, in this mode, and the rest as it usually is.
+    pub fn new(vcpus: usize, mode: Mode) -> Self {
+        Self {
+            vcpus,
+            mode,
+            ids: None,
+            sources: 0,
+            guest_bits: 0,
+        }
+    }
+
+    /// The guest's hart index bits.
+    pub(crate) fn hart_bits(&self) -> u32 {
+        usize::BITS - self.vcpus.saturating_sub(1).leading_zeros()
+    }
+
+    /// Guest-physical address of a vCPU's IMSIC page.
+    pub fn imsic_page(&self, vcpu: usize) -> u64 {
+        IMSIC_BASE + ((vcpu as u64) << (12 + self.guest_bits))
+    }
+}
+
+/// A virtual machine.
+// Fields drop in this order: the vCPUs stop before the VM goes, and the VM
+// before its memory.
+#[derive(Debug)]
+pub struct Guest {
+    vcpus: Vec<Vcpu>,
+    aia: Aia,
+    vm: VmFd,
+    mem: GuestMemory,
+    devices: Arc<Devices>,
+    cfg: Config,
+}
+
+impl Guest {
+    /// A machine ready to start.
+    pub fn new(kvm: &Kvm, cfg: Config) -> Result<Self> {
+        if cfg.vcpus == 0 || cfg.vcpus > MAX_VCPUS {
+            return Err(Error::new(format!("{} vCPUs are not possible", cfg.vcpus)));
+        }
+        let mem = GuestMemory::new(IMAGE)?;
+        let vm = kvm.create_vm().context("KVM_CREATE_VM")?;
+
+        mem.attach(&vm)?;
+        let aia = Aia::new(&vm).context("KVM_CREATE_DEVICE(RISCV_AIA)")?;
+        let devices = Arc::new(Devices::default());
+        let vcpus = (0..cfg.vcpus)
+            .map(|index| {
+                let fd = vm
+                    .create_vcpu(index as u64)
+                    .context(format!("KVM_CREATE_VCPU {index}"))?;
+                let mailbox = MAILBOXES + (index * size_of::<Mailbox>()) as u64;
+
+                Vcpu::new(fd, index, RAM_BASE, mailbox, devices.clone())
+            })
+            .collect::<Result<Vec<_>>>()?;
+
+        aia.configure(&cfg)?;
+        Ok(Self {
+            vcpus,
+            aia,
+            vm,
+            mem,
+            devices,
+            cfg,
+        })
+    }
+
+    /// Its configuration.
+    pub fn config(&self) -> &Config {
+        &self.cfg
+    }
+
+    /// Its AIA device.
+    pub fn aia(&self) -> &Aia {
+        &self.aia
+    }
+
+    /// Starts a vCPU on `cpus` (none: on any) without a word to the guest.
+    pub fn start(&mut self, vcpu: usize, cpus: &[usize]) -> Result<()> {
+        self.vcpus[vcpu].start(cpus)
+    }
+
+    /// Starts a vCPU, enables all its interrupts, and lets it fault in what it
+    /// will use, so that a measurement sees nothing of that.
+    pub fn boot(&mut self, vcpu: usize, cpus: &[usize]) -> Result<()> {
+        let last = match self.cfg.ids {
+            Some(ids) => ids.into(),
+            None => u64::from(
+                self.aia
+                    .config(kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS)
+                    .context("AIA IDS")?,
+            ),
+        };
+
+        self.start(vcpu, cpus)?;
+        self.call(vcpu, op::TOUCH, &[])?;
+        self.call(vcpu, op::IMSIC_INIT, &[1, last])?;
+        Ok(())
+    }
+
+    /// Restricts a running vCPU to `cpus`.
+    pub fn pin(&self, vcpu: usize, cpus: &[usize]) -> Result<()> {
+        self.vcpus[vcpu].pin(cpus)
+    }
+
+    /// Whether a vCPU does not run (any more).
+    pub fn ended(&self, vcpu: usize) -> bool {
+        self.vcpus[vcpu].end().is_some()
+    }
+
+    /// Waits until a vCPU stops by itself.
+    pub fn wait_end(&mut self, vcpu: usize) -> Result<End> {
+        self.until(|g| g.ended(vcpu), || format!("end of vCPU {vcpu}"))?;
+        self.vcpus[vcpu].join()
+    }
+
+    /// Stops a vCPU, which can then be started again.
+    pub fn stop(&mut self, vcpu: usize) -> Result<End> {
+        self.vcpus[vcpu].stop()
+    }
+
+    /// KVM's statistics of a vCPU.
+    pub fn stats(&self, vcpu: usize) -> Result<Stats> {
+        self.vcpus[vcpu].stats()
+    }
+
+    /// How often the guest stored to the doorbell.
+    pub fn doorbell(&self) -> u64 {
+        self.devices.doorbell.load(Ordering::Acquire)
+    }
+
+    /// What the guest wrote to the SBI console.
+    pub fn console(&self) -> Vec<u8> {
+        self.devices
+            .console
+            .lock()
+            .map(|c| c.clone())
+            .unwrap_or_default()
+    }
+
+    /// Interrupts that a vCPU counted in all.
+    pub fn total(&self, vcpu: usize) -> u64 {
+        self.mem.mailbox(vcpu).total.load(Ordering::Acquire)
+    }
+
+    /// Interrupts that a vCPU counted for an identity.
+    pub fn count(&self, vcpu: usize, id: u32) -> u32 {
+        self.mem.mailbox(vcpu).count[id as usize].load(Ordering::Acquire)
+    }
+
+    /// External interrupts for which a vCPU found no identity.
+    pub fn empty(&self, vcpu: usize) -> u64 {
+        self.mem.mailbox(vcpu).empty.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `cond`, which `what` describes.
+    pub fn until(&self, cond: impl Fn(&Self) -> bool, what: impl Fn() -> String) -> Result<()> {
+        let start = Instant::now();
+        let mut pause = Duration::from_micros(20);
+
+        while !cond(self) {
+            if start.elapsed() > PATIENCE {
+                return Err(Error::new(format!("waited in vain for {}", what())));
+            }
+            sleep(pause);
+            // On a machine with one CPU the guest needs it.
+            pause = (pause * 2).min(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Gives a command to a running vCPU.
+    pub fn give(&self, vcpu: usize, op: u64, args: &[u64]) {
+        let mb = self.mem.mailbox(vcpu);
+
+        mb.op.store(op, Ordering::Relaxed);
+        for (i, cell) in mb.arg.iter().enumerate() {
+            cell.store(args.get(i).copied().unwrap_or_default(), Ordering::Relaxed);
+        }
+        mb.abort.store(0, Ordering::Relaxed);
+        mb.given.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether a vCPU has done all its commands.
+    pub fn done(&self, vcpu: usize) -> bool {
+        let mb = self.mem.mailbox(vcpu);
+
+        mb.done.load(Ordering::Acquire) == mb.given.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a vCPU has done its command, and gives its results.
+    pub fn wait(&self, vcpu: usize) -> Result<[u64; 2]> {
+        let mb = self.mem.mailbox(vcpu);
+        let waited = self.until(
+            |g| g.done(vcpu) || g.ended(vcpu),
+            || {
+                let op = mb.op.load(Ordering::Relaxed);
+                let total = self.total(vcpu);
+
+                format!("command {op} of vCPU {vcpu}, {total} interrupts so far")
+            },
+        );
+
+        if let Err(e) = waited {
+            mb.abort.store(1, Ordering::Relaxed);
+            return Err(e);
+        }
+        if !self.done(vcpu) {
+            let [cause, epc, tval] = mb.trap.each_ref().map(|t| t.load(Ordering::Relaxed));
+
+            return Err(Error::new(match self.vcpus[vcpu].end() {
+                Some(End::GuestTrap) => format!(
+                    "vCPU {vcpu}: unexpected trap, scause {cause:#x} sepc {epc:#x} stval {tval:#x}"
+                ),
+                end => format!("vCPU {vcpu} stopped: {end:?}"),
+            }));
+        }
+        Ok(mb.ret.each_ref().map(|r| r.load(Ordering::Relaxed)))
+    }
+
+    /// Gives a command and waits for it.
+    pub fn call(&self, vcpu: usize, op: u64, args: &[u64]) -> Result<[u64; 2]> {
+        self.give(vcpu, op, args);
+        self.wait(vcpu)
+    }
+
+    /// Tells `from` to send `rounds` times each of `ids` identities, from
+    /// `first` on, to `to`.
+    pub fn give_send(&self, from: usize, to: usize, first: u32, ids: u32, rounds: u64) {
+        self.give(
+            from,
+            op::SEND,
+            &[
+                self.cfg.imsic_page(to),
+                to as u64,
+                first.into(),
+                ids.into(),
+                rounds,
+            ],
+        );
+    }
+
+    /// Sends an MSI to a vCPU from the VMM, by KVM_SIGNAL_MSI.
+    pub fn signal_msi(&self, vcpu: usize, id: u32) -> Result<()> {
+        let page = self.cfg.imsic_page(vcpu);
+
+        self.vm
+            .signal_msi(kvm_msi {
+                address_lo: page as u32,
+                address_hi: (page >> 32) as u32,
+                data: id,
+                ..Default::default()
+            })
+            .context("KVM_SIGNAL_MSI")?;
+        Ok(())
+    }
+
+    /// Sends `rounds` times each of `ids` identities from `first` on, by
+    /// `send`, waiting for all of them in each round.
+    pub fn send_from_host(
+        &self,
+        vcpu: usize,
+        first: u32,
+        ids: u32,
+        rounds: u32,
+        send: impl Fn(&Self, usize, u32) -> Result<()>,
+    ) -> Result<()> {
+        let base: Vec<u32> = (0..ids).map(|i| self.count(vcpu, first + i)).collect();
+
+        for round in 1..=rounds {
+            for i in 0..ids {
+                send(self, vcpu, first + i)?;
+            }
+            for (i, base) in base.iter().enumerate() {
+                let id = first + i as u32;
+
+                self.until(
+                    |g| g.count(vcpu, id).wrapping_sub(*base) >= round,
+                    || {
+                        format!(
+                            "MSI {id} of round {round} of {rounds}: vCPU {vcpu} counted {}",
+                            self.count(vcpu, id).wrapping_sub(*base),
+                        )
+                    },
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Routes interrupt lines of the VM, 0 upwards: first the `sources` + 1
+    /// wires of the APLIC, if there is one, then an MSI for each of `msis`
+    /// (vCPU, identity).
+    pub fn route(&self, msis: &[(usize, u32)]) -> Result<()> {
+        let wires = if self.cfg.sources == 0 {
+            0
+        } else {
+            self.cfg.sources + 1
+        };
+        let mut entries: Vec<kvm_irq_routing_entry> = (0..wires)
+            .map(|pin| kvm_irq_routing_entry {
+                gsi: pin,
+                type_: KVM_IRQ_ROUTING_IRQCHIP,
+                u: kvm_irq_routing_entry__bindgen_ty_1 {
+                    irqchip: kvm_irq_routing_irqchip { irqchip: 0, pin },
+                },
+                ..Default::default()
+            })
+            .collect();
+
+        for (i, &(vcpu, id)) in msis.iter().enumerate() {
+            let page = self.cfg.imsic_page(vcpu);
+
+            entries.push(kvm_irq_routing_entry {
+                gsi: wires + i as u32,
+                type_: KVM_IRQ_ROUTING_MSI,
+                u: kvm_irq_routing_entry__bindgen_ty_1 {
+                    msi: kvm_irq_routing_msi {
+                        address_lo: page as u32,
+                        address_hi: (page >> 32) as u32,
+                        data: id,
+                        ..Default::default()
+                    },
+                },
+                ..Default::default()
+            });
+        }
+        let routing = KvmIrqRouting::from_entries(&entries).context("routing table")?;
+
+        self.vm
+            .set_gsi_routing(&routing)
+            .context("KVM_SET_GSI_ROUTING")
+    }
+
+    /// The line of the `n`th MSI that [`Self::route`] was given.
+    pub fn msi_line(&self, n: u32) -> u32 {
+        match self.cfg.sources {
+            0 => n,
+            sources => sources + 1 + n,
+        }
+    }
+
+    /// An event that raises a line.
+    pub fn irqfd(&self, line: u32) -> Result<EventFd> {
+        let event = EventFd::new(libc::EFD_NONBLOCK).context("eventfd")?;
+
+        self.vm.register_irqfd(&event, line).context("KVM_IRQFD")?;
+        Ok(event)
+    }
+
+    /// Sets the level of a line.
+    pub fn irq_line(&self, line: u32, level: bool) -> Result<()> {
+        self.vm.set_irq_line(line, level).context("KVM_IRQ_LINE")
+    }
+}

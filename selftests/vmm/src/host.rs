@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the machine below has: CPUs, interrupts taken, guest interrupt files.
+
+use crate::{
+    sys::{
+        self,
+        PhysPage, //
+    },
+    Context,
+    Error,
+    Result, //
+};
+use std::{
+    collections::BTreeMap,
+    fs::{
+        self,
+        OpenOptions, //
+    },
+    io::{
+        ErrorKind,
+        Read, //
+    },
+    os::unix::fs::OpenOptionsExt,
+    path::{
+        Path,
+        PathBuf, //
+    },
+};
+
+const IRQ_S_EXT: u32 = 9;
+const PAGE: u64 = 0x1000;
+
+/// The CPUs that are online, in order.
+pub fn online_cpus() -> Result<Vec<usize>> {
+    let text = fs::read_to_string("/sys/devices/system/cpu/online").context("online CPUs")?;
+
+    parse_cpu_list(text.trim())
+}
+
+fn parse_cpu_list(text: &str) -> Result<Vec<usize>> {
+    let number = |s: &str| s.parse::<usize>().context(format!("CPU list {text}"));
+    let mut cpus = Vec::new();
+
+    for range in text.split(',') {
+        match range.split_once('-') {
+            Some((a, b)) => cpus.extend(number(a)?..=number(b)?),
+            None => cpus.push(number(range)?),
+        }
+    }
+    Ok(cpus)
+}
+
+/// Lets the calling thread run on `cpus` only.
+pub fn pin_self(cpus: &[usize]) -> Result<()> {
+    sys::set_affinity(0, cpus).context(format!("affinity {cpus:?}"))
+}
+
+/// Whether the CPUs have the hypervisor extension.
+pub fn has_hypervisor() -> Result<bool> {
+    let text = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
+
+    // "isa : rv64imafdch_zicbom_...": single letters come before the first '_'.
+    Ok(text
+        .lines()
+        .filter(|l| l.starts_with("isa"))
+        .filter_map(|l| l.split_once("rv64"))
+        .any(|(_, isa)| isa.split('_').next().is_some_and(|i| i.contains('h'))))
+}
+
+/// The number of guest interrupt files per CPU that KVM found at boot,
+/// "AIA available with N guest external interrupts"; none if KVM does not say.
+pub fn kvm_guest_files() -> Result<Option<u32>> {
+    let mut log = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open("/dev/kmsg")
+        .context("/dev/kmsg")?;
+    let mut record = vec![0; 8192];
+
+    loop {
+        let len = match log.read(&mut record) {
+            Ok(0) => return Ok(None),
+            Ok(len) => len,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
+            // Records were overwritten meanwhile: go on with the next.
+            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => continue,
+            Err(e) => return Err(e).context("/dev/kmsg"),
+        };
+        let text = String::from_utf8_lossy(&record[..len]);
+
+        if let Some((_, rest)) = text.split_once("AIA available with ") {
+            let number = rest.split(' ').next().unwrap_or_default();
+
+            return number.parse().map(Some).context(text.trim_end());
+        }
+    }
+}
+
+/// Interrupts of one CPU since boot, from /proc/interrupts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interrupts {
+    /// All of them.
+    pub all: u64,
+    /// Those by which guest interrupt files wake blocked vCPUs.
+    pub guest_external: u64,
+}
+
+impl Interrupts {
+    /// Those of `cpu`.
+    pub fn read(cpu: usize) -> Result<Self> {
+        let text = fs::read_to_string("/proc/interrupts").context("/proc/interrupts")?;
+
+        Self::parse(&text, cpu)
+    }
+
+    fn parse(text: &str, cpu: usize) -> Result<Self> {
+        let mut lines = text.lines();
+        let label = format!("CPU{cpu}");
+        let heads: Vec<_> = lines
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let column = heads
+            .iter()
+            .position(|h| *h == label)
+            .ok_or_else(|| Error::new(format!("no {label} in /proc/interrupts")))?;
+        let mut sum = Self::default();
+
+        for line in lines {
+            let fields: Vec<_> = line.split_whitespace().collect();
+            // Lines such as "ERR: 0" have one column only, and are no interrupts of a CPU.
+            let counts: Option<Vec<u64>> = fields
+                .get(1..1 + heads.len())
+                .and_then(|f| f.iter().map(|n| n.parse().ok()).collect());
+
+            if let Some(counts) = counts {
+                sum.all += counts[column];
+                if fields.last() == Some(&"riscv-kvm") {
+                    sum.guest_external += counts[column];
+                }
+            }
+        }
+        Ok(sum)
+    }
+
+    /// What was added since `earlier`.
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            all: self.all - earlier.all,
+            guest_external: self.guest_external - earlier.guest_external,
+        }
+    }
+}
+
+/// The S-level IMSICs of the machine, from its device tree.
+#[derive(Clone, Debug)]
+pub struct Imsics {
+    /// Physical address of the interrupt file page of each CPU's S-level.
+    pages: BTreeMap<usize, u64>,
+    /// Guest files per hart for which the address map has room.
+    room: u32,
+}
+
+fn cells(path: &Path) -> Option<Vec<u32>> {
+    let bytes = fs::read(path).ok()?;
+
+    Some(
+        bytes
+            .chunks_exact(4)
+            .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+    )
+}
+
+fn cell(path: PathBuf) -> Option<u32> {
+    cells(&path)?.first().copied()
+}
+
+fn is_compatible(node: &Path, name: &str) -> bool {
+    fs::read(node.join("compatible"))
+        .is_ok_and(|c| c.split(|&b| b == 0).any(|s| s == name.as_bytes()))
+}
+
+fn walk(node: &Path, found: &mut impl FnMut(&Path)) {
+    found(node);
+    for child in fs::read_dir(node).into_iter().flatten().flatten() {
+        if child.file_type().is_ok_and(|t| t.is_dir()) {
+            walk(&child.path(), found);
+        }
+    }
+}
+
+/// Hart ids by CPU number.
+fn harts() -> Result<BTreeMap<usize, u64>> {
+    let text = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
+    let mut cpu = None;
+    let mut harts = BTreeMap::new();
+
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(':') else {
+            continue;
+        };
+        match key.trim() {
+            "processor" => cpu = value.trim().parse().ok(),
+            "hart" => {
+                if let (Some(cpu), Ok(hart)) = (cpu, value.trim().parse()) {
+                    harts.insert(cpu, hart);
+                }
+            }
+            _ => (),
+        }
+    }
+    Ok(harts)
+}
+
+impl Imsics {
+    /// Reads the device tree; none without device tree or S-level IMSICs.
+    pub fn read() -> Result<Option<Self>> {
+        let root = fs::canonicalize("/proc/device-tree").ok();
+        let Some(root) = root else { return Ok(None) };
+        let mut intcs = BTreeMap::new();
+        let mut imsics = Vec::new();
+
+        walk(&root, &mut |node| {
+            if is_compatible(node, "riscv,cpu-intc") {
+                let hart = node.parent().and_then(|cpu| cells(&cpu.join("reg")));
+
+                if let (Some(hart), Some(phandle)) = (hart, cell(node.join("phandle"))) {
+                    let hart = hart.iter().fold(0, |h, &c| (h << 32) | u64::from(c));
+
+                    intcs.insert(phandle, hart);
+                }
+            } else if is_compatible(node, "riscv,imsics") {
+                imsics.push(node.to_path_buf());
+            }
+        });
+        for node in imsics {
+            let parents = cells(&node.join("interrupts-extended")).unwrap_or_default();
+            let parents: Vec<_> = parents.chunks_exact(2).map(|p| (p[0], p[1])).collect();
+
+            if parents.iter().all(|&(_, irq)| irq == IRQ_S_EXT) && !parents.is_empty() {
+                return Self::from_node(&node, &parents, &intcs).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn from_node(node: &Path, parents: &[(u32, u32)], intcs: &BTreeMap<u32, u64>) -> Result<Self> {
+        let bus = node.parent().unwrap_or(node);
+        let width = |name: &str| cell(bus.join(name)).unwrap_or(2) as usize;
+        let (naddr, nsize) = (width("#address-cells"), width("#size-cells"));
+        let reg = cells(&node.join("reg")).unwrap_or_default();
+        let guest_bits = cell(node.join("riscv,guest-index-bits")).unwrap_or(0);
+        let stride = PAGE << guest_bits;
+        let number = |c: &[u32]| c.iter().fold(0, |n, &c| (n << 32) | u64::from(c));
+        // One page and its guest pages per parent, in order, region after region.
+        let mut addrs = reg.chunks_exact(naddr + nsize).flat_map(|r| {
+            let (base, size) = (number(&r[..naddr]), number(&r[naddr..]));
+
+            (0..size / stride).map(move |n| base + n * stride)
+        });
+        let mut by_hart = BTreeMap::new();
+
+        for (phandle, _) in parents {
+            let addr = addrs
+                .next()
+                .ok_or_else(|| Error::new(format!("{}: too few pages", node.display())))?;
+
+            if let Some(hart) = intcs.get(phandle) {
+                by_hart.insert(*hart, addr);
+            }
+        }
+        Ok(Self {
+            pages: harts()?
+                .into_iter()
+                .filter_map(|(cpu, hart)| Some((cpu, *by_hart.get(&hart)?)))
+                .collect(),
+            room: (1 << guest_bits) - 1,
+        })
+    }
+
+    /// Guest files per hart for which the address map has room. The hardware
+    /// may have fewer.
+    pub fn room(&self) -> u32 {
+        self.room
+    }
+
+    /// Physical address of guest interrupt file `line` (from 1) of `cpu`.
+    pub fn guest_file(&self, cpu: usize, line: u32) -> Result<u64> {
+        let page = self
+            .pages
+            .get(&cpu)
+            .ok_or_else(|| Error::new(format!("no IMSIC of CPU {cpu} in the device tree")))?;
+
+        Ok(page + u64::from(line) * PAGE)
+    }
+
+    /// Sends an MSI by its physical address to guest interrupt file `line` of
+    /// `cpu`, whoever owns it.
+    pub fn send_to_guest_file(&self, cpu: usize, line: u32, id: u32) -> Result<()> {
+        PhysPage::new(self.guest_file(cpu, line)?)?.write_first(id);
+        Ok(())
+    }
+}

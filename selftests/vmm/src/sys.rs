@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What needs `unsafe`: mappings, and system calls that no crate wraps.
+
+#![expect(unsafe_code, reason = "mappings and raw system calls")]
+
+use crate::{
+    abi::{
+        Mailbox,
+        MAILBOXES,
+        MAX_VCPUS,
+        RAM_BASE,
+        RAM_SIZE, //
+    },
+    Context,
+    Error,
+    Result, //
+};
+use kvm_bindings::{
+    kvm_device_attr,
+    kvm_run,
+    kvm_userspace_memory_region, //
+};
+use kvm_ioctls::{
+    DeviceFd,
+    VmFd, //
+};
+use std::{
+    fs::{
+        File,
+        OpenOptions, //
+    },
+    io,
+    mem::size_of,
+    os::fd::{
+        AsRawFd,
+        FromRawFd, //
+    },
+    os::unix::fs::OpenOptionsExt,
+    ptr::{
+        null_mut,
+        write_volatile, //
+    },
+    slice,
+};
+
+const KVM_GET_STATS_FD: libc::c_ulong = 0xaece;
+
+/// A shared mapping, unmapped by drop.
+#[derive(Debug)]
+struct Mapping {
+    addr: *mut libc::c_void,
+    len: usize,
+}
+
+// SAFETY: A mapping is plain memory that belongs to the process, not to a thread.
+unsafe impl Send for Mapping {}
+// SAFETY: As above; the users of a mapping say how it may be accessed.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn new(len: usize, flags: libc::c_int, file: Option<&File>, offset: u64) -> io::Result<Self> {
+        // SAFETY: A new mapping where the kernel likes takes no memory away.
+        let addr = unsafe {
+            libc::mmap(
+                null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | flags,
+                file.map_or(-1, AsRawFd::as_raw_fd),
+                offset as libc::off_t,
+            )
+        };
+
+        if addr == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(Self { addr, len })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: The mapping is ours and nothing refers to it any more.
+        unsafe { libc::munmap(self.addr, self.len) };
+    }
+}
+
+/// The guest's RAM. The VMM looks into it by [`GuestMemory::mailbox`] only.
+#[derive(Debug)]
+pub struct GuestMemory(Mapping);
+
+impl GuestMemory {
+    /// Zeroed RAM with `image` at its start.
+    pub fn new(image: &[u8]) -> Result<Self> {
+        let len = RAM_SIZE as usize;
+
+        // Populated now, so that the guest faults on the G-stage only, and once per page.
+        let map = Mapping::new(len, libc::MAP_ANONYMOUS | libc::MAP_POPULATE, None, 0)
+            .context("guest memory")?;
+        if image.len() > len {
+            return Err(Error::new("guest image larger than its memory"));
+        }
+        // SAFETY: `image` fits, and the guest does not run yet.
+        unsafe { map.addr.cast::<u8>().copy_from(image.as_ptr(), image.len()) };
+        Ok(Self(map))
+    }
+
+    /// Makes it the RAM of `vm`. It must stay in place as long as `vm` can run,
+    /// to which end [`crate::Guest`] owns both.
+    pub(crate) fn attach(&self, vm: &VmFd) -> Result<()> {
+        let region = kvm_userspace_memory_region {
+            slot: 0,
+            flags: 0,
+            guest_phys_addr: RAM_BASE,
+            memory_size: RAM_SIZE,
+            userspace_addr: self.0.addr as u64,
+        };
+
+        // SAFETY: The mapping is of that size, and outlives the VM, see above.
+        unsafe { vm.set_user_memory_region(region) }.context("KVM_SET_USER_MEMORY_REGION")
+    }
+
+    /// The mailbox of a vCPU.
+    pub fn mailbox(&self, vcpu: usize) -> &Mailbox {
+        const OFFSET: usize = (MAILBOXES - RAM_BASE) as usize;
+        const { assert!(OFFSET + MAX_VCPUS * size_of::<Mailbox>() <= RAM_SIZE as usize) };
+
+        // SAFETY: The mailboxes lie in the mapping, see above, aligned to pages, and consist of
+        // atomics, which the guest may change at any time and which allow any value.
+        let boxes = unsafe {
+            slice::from_raw_parts(
+                self.0.addr.cast::<u8>().add(OFFSET).cast::<Mailbox>(),
+                MAX_VCPUS,
+            )
+        };
+        &boxes[vcpu]
+    }
+}
+
+/// A page of physical memory with device registers.
+#[derive(Debug)]
+pub struct PhysPage(Mapping);
+
+impl PhysPage {
+    /// Maps the page at `addr`. The caller is root and knows what lies there.
+    pub fn new(addr: u64) -> Result<Self> {
+        let mem = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_SYNC)
+            .open("/dev/mem")
+            .context("/dev/mem")?;
+
+        Ok(Self(
+            Mapping::new(0x1000, 0, Some(&mem), addr)
+                .context(format!("mapping the page at {addr:#x}"))?,
+        ))
+    }
+
+    /// Stores to the first word, an IMSIC page's seteipnum_le.
+    pub fn write_first(&self, value: u32) {
+        // SAFETY: The page is mapped; what the store does is up to the device.
+        unsafe { write_volatile(self.0.addr.cast::<u32>(), value.to_le()) };
+    }
+}
+
+/// The file with the binary statistics of a VM or vCPU.
+pub(crate) fn stats_fd(fd: &impl AsRawFd) -> io::Result<File> {
+    // SAFETY: The ioctl takes no argument and returns a new file descriptor, which is ours.
+    unsafe {
+        let stats = libc::ioctl(fd.as_raw_fd(), KVM_GET_STATS_FD as _, 0);
+
+        if stats < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(File::from_raw_fd(stats))
+    }
+}
+
+/// Reads a device attribute of the size of `T` to `value`.
+pub(crate) fn get_device_attr<T: Copy>(
+    dev: &DeviceFd,
+    group: u32,
+    attr: u64,
+    value: &mut T,
+) -> io::Result<()> {
+    let mut attr = kvm_device_attr {
+        flags: 0,
+        group,
+        attr,
+        addr: (value as *mut T) as u64,
+    };
+
+    // SAFETY: The device writes at most the attribute's size, which is that of `T`: see the
+    // callers in aia.rs, all of them integers.
+    unsafe { dev.get_device_attr(&mut attr) }.map_err(|e| io::Error::from_raw_os_error(e.errno()))
+}
+
+/// Extension, function and arguments of an SBI call that KVM left to us.
+pub(crate) fn sbi_call(run: &kvm_run) -> (u64, u64, [u64; 6]) {
+    // SAFETY: The caller saw KVM_EXIT_RISCV_SBI, for which this member is valid.
+    let sbi = unsafe { &run.__bindgen_anon_1.riscv_sbi };
+
+    (sbi.extension_id, sbi.function_id, sbi.args)
+}
+
+/// Sets error and value that such a call returns.
+pub(crate) fn set_sbi_ret(run: &mut kvm_run, ret: [u64; 2]) {
+    run.__bindgen_anon_1.riscv_sbi.ret = ret;
+}
+
+/// The calling thread's id.
+pub(crate) fn gettid() -> libc::pid_t {
+    // SAFETY: Always allowed.
+    unsafe { libc::gettid() }
+}
+
+/// Lets thread `tid` (0: the caller) run on `cpus` only.
+pub(crate) fn set_affinity(tid: libc::pid_t, cpus: &[usize]) -> io::Result<()> {
+    // SAFETY: A CPU set of all zeroes is the empty one.
+    let mut set: libc::cpu_set_t = unsafe { std::mem::zeroed() };
+
+    for &cpu in cpus {
+        // SAFETY: Sets a bit of `set`, within its bounds or not at all.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+    // SAFETY: `set` is of the size given.
+    if unsafe { libc::sched_setaffinity(tid, size_of::<libc::cpu_set_t>(), &set) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// The signal that gets a vCPU out of KVM_RUN.
+pub(crate) fn kick_signal() -> libc::c_int {
+    libc::SIGUSR1
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A vCPU and the thread that runs it.
+
+use crate::{
+    abi::{
+        DOORBELL,
+        DOORBELL_FAULT, //
+    },
+    stats::StatsFile,
+    sys,
+    Context,
+    Error,
+    Result, //
+};
+use kvm_bindings::{
+    kvm_mp_state,
+    KVM_EXIT_RISCV_SBI,
+    KVM_MP_STATE_RUNNABLE,
+    KVM_REG_RISCV,
+    KVM_REG_RISCV_CORE,
+    KVM_REG_RISCV_SBI_EXT,
+    KVM_REG_SIZE_U64,
+    KVM_RISCV_SBI_EXT_ID_KVM_RISCV_SBI_EXT_DBCN, //
+};
+use kvm_ioctls::{
+    VcpuExit,
+    VcpuFd, //
+};
+use std::{
+    sync::{
+        atomic::{
+            AtomicBool,
+            AtomicI32,
+            AtomicU64,
+            Ordering, //
+        },
+        Arc,
+        Once,
+        OnceLock, //
+    },
+    thread::{
+        self,
+        sleep,
+        yield_now,
+        JoinHandle, //
+    },
+    time::Duration,
+};
+use vmm_sys_util::signal::{
+    register_signal_handler,
+    Killable, //
+};
+
+/// Indices in `struct kvm_riscv_core`.
+const CORE_PC: u64 = 0;
+const CORE_A0: u64 = 10;
+const CORE_A1: u64 = 11;
+
+const SBI_EXT_DBCN: u64 = 0x4442_434e;
+const SBI_DBCN_WRITE_BYTE: u64 = 2;
+const SBI_ERR_NOT_SUPPORTED: i64 = -2;
+
+/// Why a vCPU does not run any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// KVM_EXIT_FAIL_ENTRY.
+    FailEntry {
+        /// hardware_entry_failure_reason
+        reason: u64,
+        /// The CPU on which entry failed.
+        cpu: u32,
+    },
+    /// KVM_EXIT_SYSTEM_EVENT with its type.
+    SystemEvent(u32),
+    /// The VMM asked for it.
+    Stopped,
+    /// The guest took a trap that it did not expect.
+    GuestTrap,
+    /// Anything else.
+    Failed(String),
+}
+
+/// What all vCPUs tell about exits to the VMM.
+#[derive(Debug, Default)]
+pub(crate) struct Devices {
+    /// Stores to the doorbell.
+    pub(crate) doorbell: AtomicU64,
+    /// Bytes that the guest wrote to the SBI console.
+    pub(crate) console: std::sync::Mutex<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    thread: JoinHandle<VcpuFd>,
+    /// Set before the thread ends.
+    end: Arc<OnceLock<End>>,
+    tid: Arc<AtomicI32>,
+    stop: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+enum State {
+    Idle(VcpuFd),
+    Running(Running),
+    /// Only while it changes, or after the thread panicked.
+    Gone,
+}
+
+/// One vCPU.
+#[derive(Debug)]
+pub(crate) struct Vcpu {
+    index: usize,
+    state: State,
+    stats: StatsFile,
+    devices: Arc<Devices>,
+}
+
+extern "C" fn on_kick(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
+
+fn set_reg(fd: &VcpuFd, kind: u64, index: u64, value: u64) -> Result<()> {
+    let id = KVM_REG_RISCV as u64 | KVM_REG_SIZE_U64 | kind | index;
+
+    fd.set_one_reg(id, &value.to_le_bytes())
+        .context(format!("KVM_SET_ONE_REG {id:#x}"))?;
+    Ok(())
+}
+
+impl Vcpu {
+    /// Sets up `fd` to start at `pc` with its index and `arg`.
+    pub(crate) fn new(
+        fd: VcpuFd,
+        index: usize,
+        pc: u64,
+        arg: u64,
+        devices: Arc<Devices>,
+    ) -> Result<Self> {
+        static HANDLER: Once = Once::new();
+        let mut handler = Ok(());
+
+        HANDLER.call_once(|| handler = register_signal_handler(sys::kick_signal(), on_kick));
+        handler.context("signal handler")?;
+        let stats = StatsFile::new(sys::stats_fd(&fd).context("KVM_GET_STATS_FD")?)?;
+
+        let core = KVM_REG_RISCV_CORE.into();
+
+        set_reg(&fd, core, CORE_PC, pc)?;
+        set_reg(&fd, core, CORE_A0, index as u64)?;
+        set_reg(&fd, core, CORE_A1, arg)?;
+        // KVM offers the debug console only if it is asked to.
+        set_reg(
+            &fd,
+            u64::from(KVM_REG_RISCV_SBI_EXT),
+            KVM_RISCV_SBI_EXT_ID_KVM_RISCV_SBI_EXT_DBCN.into(),
+            1,
+        )?;
+        // KVM leaves all but the first off, for SBI HSM to start.
+        fd.set_mp_state(kvm_mp_state {
+            mp_state: KVM_MP_STATE_RUNNABLE,
+        })
+        .context("KVM_SET_MP_STATE")?;
+        Ok(Self {
+            index,
+            state: State::Idle(fd),
+            stats,
+            devices,
+        })
+    }
+
+    pub(crate) fn stats(&self) -> Result<crate::Stats> {
+        self.stats.read()
+    }
+
+    /// Runs it in a thread of its own, on `cpus` (none: on any).
+    pub(crate) fn start(&mut self, cpus: &[usize]) -> Result<()> {
+        let mut fd = match std::mem::replace(&mut self.state, State::Gone) {
+            State::Idle(fd) => fd,
+            other => {
+                self.state = other;
+                return Err(Error::new(format!("vCPU {} runs already", self.index)));
+            }
+        };
+        let tid = Arc::new(AtomicI32::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        let end = Arc::new(OnceLock::new());
+        let (e, t, s) = (end.clone(), tid.clone(), stop.clone());
+        let devices = self.devices.clone();
+        let cpus = cpus.to_vec();
+        let thread = thread::Builder::new()
+            .name(format!("vcpu{}", self.index))
+            .spawn(move || {
+                let affinity = if cpus.is_empty() {
+                    Ok(())
+                } else {
+                    sys::set_affinity(0, &cpus)
+                };
+
+                t.store(sys::gettid(), Ordering::Release);
+                let _ = e.set(match affinity {
+                    Ok(()) => run(&mut fd, &s, &devices),
+                    Err(e) => End::Failed(format!("affinity {cpus:?}: {e}")),
+                });
+                fd
+            })
+            .context("vCPU thread")?;
+
+        while tid.load(Ordering::Acquire) == 0 && !thread.is_finished() {
+            yield_now();
+        }
+        self.state = State::Running(Running {
+            thread,
+            end,
+            tid,
+            stop,
+        });
+        Ok(())
+    }
+
+    /// Restricts the running vCPU to `cpus`.
+    pub(crate) fn pin(&self, cpus: &[usize]) -> Result<()> {
+        match &self.state {
+            State::Running(r) => sys::set_affinity(r.tid.load(Ordering::Acquire), cpus)
+                .context(format!("moving vCPU {} to CPU {cpus:?}", self.index)),
+            _ => Err(Error::new(format!("vCPU {} does not run", self.index))),
+        }
+    }
+
+    /// Why it does not run any more, or none while it does.
+    pub(crate) fn end(&self) -> Option<End> {
+        match &self.state {
+            State::Running(r) => r.end.get().cloned(),
+            _ => Some(End::Stopped),
+        }
+    }
+
+    /// Waits for the end of its thread.
+    pub(crate) fn join(&mut self) -> Result<End> {
+        match std::mem::replace(&mut self.state, State::Gone) {
+            State::Running(r) => {
+                let fd = r
+                    .thread
+                    .join()
+                    .map_err(|_| Error::new(format!("thread of vCPU {} panicked", self.index)))?;
+
+                self.state = State::Idle(fd);
+                Ok(r.end.get().cloned().unwrap_or(End::Stopped))
+            }
+            other => {
+                self.state = other;
+                Err(Error::new(format!("vCPU {} does not run", self.index)))
+            }
+        }
+    }
+
+    /// Stops it; does nothing if it does not run.
+    pub(crate) fn stop(&mut self) -> Result<End> {
+        let State::Running(r) = &self.state else {
+            return Ok(End::Stopped);
+        };
+
+        r.stop.store(true, Ordering::Release);
+        // A signal before KVM_RUN is lost, hence more than one.
+        while !r.thread.is_finished() {
+            let _ = r.thread.kill(sys::kick_signal());
+            sleep(Duration::from_millis(2));
+        }
+        self.join()
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}
+
+fn run(fd: &mut VcpuFd, stop: &AtomicBool, devices: &Devices) -> End {
+    while !stop.load(Ordering::Acquire) {
+        let exit = match fd.run() {
+            Ok(exit) => exit,
+            Err(e) if e.errno() == libc::EINTR || e.errno() == libc::EAGAIN => continue,
+            Err(e) => return End::Failed(format!("KVM_RUN: {e}")),
+        };
+
+        match exit {
+            VcpuExit::MmioWrite(DOORBELL_FAULT, _) => return End::GuestTrap,
+            VcpuExit::MmioWrite(DOORBELL, _) => {
+                devices.doorbell.fetch_add(1, Ordering::AcqRel);
+            }
+            VcpuExit::MmioRead(DOORBELL, data) => data.fill(0),
+            VcpuExit::FailEntry(reason, cpu) => return End::FailEntry { reason, cpu },
+            VcpuExit::SystemEvent(kind, _) => return End::SystemEvent(kind),
+            VcpuExit::Intr => (),
+            VcpuExit::Unsupported(KVM_EXIT_RISCV_SBI) => sbi(fd, devices),
+            other => return End::Failed(format!("unexpected exit {other:?}")),
+        }
+    }
+    End::Stopped
+}
+
+/// Answers an SBI call that KVM left to user space.
+fn sbi(fd: &mut VcpuFd, devices: &Devices) {
+    let run = fd.get_kvm_run();
+    let ret = match sys::sbi_call(run) {
+        (SBI_EXT_DBCN, SBI_DBCN_WRITE_BYTE, args) => {
+            if let Ok(mut console) = devices.console.lock() {
+                console.push(args[0] as u8);
+            }
+            [0, 0]
+        }
+        _ => [SBI_ERR_NOT_SUPPORTED as u64, 0],
+    };
+
+    sys::set_sbi_ret(run, ret);
+}
