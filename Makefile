@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Front end for people. Kbuild never reads this file: it takes ./Kbuild when
+# the repository is drivers/irqchip/riscv-aia of a kernel tree.
+
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# Knobs.
+IMPL ?= rust
+SMP ?= 4
+MEM ?= 1G
+AIA ?= aplic-imsic
+GUEST_FILES ?= 3
+SOCKETS ?= 1
+KSRC ?=
+QEMU ?=
+ROW ?=
+V ?= 0
+export IMPL KSRC ROW V
+
+ifneq ($(filter-out rust c,$(IMPL)),)
+$(error IMPL=$(IMPL): rust or c)
+endif
+
+TOOLCHAIN := tools/toolchain
+SELFTEST := $(TOOLCHAIN) python3 tools/selftest
+
+help:
+	@echo 'make run		build all, boot QEMU, show the interrupts of real devices and'
+	@echo '			a KVM guest; then a shell on a terminal, power-off otherwise'
+	@echo 'make test		all tests; ends with "N passed, N failed"'
+	@echo 'make test ROW=smp*	only the machines of that name (make rows lists them)'
+	@echo 'make kernel		build/kernel-rust, with IMPL=c build/kernel-c: .config,'
+	@echo '			System.map, vmlinux, arch/riscv/boot/Image'
+	@echo 'make integrate KSRC=DIR	prepare a Linux 7.3.y tree: link, patches'
+	@echo 'make revert KSRC=DIR	undo that'
+	@echo 'make host-test		tests of the pure crates, on this machine'
+	@echo 'make lint		rustfmt, clippy, checkpatch, shellcheck'
+	@echo 'make toolchain		what tools are used, and what this machine lacks'
+	@echo 'make clean		remove build/'
+	@echo 'make distclean		also the cache: toolchain, kernel source, ccache'
+	@echo
+	@echo 'Knobs:	IMPL=rust|c	the drivers in Rust, or the ones in C for comparison'
+	@echo '	SMP=4 MEM=1G	harts and memory of the machine'
+	@echo '	AIA=aplic-imsic|aplic|none	its interrupt controllers'
+	@echo '	GUEST_FILES=3	guest interrupt files per hart, 0 to 7'
+	@echo '	SOCKETS=1	IMSIC groups, 1 to 4; SMP is a multiple'
+	@echo '	KSRC=DIR	a Linux 7.3.y tree of your own, it is not changed'
+	@echo '	QEMU=PROGRAM	another QEMU; "bpo" is the newer one of the toolchain'
+	@echo '	V=1		show the output of every step'
+	@echo '	AIA_TOOLCHAIN=host|root AIA_CACHE=DIR AIA_JOBS=N'
+
+kernel:
+	@tree=$$(tools/kernel-tree) && \
+		$(TOOLCHAIN) tools/kernel-build $(IMPL) "$$tree"
+
+initramfs: kernel
+	@$(SELFTEST) initramfs --impl $(IMPL)
+
+run: initramfs
+	@$(SELFTEST) run --impl $(IMPL) --aia '$(AIA)' --smp '$(SMP)' \
+		--mem '$(MEM)' --guest-files '$(GUEST_FILES)' \
+		--sockets '$(SOCKETS)' --qemu '$(QEMU)'
+
+test:
+	@tools/test
+
+rows:
+	@$(SELFTEST) list
+
+integrate revert:
+	@tools/integrate $(if $(filter revert,$@),--revert) '$(KSRC)'
+
+host-test:
+	@$(TOOLCHAIN) tools/host-test
+
+lint:
+	@tree=$$(tools/kernel-tree) && $(TOOLCHAIN) tools/lint "$$tree"
+
+toolchain:
+	@$(TOOLCHAIN) --check
+
+clean:
+	rm -rf build
+
+distclean: clean
+	@tools/toolchain --remove-cache
+
+.PHONY: help kernel initramfs run test rows integrate revert host-test lint \
+	toolchain clean distclean

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: GPL-2.0
+"""tools/selftest: builds the initramfs, boots machines, counts results.
+
+Runs in the toolchain; make run and make test call it.
+"""
+
+import argparse
+import concurrent.futures
+import fnmatch
+import os
+import pathlib
+import sys
+import threading
+import time
+
+import image
+from boot import append_line, interrupts_shape, run_row
+from machine import Machine, Unavailable, harts_at_once
+from rows import TOOLS, table
+from tap import FAIL, PASS, SKIP, Result
+
+LOGS = image.BUILD / "logs"
+# Machines at once, at most.
+MACHINES = 2
+
+
+def kernel_of(impl):
+    """The built kernel."""
+    path = image.BUILD / f"kernel-{impl}/arch/riscv/boot/Image"
+    if not path.exists():
+        sys.exit(f"error: there is no {path}; make kernel IMPL={impl}")
+    return str(path)
+
+
+def do_initramfs(options):
+    """Builds the programs and one initramfs per kernel."""
+    programs = image.build_programs(LOGS / "cargo-selftests.log")
+    unused = unused_tests([*programs, *image.scripts()])
+    if unused:
+        sys.exit("error: no row of tools/selftest/rows.py runs "
+                 + ", ".join(unused))
+    for impl in options.impl:
+        path, tests = image.make(impl, programs)
+        print(f":: {path.relative_to(image.REPO)}: {path.stat().st_size >> 10}"
+              f" KiB, {len(tests)} programs", file=sys.stderr)
+
+
+def do_run(options):
+    """Shows the main job; then a shell on a terminal, power-off otherwise."""
+    machine = Machine(aia=options.aia, guest_files=options.guest_files,
+                      smp=options.smp, sockets=options.sockets,
+                      mem=options.mem, qemu=options.qemu)
+    interactive = sys.stdin.isatty()
+    append = append_line(["show"],
+                         extra="quiet" + (" aia.shell" if interactive else ""))
+    impl = options.impl[0]
+    try:
+        command = machine.command(
+            "-kernel", kernel_of(impl),
+            "-initrd", str(image.BUILD / f"initramfs-{impl}.cpio"),
+            "-append", append)
+    except (ValueError, Unavailable) as e:
+        sys.exit(f"error: {e}")
+    command += ["-serial", "mon:stdio" if interactive else "stdio"]
+    if interactive:
+        print(":: power-off: poweroff -f; leave QEMU: Ctrl-A X",
+              file=sys.stderr)
+    else:
+        sys.stdin.close()
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdout.flush()
+    os.execv(command[0], command)
+
+
+class Slots:
+    """Lets machines run while their harts together are not too many."""
+
+    def __init__(self, capacity):
+        self.capacity = capacity
+        self.free = capacity
+        self.changed = threading.Condition()
+
+    def hold(self, harts, work, *args):
+        """Waits for room, then works."""
+        harts = min(harts, self.capacity)
+        with self.changed:
+            self.changed.wait_for(lambda: self.free >= harts)
+            self.free -= harts
+        try:
+            work(*args)
+        finally:
+            with self.changed:
+                self.free += harts
+                self.changed.notify_all()
+
+
+class Report:
+    """Counts results, prints what matters and keeps all in a file."""
+
+    def __init__(self, path, verbose):
+        self.file = open(path, "a", encoding="utf-8")
+        self.verbose = verbose
+        self.lock = threading.Lock()
+        self.counts = {PASS: 0, FAIL: 0, SKIP: 0}
+
+    def row(self, title, results, took):
+        """Prints a row: a line per test program, and each failure."""
+        with self.lock:
+            programs = {}
+            for r in results:
+                self.counts[r.status] += 1
+                why = f" # {r.why}" if r.why else ""
+                line = f"{r.status} {title}: {r.name}{why}"
+                self.file.write(line + "\n")
+                programs.setdefault(r.name.partition(":")[0], []).append(r)
+                if self.verbose or r.status == FAIL:
+                    print(line)
+            if set(programs) == {r.name for r in results}:
+                # No test programs but single results.
+                programs = {f"{len(results)} results": results}
+            for program, own in programs.items():
+                n = {s: sum(r.status == s for r in own) for s in self.counts}
+                if not n[FAIL]:
+                    print(f"{PASS if n[PASS] else SKIP} {title}: {program},"
+                          f" {n[PASS]} passed"
+                          + (f", {n[SKIP]} skipped" if n[SKIP] else ""))
+            print(f":: {title}: {took:.0f} s", flush=True)
+            self.file.flush()
+
+
+def selected(options):
+    """(impl, row) of what is to be booted."""
+    picked = []
+    for impl in options.impl:
+        for row in table():
+            if options.row and not fnmatch.fnmatch(row.name, options.row):
+                continue
+            if impl not in row.impl:
+                continue
+            if impl in options.reference and not (row.reference
+                                                  or options.row):
+                continue
+            picked.append((impl, row))
+    return picked
+
+
+def run_one(impl, row, report):
+    """One boot; everything that can go wrong is a result."""
+    title = f"{row.name}[{impl}]"
+    start = time.monotonic()
+    try:
+        results = run_row(row, kernel_of(impl),
+                          str(image.BUILD / f"initramfs-{impl}.cpio"),
+                          str(LOGS / f"{row.name}-{impl}.log"))
+    except Unavailable as e:
+        results = [Result(",".join(row.tests) or row.name, SKIP, str(e))]
+    if any(r.status == FAIL for r in results):
+        print(f"   the console of {title}: build/logs/{row.name}-{impl}.log")
+    report.row(title, results, time.monotonic() - start)
+
+
+def compare(picked, report):
+    """The same machine shows the same interrupts on both kernels."""
+    for row in {row.name: row for _, row in picked}.values():
+        impls = [impl for impl, other in picked if other.name == row.name]
+        if "show" not in row.tests or len(impls) != 2:
+            continue
+        shapes = [interrupts_shape(LOGS / f"{row.name}-{impl}.log")
+                  for impl in impls]
+        result = Result("/proc/interrupts has the same shape", PASS)
+        if shapes[0] != shapes[1]:
+            result.status = FAIL
+            only = [f"only {impl}: {line}"
+                    for impl, own, other in zip(impls, shapes, shapes[::-1])
+                    for line in own or [] if line not in (other or [])]
+            result.why = "; ".join(only) or "nothing shown"
+        elif not shapes[0]:
+            result.status, result.why = FAIL, "nothing shown"
+        report.row(f"{row.name}[{' and '.join(impls)}]", [result], 0)
+
+
+def unused_tests(tests):
+    """Programs that no row runs."""
+    used = {name for row in table() for name in row.tests}
+    return sorted(set(tests) - used - TOOLS)
+
+
+def do_test(options):
+    """Boots the rows; the exit code says whether all passed."""
+    pathlib.Path(options.results).parent.mkdir(parents=True, exist_ok=True)
+    report = Report(options.results, options.verbose)
+    picked = selected(options)
+    if not picked:
+        sys.exit(f"error: no row is named {options.row}; they are: "
+                 + " ".join(row.name for row in table()))
+    free = Slots(harts_at_once())
+    # Biggest first: these run alone, and small ones fill up what is left.
+    picked.sort(key=lambda p: -p[1].machine.smp)
+    with concurrent.futures.ThreadPoolExecutor(MACHINES) as pool:
+        jobs = [pool.submit(free.hold, row.machine.smp,
+                            run_one, impl, row, report)
+                for impl, row in picked]
+        for job in jobs:
+            job.result()
+    compare(picked, report)
+    return 1 if report.counts[FAIL] else 0
+
+
+def do_list(_options):
+    """Prints the table."""
+    for row in table():
+        m = row.machine
+        print(f"{row.name}: aia={m.aia} guest-files={m.guest_files} "
+              f"smp={m.smp} sockets={m.sockets} {m.qemu}: "
+              + ",".join(row.tests))
+
+
+def main():
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="tools/selftest")
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("initramfs")
+    one.add_argument("--impl", action="append", required=True)
+    one = commands.add_parser("run")
+    one.add_argument("--impl", action="append", required=True)
+    one.add_argument("--aia", default="aplic-imsic")
+    one.add_argument("--guest-files", type=int, default=3)
+    one.add_argument("--smp", type=int, default=4)
+    one.add_argument("--sockets", type=int, default=1)
+    one.add_argument("--mem", default="1G")
+    one.add_argument("--qemu", default="")
+    one = commands.add_parser("test")
+    one.add_argument("--impl", action="append", required=True)
+    one.add_argument("--reference", action="append", default=[])
+    one.add_argument("--row", default="")
+    one.add_argument("--results", required=True)
+    one.add_argument("--verbose", action="store_true")
+    commands.add_parser("list")
+    options = parser.parse_args()
+    LOGS.mkdir(parents=True, exist_ok=True)
+    return {"initramfs": do_initramfs, "run": do_run, "test": do_test,
+            "list": do_list}[options.command](options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

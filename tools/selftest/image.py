@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The initramfs: busybox, /init, the test programs and the test modules."""
+
+import json
+import os
+import pathlib
+import stat
+import subprocess
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+BUILD = REPO / "build"
+TARGET = "riscv64gc-unknown-linux-gnu"
+
+
+def build_programs(log):
+    """Builds the cargo workspace; returns the programs' paths."""
+    selftests = REPO / "selftests"
+    command = ["cargo", "build", "--release", "--target", TARGET,
+               "--message-format=json-render-diagnostics"]
+    if (selftests / "Cargo.lock").exists():
+        command.append("--locked")
+    env = dict(os.environ, CARGO_TARGET_DIR=str(BUILD / "cargo"))
+    # In the workspace's directory: that is where cargo looks for its
+    # .cargo/config.toml.
+    with open(log, "w", encoding="utf-8") as errors:
+        done = subprocess.run(command, cwd=selftests, env=env, stderr=errors,
+                              stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        text = pathlib.Path(log).read_text(encoding="utf-8")
+        raise SystemExit("".join(text.splitlines(True)[-40:])
+                         + f"error: cargo build failed, the whole log: {log}")
+    programs = {}
+    for line in done.stdout.decode().splitlines():
+        message = json.loads(line)
+        if (message.get("reason") == "compiler-artifact"
+                and message.get("executable")
+                and "bin" in message["target"]["kind"]):
+            programs[message["target"]["name"]] = message["executable"]
+    return programs
+
+
+class Cpio:
+    """Writes the "newc" format, everything owned by root."""
+
+    def __init__(self, path):
+        self.file = open(path, "wb")  # pylint: disable=consider-using-with
+        self.inode = 0
+
+    def _entry(self, name, mode, data):
+        self.inode += 1
+        raw = name.encode() + b"\0"
+        fields = [self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0,
+                  len(raw), 0]
+        self.file.write(b"070701" + b"".join(b"%08X" % f for f in fields))
+        self.file.write(raw)
+        self._pad()
+        self.file.write(data)
+        self._pad()
+
+    def _pad(self):
+        self.file.write(b"\0" * (-self.file.tell() % 4))
+
+    def directory(self, name):
+        self._entry(name, stat.S_IFDIR | 0o755, b"")
+
+    def regular(self, name, path, mode=0o755):
+        self._entry(name, stat.S_IFREG | mode,
+                    pathlib.Path(path).read_bytes())
+
+    def symlink(self, name, target):
+        self._entry(name, stat.S_IFLNK | 0o777, target.encode())
+
+    def close(self):
+        self.inode = 0
+        self._entry("TRAILER!!!", 0, b"")
+        self.file.close()
+
+
+def scripts():
+    """Tests that are shell scripts: selftests/NAME/NAME."""
+    found = {}
+    for path in sorted((REPO / "selftests").glob("*/*")):
+        if (path.is_file() and os.access(path, os.X_OK)
+                and path.name == path.parent.name and path.name != "init"):
+            found[path.name] = path
+    return found
+
+
+def modules(out):
+    """The test modules and the kernel's own, as far as they are built."""
+    return sorted(out.rglob("*.ko"))
+
+
+def make(impl, programs):
+    """Writes build/initramfs-IMPL.cpio; returns its path and the tests."""
+    path = BUILD / f"initramfs-{impl}.cpio"
+    busybox = subprocess.run(
+        [str(REPO / "tools/toolchain.d/busybox")], stdout=subprocess.PIPE,
+        check=False).stdout.decode().strip()
+    if not busybox:
+        raise SystemExit("error: no static riscv64 busybox, name one with "
+                         "AIA_BUSYBOX=FILE")
+    tests = dict(programs)
+    tests.update(scripts())
+    cpio = Cpio(str(path) + ".new")
+    for name in ("bin", "dev", "proc", "sys", "tmp", "tests"):
+        cpio.directory(name)
+    cpio.regular("bin/busybox", busybox)
+    cpio.symlink("bin/sh", "busybox")
+    cpio.symlink("bin/poweroff", "busybox")
+    cpio.regular("init", REPO / "selftests/init/init")
+    for name in sorted(tests):
+        cpio.regular(f"tests/{name}", tests[name])
+    for module in modules(BUILD / f"kernel-{impl}"):
+        cpio.regular(f"tests/{module.name}", module, 0o644)
+    cpio.close()
+    os.replace(str(path) + ".new", path)
+    return path, sorted(tests)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Reads test results (TAP, KTAP) and kernel trouble from a console."""
+
+import dataclasses
+import re
+
+PASS, FAIL, SKIP = "ok", "not ok", "skip"
+
+# A row fails when its kernel says one of these.
+SPLATS = re.compile(
+    r"\bOops\b|\bBUG:|\bWARNING:|Kernel panic|INFO: task|rcu:.*stall"
+    r"|possible circular locking|\bKASAN\b|\bUBSAN\b|\bKCSAN\b"
+    r"|Unable to handle kernel|sleeping function called|scheduling while"
+    r"|soft lockup|hard LOCKUP|nobody cared|kmemleak: [1-9]"
+    r"|rust_kernel: panicked|recursive locking detected")
+
+_RESULT = re.compile(r"(ok|not ok)\b *(\d+)? *-? *(.*)$")
+_PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*(SKIP.*))?$", re.IGNORECASE)
+_SKIP = re.compile(r"\s*#\s*SKIP\b\s*(.*)$", re.IGNORECASE)
+_TIME = re.compile(r"\[ *\d+\.\d{6}\]")
+
+
+@dataclasses.dataclass
+class Result:
+    """One test point."""
+
+    name: str
+    status: str
+    why: str = ""
+
+
+class Lines:
+    """Console text to lines, kernel messages and program output apart.
+
+    A kernel message can come in the middle of a line that a program writes:
+    the rest of that line then follows the message.
+    """
+
+    def __init__(self):
+        self.partial = ""
+        self.pending = ""
+
+    def feed(self, text):
+        """Yields (is_kernel, line)."""
+        self.partial += text
+        *lines, self.partial = self.partial.split("\n")
+        for line in lines:
+            line = line.rstrip("\r")
+            m = _TIME.search(line)
+            if not m:
+                yield False, self.pending + line
+                self.pending = ""
+            else:
+                self.pending += line[:m.start()]
+                yield True, line[m.end():].removeprefix(" ")
+
+
+class Tap:
+    """Results of one TAP or KTAP stream; only leaves count."""
+
+    def __init__(self):
+        self.results = []
+        self.plans = {}
+        self.counts = {}
+        # Results since the last one of a lower depth, per depth.
+        self.deeper = {}
+        self.names = {}
+        self.bailed = None
+        self.skip_all = None
+        self.seen_plan = False
+
+    def line(self, line):
+        """Takes one line; says whether it belonged to the stream."""
+        text = line.lstrip(" ")
+        depth = (len(line) - len(text)) // 4
+        m = re.match(r"# Subtest: (.*)", text)
+        if m:
+            self.names[depth] = m[1].strip()
+            return True
+        if text.startswith("Bail out!"):
+            self.bailed = text
+            return True
+        m = _PLAN.match(text)
+        if m:
+            self.plans[depth] = int(m[1])
+            self.counts[depth] = 0
+            self.seen_plan = True
+            if depth == 0 and m[1] == "0":
+                self.skip_all = m[2] or "SKIP"
+            return True
+        m = _RESULT.match(text)
+        if not m:
+            return text.startswith(("KTAP version", "TAP version"))
+        self._result(depth, m)
+        return True
+
+    def _result(self, depth, m):
+        self.counts[depth] = self.counts.get(depth, 0) + 1
+        status = PASS if m[1] == "ok" else FAIL
+        why = ""
+        name = m[3].strip()
+        skip = _SKIP.search(name)
+        if skip:
+            name = name[:skip.start()].strip()
+            why = skip[1]
+            if status == PASS:
+                status = SKIP
+        name = ".".join([self.names[d] for d in sorted(self.names)
+                         if 0 < d <= depth] + [name or f"test {m[2]}"])
+        children = self.deeper.pop(depth + 1, None)
+        for d in [d for d in self.deeper if d > depth + 1]:
+            del self.deeper[d]
+        plan = self.plans.pop(depth + 1, None)
+        done = self.counts.pop(depth + 1, 0)
+        self.names.pop(depth + 1, None)
+        self.deeper.setdefault(depth, []).append(status)
+        if children is None:
+            self.results.append(Result(name, status, why))
+        elif status == FAIL and FAIL not in children:
+            self.results.append(
+                Result(name, FAIL, "failed though no part of it did"))
+        elif plan is not None and plan != done:
+            self.results.append(
+                Result(name, FAIL, f"{plan} planned, {done} done"))
+
+    def finish(self):
+        """What the stream as a whole did wrong."""
+        if self.bailed:
+            self.results.append(Result("(whole)", FAIL, self.bailed))
+        elif not self.seen_plan:
+            self.results.append(Result("(whole)", FAIL, "no test plan"))
+        elif self.plans.get(0) != self.counts.get(0, 0):
+            self.results.append(Result(
+                "(whole)", FAIL, f"{self.plans.get(0)} planned, "
+                f"{self.counts.get(0, 0)} done"))
+        elif self.skip_all and not self.results:
+            self.results.append(Result("(whole)", SKIP, self.skip_all))
+
+
+class Console:
+    """Everything that one boot reports."""
+
+    def __init__(self, tests, kunit, expect=None):
+        self.lines = Lines()
+        # Results that come from the kernel's log: name and pattern.
+        self.expect = {name: re.compile(pattern)
+                       for name, pattern in (expect or {}).items()}
+        self.found = set()
+        self.expected = list(tests)
+        self.results = []
+        self.splats = []
+        self.actions = []
+        self.kunit = Tap() if kunit else None
+        self.kunit_seen = False
+        self.test = None
+        self.tap = None
+        self.exited = []
+
+    def feed(self, text):
+        """Takes console output; what the host is asked for is in actions."""
+        for is_kernel, line in self.lines.feed(text):
+            if SPLATS.search(line):
+                self.splats.append(line.strip())
+            if is_kernel:
+                self._kernel(line)
+            else:
+                self._program(line)
+
+    def _kernel(self, line):
+        for name, pattern in self.expect.items():
+            if pattern.search(line):
+                self.found.add(name)
+        if not self.kunit:
+            return
+        if line.startswith("KTAP version"):
+            self.kunit_seen = True
+        if self.kunit_seen:
+            self.kunit.line(line)
+
+    def _program(self, line):
+        m = re.match(r"# selftest (\S+): (start|exit (-?\d+))$", line)
+        if m and m[2] == "start":
+            self._end_test("never ended")
+            self.test, self.tap = m[1], Tap()
+            return
+        if m and m[1] == self.test:
+            code = int(m[3])
+            self.exited.append(self.test)
+            failed = any(r.status == FAIL for r in self.tap.results)
+            # 4 is kselftest's "skipped".
+            if code not in (0, 4) and not failed:
+                self._end_test(f"exit code {code} without a failed test")
+            else:
+                self._end_test(None)
+            return
+        if line.startswith("# host:"):
+            self.actions.append(line.removeprefix("# host:").split())
+        elif self.tap:
+            self.tap.line(line)
+
+    def _end_test(self, why):
+        if not self.test:
+            return
+        self.tap.finish()
+        if why:
+            self.tap.results.append(Result("(whole)", FAIL, why))
+        for r in self.tap.results:
+            r.name = f"{self.test}: {r.name}"
+        self.results += self.tap.results
+        self.test = self.tap = None
+
+    def host_failed(self, why):
+        """An action that a test asked for could not be done."""
+        self.results.append(Result(self.test or "host", FAIL, why))
+
+    def finish(self, why):
+        """The machine is gone; why is None when it went as it should."""
+        if self.lines.partial:
+            self.feed("\n")
+        self._end_test("the machine ended before it did")
+        for name in self.expected:
+            if name not in self.exited:
+                self.results.append(
+                    Result(name, FAIL, "did not run to its end"))
+        if self.kunit:
+            if self.kunit_seen:
+                self.kunit.finish()
+            else:
+                self.kunit.results.append(
+                    Result("(whole)", FAIL, "no KUnit output"))
+            for r in self.kunit.results:
+                r.name = f"kunit: {r.name}"
+            self.results = self.kunit.results + self.results
+        for name, pattern in self.expect.items():
+            if name in self.found:
+                self.results.append(Result(name, PASS))
+            else:
+                self.results.append(
+                    Result(name, FAIL, f"not in the log: {pattern.pattern}"))
+        for line in self.splats:
+            self.results.append(Result("kernel", FAIL, line))
+        if why:
+            self.results.append(Result("machine", FAIL, why))
+        return self.results
