@@ -210,3 +210,13 @@ __rust_helper void rust_helper_raw_spin_assert_held(raw_spinlock_t *lock)
 {
 	lockdep_assert_held(lock);
 }
+
+__rust_helper void rust_helper_irqd_set_single_target(struct irq_data *d)
+{
+	irqd_set_single_target(d);
+}
+
+__rust_helper void rust_helper_irqd_set_resend_when_in_progress(struct irq_data *d)
+{
+	irqd_set_resend_when_in_progress(d);
+}

@@ -398,10 +398,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Ends the use of `eiid` if its state is still `slot`.
     fn retire(&self, eiid: Eiid, slot: Slot) -> bool {
-        self.want(eiid, false);
-
         let retired = self.replace(eiid, slot, Slot::Free);
+
         if retired {
+            // Nobody else's yet: the pool still has it as taken.
+            self.want(eiid, false);
             self.pool.release(eiid);
         }
         retired

@@ -306,7 +306,8 @@ impl Ops for DirectDomain {
             let owner = new.descriptor(index).ok_or(EINVAL)?;
 
             new.set_info(index, hwirq, &CHIP, aplic, Flow::FastEoi)
-                .ok_or(EINVAL)?;
+                .ok_or(EINVAL)?
+                .set_single_target();
             if let Some(word) = aplic.owners.get(source.index()) {
                 word.store_release(owner.addr() as u64);
             }

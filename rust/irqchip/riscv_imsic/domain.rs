@@ -191,6 +191,7 @@ impl Ops for ImsicDomain {
 
         match (data, CpuId::from_u32(vectors.current.cpu().get())) {
             (Some(data), Some(cpu)) => {
+                data.set_single_target();
                 data.set_effective_affinity(cpu);
                 Ok(())
             }

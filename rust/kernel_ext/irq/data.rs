@@ -148,6 +148,18 @@ impl<D: ChipData> IrqData<D> {
         };
     }
 
+    /// Tells the core that each interrupt arrives at one CPU, and moves at once.
+    ///
+    /// It can then arrive at the new CPU while the old one still handles the one before: an edge
+    /// flow waits for that, others hand it in again afterwards.
+    pub fn set_single_target(&self) {
+        // SAFETY: The structure is valid, and the interrupt not in use yet.
+        unsafe {
+            bindings::irqd_set_single_target(self.as_raw());
+            bindings::irqd_set_resend_when_in_progress(self.as_raw());
+        }
+    }
+
     /// Carries out a move that waits for the interrupt to arrive (`irq_move_irq()`).
     #[inline(always)]
     pub fn move_pending(&self, _irqs_off: &LocalInterruptDisabled) {
