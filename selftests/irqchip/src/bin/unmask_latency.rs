@@ -4,7 +4,9 @@
 //! effect, keep what came meanwhile, and soon.
 //!
 //! Arguments: `rounds` (default 25), `limit` microseconds for the median of the
-//! remote case (default 1000, a quarter of a tick at 250 Hz).
+//! remote case (default 1000, a quarter of a tick at 250 Hz). The limit is only
+//! judged on machines of two harts: an emulated idle hart wakes up when the host has
+//! a core for it, and hosts have two at least.
 
 use irqtest::{
     args::Args,
@@ -112,8 +114,14 @@ fn main() -> ExitCode {
             &mut tap,
             "remote, idle CPU",
             measure(vec, cpus[0], cpus[1], rounds),
-            Some(limit),
+            (cpus.len() == 2).then_some(limit),
         );
+        if cpus.len() > 2 {
+            tap.skip(
+                "the host may have fewer cores than the machine has harts",
+                "remote, idle CPU: median",
+            );
+        }
     }
     tap.check(mark.quiet(), "no complaint of the kernel");
     tap.finish()

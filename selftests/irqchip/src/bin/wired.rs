@@ -5,7 +5,9 @@
 //!
 //! Argument: `exact=1` if the machine's APLIC drops the pending bit of a level
 //! source with its line, as the specification wants it. QEMU before 11.1 does not,
-//! and raises a level interrupt up to twice.
+//! and raises a level interrupt up to twice. In direct mode an exact APLIC forgets
+//! a level that falls before its hart has looked (AIA 4.7), so that nothing can be
+//! said of short pulses of the RTC's line; those tests are skipped.
 
 use irqtest::{
     args::Args,
@@ -368,9 +370,20 @@ fn main() -> ExitCode {
     let several = reachable().is_ok_and(|cpus| cpus.len() > 1);
 
     tap.diag(format!("{mode:?} mode, up to {} for a level", exact.0));
-    tap.check(
-        rtc_pulses(&pulses, |_| Ok(())),
-        format!("{PULSES} pulses of a level line (RTC): as many interrupts"),
+    // Short pulses of a level.
+    let forgets = mode == Mode::Direct && exact.0 == 1;
+    let pulse = |tap: &mut Tap, desc: &str, test: &dyn Fn() -> Result| {
+        if forgets {
+            tap.skip("a level that falls before it is taken is none", desc);
+        } else {
+            tap.check(test(), desc);
+        }
+    };
+
+    pulse(
+        &mut tap,
+        &format!("{PULSES} pulses of a level line (RTC): as many interrupts"),
+        &|| rtc_pulses(&pulses, |_| Ok(())),
     );
     tap.check(
         edges(&module),
@@ -393,18 +406,20 @@ fn main() -> ExitCode {
             moving_edges(&module),
             "edges while the line moves: none lost, none twice (candidate 5)",
         );
-        tap.check(
-            moving_levels(&pulses),
+        pulse(
+            &mut tap,
             "levels while the line moves: none lost (candidate 5)",
+            &|| moving_levels(&pulses),
         );
-        let result = hammered(&module, &pulses);
-
-        if let Ok(seen) = result {
-            tap.diag(format!("{seen} interrupts for 500 pulses without a pause"));
-        }
-        tap.check(
-            result.map(|_| ()),
+        pulse(
+            &mut tap,
             "hammered while it moves: exact afterwards (candidate 5)",
+            &|| {
+                let seen = hammered(&module, &pulses)?;
+
+                ktap::diag(format!("{seen} interrupts for 500 pulses without a pause"));
+                Ok(())
+            },
         );
     } else {
         for desc in [
@@ -421,14 +436,19 @@ fn main() -> ExitCode {
             "CPU offline with pulses under way",
         );
     } else {
-        let result = offline(&pulses);
-
-        tap.check(
-            cpu::all_online().and(result),
+        pulse(
+            &mut tap,
             "CPU offline and back with pulses under way: none lost",
+            &|| {
+                let result = offline(&pulses);
+
+                cpu::all_online().and(result)
+            },
         );
     }
-    tap.check(rebind(&pulses), "driver unbound and bound again");
+    pulse(&mut tap, "driver unbound and bound again", &|| {
+        rebind(&pulses)
+    });
     tap.check(mark.quiet(), "no complaint of the kernel");
 
     // Last: a kernel with this bug does not survive it.
