@@ -132,19 +132,28 @@ impl Controller {
         Ok((usize::try_from(source)?, Trigger::from_raw(kind)))
     }
 
-    pub(crate) fn disable_source(&self, source: SourceId) {
-        self.write(regs::CLRIENUM, source.get());
+    /// Keeps interrupt `hwirq` from being delivered.
+    #[inline]
+    pub(crate) fn mask(&self, hwirq: usize) {
+        if let Some(source) = self.source(hwirq) {
+            self.write(regs::CLRIENUM, source.get());
+        }
     }
 
-    pub(crate) fn enable_source(&self, source: SourceId) {
-        self.write(regs::SETIENUM, source.get());
+    /// Lets interrupt `hwirq` be delivered.
+    #[inline]
+    pub(crate) fn unmask(&self, hwirq: usize) {
+        if let Some(source) = self.source(hwirq) {
+            self.write(regs::SETIENUM, source.get());
+        }
     }
 
-    /// Configures what makes `source` pending.
+    /// Configures what makes interrupt `hwirq` pending.
     ///
-    /// Fails with `EINVAL` if the source cannot do that: the hardware then has chosen something
+    /// Fails with `EINVAL` if its source cannot do that: the hardware then has chosen something
     /// else, or the source is not implemented here.
-    pub(crate) fn set_trigger(&self, source: SourceId, trigger: Option<Trigger>) -> Result {
+    pub(crate) fn set_trigger(&self, hwirq: usize, trigger: Option<Trigger>) -> Result {
+        let source = self.source(hwirq).ok_or(EINVAL)?;
         let mode = source_mode(trigger);
 
         self.write(regs::sourcecfg(source), mode.sourcecfg());

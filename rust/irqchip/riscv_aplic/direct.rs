@@ -161,7 +161,7 @@ impl DirectAplic {
             match owner.and_then(ffi::descriptor) {
                 Some(descriptor) => descriptor.handle(flow),
                 // Nobody's: keep it from coming again.
-                None => self.controller.disable_source(top.source),
+                None => self.controller.mask(top.source.index()),
             }
         }
     }
@@ -225,21 +225,13 @@ impl chip::Ops for DirectChip {
 
 impl chip::Mask for DirectChip {
     fn mask(data: &IrqData<&'static DirectAplic>, _irqs_off: &LocalInterruptDisabled) {
-        let controller = &data.chip_data().controller;
-
-        if let Some(source) = controller.source(data.hwirq()) {
-            controller.disable_source(source);
-        }
+        data.chip_data().controller.mask(data.hwirq());
     }
 }
 
 impl chip::Unmask for DirectChip {
     fn unmask(data: &IrqData<&'static DirectAplic>, _irqs_off: &LocalInterruptDisabled) {
-        let controller = &data.chip_data().controller;
-
-        if let Some(source) = controller.source(data.hwirq()) {
-            controller.enable_source(source);
-        }
+        data.chip_data().controller.unmask(data.hwirq());
     }
 }
 
@@ -249,10 +241,9 @@ impl chip::SetType for DirectChip {
         trigger: Option<Trigger>,
         _irqs_off: &LocalInterruptDisabled,
     ) -> Result {
-        let controller = &data.chip_data().controller;
-        let source = controller.source(data.hwirq()).ok_or(EINVAL)?;
-
-        controller.set_trigger(source, trigger)
+        data.chip_data()
+            .controller
+            .set_trigger(data.hwirq(), trigger)
     }
 }
 

@@ -127,23 +127,15 @@ impl chip::Ops for MsiChip {
 
 impl chip::Mask for MsiChip {
     fn mask(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
-        let controller = &data.chip_data().controller;
-
-        if let Some(source) = controller.source(data.hwirq()) {
-            controller.disable_source(source);
-        }
+        data.chip_data().controller.mask(data.hwirq());
         chip::mask_parent(data, irqs_off);
     }
 }
 
 impl chip::Unmask for MsiChip {
     fn unmask(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
-        let controller = &data.chip_data().controller;
-
         chip::unmask_parent(data, irqs_off);
-        if let Some(source) = controller.source(data.hwirq()) {
-            controller.enable_source(source);
-        }
+        data.chip_data().controller.unmask(data.hwirq());
     }
 }
 
@@ -153,10 +145,9 @@ impl chip::SetType for MsiChip {
         trigger: Option<Trigger>,
         _irqs_off: &LocalInterruptDisabled,
     ) -> Result {
-        let controller = &data.chip_data().controller;
-        let source = controller.source(data.hwirq()).ok_or(EINVAL)?;
-
-        controller.set_trigger(source, trigger)
+        data.chip_data()
+            .controller
+            .set_trigger(data.hwirq(), trigger)
     }
 }
 
