@@ -17,11 +17,17 @@ use kernel::{
 
 /// What to do when a CPU comes and goes, in the STARTING section: on that CPU, interrupts off.
 pub trait Starting {
-    /// `cpu`, the running one, comes up. An error keeps it down.
-    fn starting(cpu: CpuId, irqs_off: &LocalInterruptDisabled) -> Result;
+    /// `cpu`, the running one, comes up. It cannot be stopped any more, see [`Prepare`].
+    fn starting(cpu: CpuId, irqs_off: &LocalInterruptDisabled);
 
     /// `cpu`, the running one, goes down. Its interrupts have been moved away.
     fn dying(cpu: CpuId, irqs_off: &LocalInterruptDisabled);
+}
+
+/// Whether a CPU may come up, in the PREPARE section: on another CPU, before it starts.
+pub trait Prepare {
+    /// `cpu` shall come up. An error keeps it down. May sleep.
+    fn prepare(cpu: CpuId) -> Result;
 }
 
 /// What to do when a CPU comes and goes, in the ONLINE section: on that CPU, by a thread.
@@ -61,6 +67,28 @@ impl Registration {
         kernel::error::to_result(ret)?;
         // INVARIANT: Just set up.
         Ok(Self { state })
+    }
+
+    /// Sets up a state of its own in the PREPARE section with the callback of `T`, and runs it for
+    /// all CPUs that are online; if it fails for one, nothing is set up. May sleep.
+    pub fn new_prepare<T: Prepare>(name: &'static CStr) -> Result<Self> {
+        // SAFETY: The name lives for ever, and the callback has the signature that the state asks
+        // for.
+        let state = unsafe {
+            bindings::cpuhp_setup_state(
+                bindings::cpuhp_state_CPUHP_BP_PREPARE_DYN,
+                name.as_char_ptr(),
+                Some(prepare::<T>),
+                None,
+            )
+        };
+
+        kernel::error::to_result(state)?;
+        // CAST: Not negative, as just checked.
+        // INVARIANT: Just set up.
+        Ok(Self {
+            state: state as bindings::cpuhp_state,
+        })
     }
 
     /// Sets up a state of its own in the ONLINE section with the callbacks of `T`, and runs
@@ -105,10 +133,10 @@ unsafe extern "C" fn starting<T: Starting>(cpu: u32) -> c_int {
     // SAFETY: Callbacks of the STARTING section run with interrupts off.
     let irqs_off = unsafe { LocalInterruptDisabled::assume_disabled() };
 
-    from_result(|| {
-        T::starting(CpuId::from_u32(cpu).ok_or(EINVAL)?, irqs_off)?;
-        Ok(0)
-    })
+    if let Some(cpu) = CpuId::from_u32(cpu) {
+        T::starting(cpu, irqs_off);
+    }
+    0
 }
 
 /// # Safety
@@ -142,4 +170,14 @@ unsafe extern "C" fn offline<T: Online>(cpu: u32) -> c_int {
         T::offline(cpu, &local_interrupt_disable());
     }
     0
+}
+
+/// # Safety
+///
+/// Only for the hotplug core.
+unsafe extern "C" fn prepare<T: Prepare>(cpu: u32) -> c_int {
+    from_result(|| {
+        T::prepare(CpuId::from_u32(cpu).ok_or(EINVAL)?)?;
+        Ok(0)
+    })
 }

@@ -11,6 +11,9 @@ use kernel::{
     prelude::*, //
 };
 
+/// The width of a physical address: page tables of RV64 hold page numbers of 44 bits.
+const PHYSICAL_BITS: u32 = 56;
+
 /// A mapping of device memory; unmapped when dropped.
 ///
 /// # Invariants
@@ -30,7 +33,17 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps `size` bytes of device memory at physical address `start`. May sleep.
+    ///
+    /// Fails with `EINVAL` if that is no physical memory, and with `EIO` if it cannot be mapped.
     pub fn new(start: u64, size: usize) -> Result<Self> {
+        let last = (size as u64)
+            .checked_sub(1)
+            .and_then(|rest| start.checked_add(rest))
+            .ok_or(EINVAL)?;
+
+        if last >> PHYSICAL_BITS != 0 {
+            return Err(EINVAL);
+        }
         // SAFETY: Mapping device memory has no preconditions.
         let base = unsafe { bindings::ioremap(start, size) };
 

@@ -5,6 +5,7 @@
 //! `Documentation/devicetree/bindings/interrupt-controller/riscv,aplic.yaml`
 
 use aia_core::{
+    addr::PAGE_OFFSET_MASK,
     aplic::regs,
     ids::{
         HartIndex,
@@ -81,8 +82,11 @@ impl Config {
     }
 
     fn registers(node: &FwNode, delivery: &Delivery) -> Result<(u64, usize)> {
-        let (start, size) = of::address::range(node, 0)
-            .map_err(|_| refuse(node, "reg", fmt!("no memory region")))?;
+        let ranges = of::address::ranges(node)
+            .map_err(|(index, _)| refuse(node, "reg", fmt!("region {} is malformed", index)))?;
+        let &(start, size) = ranges
+            .first()
+            .ok_or_else(|| refuse(node, "reg", fmt!("no memory region")))?;
         let last = match delivery {
             Delivery::Msi => None,
             Delivery::Direct(wires) => wires.iter().map(|wire| IdcIndex::from(wire.hart)).max(),
@@ -90,6 +94,13 @@ impl Config {
         let needed = regs::region_size(last);
         let size = usize::try_from(size)?;
 
+        if start & PAGE_OFFSET_MASK != 0 {
+            return Err(refuse(
+                node,
+                "reg",
+                fmt!("{:#x} is not aligned to 4 KiB", start),
+            ));
+        }
         if size < needed {
             return Err(refuse(
                 node,
@@ -97,7 +108,8 @@ impl Config {
                 fmt!("{:#x} bytes, but the registers take {:#x}", size, needed),
             ));
         }
-        Ok((start, size))
+        // What is beyond the registers is of no use, and mapping it takes memory.
+        Ok((start, needed))
     }
 
     /// The harts that the APLIC interrupts, with their indexes in its domain.

@@ -32,7 +32,10 @@ use kernel_ext::{
     },
 };
 
-use crate::config::Config;
+use crate::config::{
+    refuse,
+    Config, //
+};
 
 /// One interrupt domain of an APLIC.
 pub(crate) struct Controller {
@@ -58,8 +61,11 @@ fn source_mode(trigger: Option<Trigger>) -> SourceMode {
 impl Controller {
     /// Takes the registers over, and makes all sources inactive: they hold anything after reset
     /// (AIA 4.6).
-    pub(crate) fn new(config: &Config, mode: DeliveryMode) -> Result<Self> {
+    pub(crate) fn new(node: &FwNode, config: &Config, mode: DeliveryMode) -> Result<Self> {
         let (start, size) = config.registers;
+        let registers = Mapping::exclusive(start, size, c"riscv-aplic").inspect_err(|_| {
+            refuse(node, "reg", fmt!("{:#x} cannot be mapped", start));
+        })?;
         let sources = usize::try_from(config.nr_sources.get())?;
         let mut targets = KVec::with_capacity(sources + 1, GFP_KERNEL)?;
 
@@ -68,7 +74,7 @@ impl Controller {
         }
 
         let controller = Self {
-            registers: Mapping::exclusive(start, size, c"riscv-aplic")?,
+            registers,
             nr_sources: config.nr_sources,
             mode,
             targets,

@@ -92,8 +92,8 @@ fn idc(hart: HartIndex, register: usize) -> usize {
 }
 
 impl DirectAplic {
-    fn new(config: &Config, wires: &[HartWire]) -> Result<Self> {
-        let controller = Controller::new(config, DeliveryMode::Direct)?;
+    fn new(node: &FwNode, config: &Config, wires: &[HartWire]) -> Result<Self> {
+        let controller = Controller::new(node, config, DeliveryMode::Direct)?;
         let sources = usize::try_from(config.nr_sources.get())?;
         let mut owners = KVec::with_capacity(sources + 1, GFP_KERNEL)?;
 
@@ -334,7 +334,7 @@ fn prepare() -> Result {
 
 /// Sets the APLIC of `node` up to deliver directly.
 pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, wires: &[HartWire]) -> Result {
-    let aplic = KBox::new(DirectAplic::new(config, wires)?, GFP_KERNEL)?;
+    let aplic = KBox::new(DirectAplic::new(node, config, wires)?, GFP_KERNEL)?;
 
     prepare()?;
     aplic.start(wires)?;

@@ -224,7 +224,7 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
 
     let aplic = KBox::pin_init(
         try_pin_init!(MsiAplic {
-            controller: Controller::new(config, DeliveryMode::Msi)?,
+            controller: Controller::new(node, config, DeliveryMode::Msi)?,
             address,
             genmsi <- RawSpinLock::new((), c"aplic_genmsi", static_lock_class!()),
         }? Error),

@@ -34,6 +34,9 @@ use kernel_ext::{
     of, //
 };
 
+/// The most hart index bits of any IMSIC, by the binding.
+const MAX_HART_INDEX_BITS: u32 = 15;
+
 /// A hart that the kernel runs, and where its interrupt files are.
 pub(crate) struct HartFiles {
     pub(crate) cpu: CpuId,
@@ -110,12 +113,11 @@ impl Config {
     }
 
     fn regions(node: &FwNode) -> Result<KVec<Region<Host>>> {
-        let mut regions = KVec::new();
+        let ranges = of::address::ranges(node)
+            .map_err(|(index, _)| refuse(node, "reg", fmt!("region {} is malformed", index)))?;
+        let mut regions = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
 
-        while let Ok((start, size)) = u32::try_from(regions.len())
-            .map_err(|_| EINVAL)
-            .and_then(|index| of::address::range(node, index))
-        {
+        for &(start, size) in ranges.iter() {
             regions.push(Region::new(PhysAddr::new(start), size), GFP_KERNEL)?;
         }
 
@@ -166,6 +168,16 @@ impl Config {
                 fmt!("region {}: {}", index, fault.message),
             )
         })?;
+        // Room to spare does no harm, as only what harts use is mapped; this is no such thing.
+        let most = geometry.hart_stride() << MAX_HART_INDEX_BITS;
+        if let Some(index) = regions.iter().position(|region| region.size > most) {
+            return Err(refuse(
+                node,
+                "reg",
+                fmt!("region {}: more than any number of harts takes", index),
+            ));
+        }
+
         let mut harts = KVec::with_capacity(hartids.len(), GFP_KERNEL)?;
         let mut places = map.places();
         let mut unused = 0;
@@ -178,6 +190,14 @@ impl Config {
                     fmt!("no page for hart {}, number {}", hartid, index),
                 )
             })?;
+
+            if place.location.is_none() {
+                return Err(refuse(
+                    node,
+                    "riscv,hart-index-bits",
+                    fmt!("too few for hart {}, number {}", hartid, index),
+                ));
+            }
 
             // Harts that firmware has disabled, or beyond the kernel's limit, are none of ours.
             match riscv::cpu_of_hart(hartid) {

@@ -7,7 +7,10 @@
     reason = "registers live as long as their mapping, which only this file can promise"
 )]
 
-use aia_core::vector::file::Hart;
+use aia_core::{
+    addr::PAGE_SIZE,
+    vector::file::Hart, //
+};
 use kernel::{
     bindings,
     cpu::CpuId,
@@ -64,16 +67,28 @@ impl ipi_mux::Send for Ipi {
 /// CPUs come and go.
 struct Hotplug;
 
-impl cpuhp::Starting for Hotplug {
-    fn starting(cpu: CpuId, irqs_off: &LocalInterruptDisabled) -> Result {
-        let imsic = ffi::imsic().ok_or(ENODEV)?;
-        let hart = ThisHart::new(imsic, irqs_off);
-        let local = hart.local();
+impl cpuhp::Prepare for Hotplug {
+    fn prepare(cpu: CpuId) -> Result {
+        let local = ffi::imsic().and_then(|imsic| imsic.locals.on(cpu));
 
-        if local.doorbell.is_none() {
-            pr_err!("CPU {} has no interrupt file\n", cpu.as_u32());
+        if local.ok_or(ENODEV)?.doorbell.is_none() {
+            pr_err!(
+                "CPU {} has no interrupt file, it stays offline\n",
+                cpu.as_u32()
+            );
             return Err(ENODEV);
         }
+        Ok(())
+    }
+}
+
+impl cpuhp::Starting for Hotplug {
+    fn starting(cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
+        let Some(imsic) = ffi::imsic() else {
+            return;
+        };
+        let hart = ThisHart::new(imsic, irqs_off);
+        let local = hart.local();
 
         hart.reset();
         // Nothing can wait for a posted message here: forwarders ended when the CPU went away.
@@ -83,7 +98,6 @@ impl cpuhp::Starting for Hotplug {
             .update(to_cpu(cpu), local.file.pool().free());
         imsic.parent.enable(irqs_off);
         hart.deliver();
-        Ok(())
     }
 
     fn dying(cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
@@ -103,13 +117,22 @@ impl cpuhp::Starting for Hotplug {
 /// The doorbell of each CPU that has one.
 type Doorbells = KVec<(CpuId, Doorbell)>;
 
-/// Maps the regions, and finds the doorbell of each CPU in them.
+/// Maps what harts use of the regions, and finds the doorbell of each CPU in them.
 fn map(config: &Config) -> Result<(KVec<Mapping>, Doorbells)> {
     let mut mappings = KVec::with_capacity(config.regions.len(), GFP_KERNEL)?;
 
-    for region in config.regions.iter() {
+    for (index, region) in config.regions.iter().enumerate() {
+        let used = config
+            .harts
+            .iter()
+            .filter(|hart| hart.place.region == index)
+            .map(|hart| hart.place.offset + (1 + u64::from(hart.place.guest_files)) * PAGE_SIZE)
+            .max()
+            // A region of none of our harts: the list keeps its order.
+            .unwrap_or(PAGE_SIZE);
+
         mappings.push(
-            Mapping::new(region.start.get(), usize::try_from(region.size)?)?,
+            Mapping::new(region.start.get(), usize::try_from(used)?)?,
             GFP_KERNEL,
         )?;
     }
@@ -176,6 +199,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
     let published = ffi::Published::new(KBox::new(imsic, GFP_KERNEL)?);
     let imsic = published.imsic();
 
+    let files = cpuhp::Registration::new_prepare::<Hotplug>(c"irqchip/riscv/imsic:prepare")?;
     imsic.parent.install::<Entry>();
     let hotplug = cpuhp::Registration::new::<Hotplug>(
         bindings::cpuhp_state_CPUHP_AP_IRQ_RISCV_IMSIC_STARTING,
@@ -203,6 +227,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
         );
     }
 
+    files.leak();
     hotplug.leak();
     published.leak();
     of::populate_again(node);

@@ -72,6 +72,8 @@ unsafe extern "C" fn handle<T: Handler>(desc: *mut bindings::irq_desc) {
 /// `irq` is a mapped per-CPU interrupt of the harts' own controllers.
 pub struct Parent {
     irq: u32,
+    /// Nobody else had mapped it before.
+    ours: bool,
 }
 
 impl Parent {
@@ -88,6 +90,10 @@ impl Parent {
         if domain.is_null() {
             return Err(ENOENT);
         }
+        // SAFETY: The domain is valid.
+        let ours = unsafe {
+            bindings::__irq_resolve_mapping(domain, hwirq as usize, ptr::null_mut()).is_null()
+        };
         // SAFETY: The domain is valid, the affinity may be absent.
         let irq =
             unsafe { bindings::irq_create_mapping_affinity(domain, hwirq as usize, ptr::null()) };
@@ -95,7 +101,7 @@ impl Parent {
             return Err(ENOENT);
         }
         // INVARIANT: Just mapped.
-        Ok(Self { irq })
+        Ok(Self { irq, ours })
     }
 
     /// The Linux interrupt number.
@@ -128,7 +134,10 @@ impl Drop for Parent {
     fn drop(&mut self) {
         // SAFETY: The interrupt is mapped; without a handler nothing is called any more.
         unsafe { bindings::__irq_set_handler(self.irq, None, 1, ptr::null()) };
-        // The mapping stays: it belongs to all users of the harts' controllers.
+        if self.ours {
+            // SAFETY: Mapped by us, and without a handler.
+            unsafe { bindings::irq_dispose_mapping(self.irq) };
+        }
     }
 }
 

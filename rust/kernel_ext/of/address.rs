@@ -11,25 +11,51 @@ use kernel::{
     prelude::*, //
 };
 
-/// The range number `index` of the node's `reg`: physical start and size in bytes.
+/// All ranges of the node's `reg`: physical start and size in bytes, which may be zero.
 ///
-/// Fails with `EINVAL` if there is no such range.
-pub fn range(fwnode: &FwNode, index: u32) -> Result<(u64, u64)> {
-    let mut resource = bindings::resource::default();
+/// Fails with `EINVAL` and the number of the range if one cannot be translated, or if cells are left
+/// over.
+pub fn ranges(fwnode: &FwNode) -> Result<KVec<(u64, u64)>, (usize, Error)> {
     let node = super::node(fwnode);
+    let mut ranges = KVec::new();
 
     if node.is_null() {
-        return Err(EINVAL);
+        return Err((0, EINVAL));
     }
-    // CAST: An index into `reg` is small.
+    let cells = fwnode
+        .property_count_elem::<u32>(c"reg")
+        .map_err(|error| (0, error))?;
+    // SAFETY: The node is valid.
+    let width = unsafe { bindings::of_n_addr_cells(node) + bindings::of_n_size_cells(node) };
+    let width = usize::try_from(width)
+        .ok()
+        .filter(|width| *width > 0)
+        .ok_or((0, EINVAL))?;
+
+    for index in 0..cells / width {
+        let range = range(node, index).map_err(|error| (index, error))?;
+
+        ranges
+            .push(range, GFP_KERNEL)
+            .map_err(|_| (index, ENOMEM))?;
+    }
+    if cells % width != 0 {
+        return Err((cells / width, EINVAL));
+    }
+    Ok(ranges)
+}
+
+/// The range number `index` of a valid node.
+fn range(node: *mut bindings::device_node, index: usize) -> Result<(u64, u64)> {
+    let mut resource = bindings::resource::default();
+    let index = c_int::try_from(index)?;
+
     // SAFETY: The node is valid, and so is the resource that is filled.
-    to_result(unsafe { bindings::of_address_to_resource(node, index as c_int, &mut resource) })?;
+    to_result(unsafe { bindings::of_address_to_resource(node, index, &mut resource) })?;
 
-    let size = resource
-        .end
-        .checked_sub(resource.start)
-        .and_then(|last| last.checked_add(1))
-        .ok_or(EINVAL)?;
-
-    Ok((resource.start, size))
+    // Of an empty range, the last byte is before the first.
+    Ok((
+        resource.start,
+        resource.end.wrapping_sub(resource.start).wrapping_add(1),
+    ))
 }

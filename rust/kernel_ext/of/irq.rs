@@ -154,12 +154,18 @@ pub fn parent_harts(fwnode: &FwNode) -> Result<KVec<usize>, ParentsError> {
             .map_err(|_| ParentsError::NoMemory)?;
     }
 
+    const EXTENDED: &CStr = c"interrupts-extended";
     let index = hartids.len();
-    match fwnode.property_count_elem::<u32>(c"interrupts-extended") {
-        // A malformed entry ends the list just as its end does, hence the cells are counted: a
-        // phandle and an interrupt each.
-        Ok(cells) if cells != 2 * index => Err(ParentsError::Malformed { index }),
-        _ if index == 0 => Err(ParentsError::Missing),
-        _ => Ok(hartids),
+
+    // A malformed entry ends the list just as its end does, hence the cells are counted: a phandle
+    // and an interrupt each.
+    if fwnode.property_present(EXTENDED)
+        && fwnode.property_count_elem::<u32>(EXTENDED) != Ok(2 * index)
+    {
+        return Err(ParentsError::Malformed { index });
     }
+    if index == 0 {
+        return Err(ParentsError::Missing);
+    }
+    Ok(hartids)
 }
