@@ -151,8 +151,8 @@ def interrupts_shape(log):
 def run_row(row, kernel, initrd, log):
     """Boots a row of the table; returns its results."""
     console = Console(row.tests, row.kunit)
-    if row.tree:
-        return run_tree(row, kernel, initrd, log)
+    if row.boot:
+        return row.boot(row, kernel, initrd, log)
     append = append_line(row.tests, row.args, row.kunit, row.append)
     command = row.machine.command("-kernel", kernel, "-initrd", initrd,
                                   "-append", append)
@@ -200,42 +200,3 @@ def prepare_tree(blob, append, initrd_size):
                 and "riscv,children" in node.props):
             node.props["status"] = b"disabled\0"
     return tree
-
-
-def run_tree(row, kernel, initrd, log):
-    """Boots a malformed device tree; returns its results.
-
-    Only the kernel gets it: the firmware would stop at many of them. It
-    enters a program of three instructions, which swaps the tree.
-    """
-    wrong = row.tree
-    # There may be no UART to print to: the firmware prints until the end, and
-    # the first process needs no console.
-    append = append_line(
-        [], extra="keep_bootcon rdinit=/bin/poweroff -- -f")
-    console = Console([], False, expect={
-        "the node and the property are named": wrong.pattern(),
-        "the kernel comes to user space": "Run /bin/poweroff as init",
-        "and to power-off": "reboot: Power down",
-    })
-    with tempfile.TemporaryDirectory(prefix="aia-") as tmp:
-        dtb = os.path.join(tmp, "dtb")
-        start = os.path.join(tmp, "start")
-        dump = row.machine.command()
-        dump[dump.index("-M") + 1] += f",dumpdtb={dtb}"
-        subprocess.run(dump, check=True, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with open(dtb, "rb") as f:
-            tree = prepare_tree(f.read(), append, os.path.getsize(initrd))
-        wrong.change(tree["/soc/" + wrong.node], tree)
-        with open(dtb, "wb") as f:
-            f.write(tree.blob())
-        with open(start, "wb") as f:
-            f.write(hand_over())
-        boot = ["-kernel", start]
-        for path, address in ((kernel, KERNEL), (dtb, TREE), (initrd, INITRD)):
-            boot += ["-device", f"loader,file={path},addr={address:#x},"
-                     "force-raw=on"]
-        command = row.machine.command(*boot)
-        why = Boot(command, console, log, row.timeout).run()
-    return console.finish(why)

@@ -3,6 +3,8 @@
 
     pulse LINE COUNT [GAP_US]  raise and lower a wire of the root APLIC, COUNT
                                times, with GAP_US microseconds between two
+                               A single pulse is held long enough for a guest
+                               to see a level; many are as short as can be.
     line LINE 0|1              set a wire of the root APLIC ("level" too)
     sleep MILLISECONDS         let the guest run
     quit                       end the machine
@@ -12,6 +14,10 @@ import json
 import re
 import socket
 import time
+
+
+# In direct mode a level that is gone is not pending any more.
+HOLD = 0.005
 
 
 class HostError(Exception):
@@ -78,6 +84,8 @@ class Host:
     def do_pulse(self, line, count, gap="0"):
         for _ in range(int(count)):
             self._wire(int(line), 1)
+            if int(count) == 1:
+                time.sleep(HOLD)
             self._wire(int(line), 0)
             if int(gap):
                 time.sleep(int(gap) / 1e6)

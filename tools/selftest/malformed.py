@@ -63,7 +63,8 @@ class Case:
     machine: Machine = dataclasses.field(default_factory=Machine)
     # What else to run, in a tree that is right.
     tests: tuple = ()
-    args: dict = dataclasses.field(default_factory=dict)
+    # Whether the firmware gets the tree too.
+    firmware: bool = False
 
 
 class LogConsole(Console):
@@ -167,8 +168,8 @@ def foreign_parent(node):
     def change(tree):
         first = tree["/soc/" + node].get(PARENTS)[:2]
         fan = tree["/soc/rtc@101000"].copy("fan")
-        fan.props = {"interrupt-controller": b"",
-                     "compatible": b"no,driver\0"}
+        # Nobody waits for a driver of a disabled node.
+        fan.props = {"interrupt-controller": b"", "status": b"disabled\0"}
         fan.set("#interrupt-cells", 1)
         fan.set("phandle", NOBODY)
         tree["/soc"].children["fan"] = fan
@@ -262,8 +263,7 @@ def imsic():
     # The first hart's files, and the second one's first page is missing.
     yield "reg-few-pages", at(IMSIC, regions((base, 0x4000))), "reg", (
         "no page for hart 1, number 1")
-    yield "reg-empty-region", at(IMSIC, regions((base, 0))), "reg", (
-        "region 0: region smaller than a page")
+    yield "reg-empty-region", at(IMSIC, regions((base, 0))), "reg", ""
     yield "reg-half-page", at(IMSIC, regions((base, 0x800))), "reg", (
         "region 0: region smaller than a page")
     yield "reg-odd-size", at(IMSIC, regions((base, 0x7800))), "reg", (
@@ -310,8 +310,7 @@ def aplic():
             "not one 32-bit cell")
     yield "reg-missing", at(APLIC, without("reg")), "reg", "no memory region"
     yield "reg-empty", at(APLIC, raw("reg", b"")), "reg", "no memory region"
-    yield "reg-empty-region", at(APLIC, regions((base, 0))), "reg", (
-        "0x0 bytes, but the registers take")
+    yield "reg-empty-region", at(APLIC, regions((base, 0))), "reg", ""
     yield "reg-small", at(APLIC, regions((base, 0x3000))), "reg", (
         "0x3000 bytes, but the registers take 0x40")
     yield "reg-wraps", at(APLIC, regions(((1 << 64) - 0x1000, 0x8000))), (
@@ -355,8 +354,10 @@ def direct():
 
 
 def refused(kind, node, prop, what):
-    """The pattern of a refusal."""
-    return f"^riscv-{kind}: {node}: {prop}: .*{re.escape(what)}"
+    """The pattern of a refusal: it names the node, or the node's device."""
+    _, _, address = node.partition("@")
+    return (rf"^riscv-{kind}[: ].*({node}|\b{address}\.interrupt-controller): "
+            rf"{prop}: .*{re.escape(what)}")
 
 
 def cpus_of(change_name):
@@ -404,7 +405,7 @@ def wrong():
             "aplic", "interrupt-controller@d008000", "reg", ""),),
             left + ",aplic@d008000:gone", machine=machine)
         # What devices say of their interrupts.
-        none = (r"101000\.rtc: .*(error|failed|IRQ|irq)",)
+        none = (r"101000\.rtc: error -6: IRQ index 0 not found",)
         for number, source in (("0", 0), ("97", 97), ("1023", 1023),
                                ("max", 0xFFFFFFFF)):
             yield Case(f"{name}-child-source-{number}", at(
@@ -424,14 +425,14 @@ def right():
     both = WHOLE + ",aplic@d008000:there"
 
     def says(*texts):
-        return tuple(f"^riscv-imsic: {IMSIC}: .*{text}" for text in texts)
+        return tuple(f"^riscv-imsic.*: .*{text}" for text in texts)
 
     usual = says("per-CPU IDs 255 at base address 0x0*28000000",
                  "3 to 3 guest files")
     unequal = says("1 to 3 guest files")
 
-    def case(name, change, what, left=WHOLE, cpus="0-1", **more_of_it):
-        return Case(name, change, what, left, cpus, tests=tests, **more_of_it)
+    def case(name, change, what, left=WHOLE, cpus="0-1", **others):
+        return Case(name, change, what, left, cpus, tests=tests, **others)
 
     yield case("usual", lambda tree: None, usual)
     for n in (63, 127):
@@ -440,7 +441,7 @@ def right():
     yield case("guest-ids-63", at(IMSIC, put(GUEST_IDS, 63)), usual)
     for n in (1, 3):
         yield case(f"hart-bits-{n}", both_imsics(put(HART_BITS, n)),
-                   says(f"hart-index-bits: {n}"))
+                   says(f"hart-index-bits: {n}"), firmware=True)
     # The position of no group means nothing.
     yield case("group-shift-unused", at(IMSIC, put(GROUP_SHIFT, 0xFFFFFFFF)),
                usual)
@@ -462,15 +463,16 @@ def right():
                "0-3", machine=two_sockets)
     # As many bits as the harts of all groups together need.
     yield case("sockets-no-hart-bits", both_imsics(without(HART_BITS)),
-               says("hart-index-bits: 2"), both, "0-3", machine=two_sockets)
+               says("hart-index-bits: 2"), both, "0-3", machine=two_sockets,
+               firmware=True)
 
     def wires(number):
-        return (f"^riscv-aplic: {APLIC}: 96 interrupts directly connected to "
+        return (r"^riscv-aplic.*: 96 interrupts directly connected to "
                 f"{number} CPUs",)
 
     def direct_case(name, change, number, cpus="0-1"):
-        return case(f"direct-{name}", change, wires(number), DIRECT, cpus,
-                    machine=Machine(aia="aplic"))
+        return Case(f"direct-{name}", change, wires(number), DIRECT, cpus,
+                    Machine(aia="aplic"), ("topology",))
 
     yield direct_case("usual", lambda tree: None, 2)
     yield direct_case("indexes", at(APLIC, put(INDEXES, 0, 1)), 2)
@@ -514,8 +516,8 @@ def write(directory, name, data):
 
 
 def for_all(case, directory, kernel, initrd, append):
-    """Boots with the tree from the start: the firmware has to agree on where
-    the APLIC sends its MSIs."""
+    """Boots with the tree from the start: the firmware tells the APLIC where
+    to send its MSIs."""
     tree = Tree(DUMPS.get(case.machine))
     case.change(tree)
     return case.machine.command(
@@ -541,13 +543,13 @@ def for_kernel(case, directory, kernel, initrd, append):
 def boot(case, row, kernel, initrd, log):
     """Boots a tree; returns the results."""
     tests = ["malformed", *case.tests]
-    args = {"malformed": f"{case.left},cpus:{case.cpus}", **case.args}
+    args = {"malformed": f"{case.left},cpus:{case.cpus}"}
     extra = "printk.devkmsg=on"
     if not case.tests:
         # Maybe there is no console: the test is the first process.
         extra += " rdinit=/tests/malformed"
     append = append_line(tests, args, extra=extra)
-    make = for_all if case.tests else for_kernel
+    make = for_all if case.firmware else for_kernel
     expect = {f"says {what}": what for what in case.says}
     expect["switches itself off"] = "reboot: Power down"
     console = LogConsole(tests, False, expect=expect)

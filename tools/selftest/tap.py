@@ -27,6 +27,8 @@ class Result:
     name: str
     status: str
     why: str = ""
+    # The test program that it belongs to, if any.
+    program: str = ""
 
 
 class Lines:
@@ -205,7 +207,7 @@ class Console:
         if why:
             self.tap.results.append(Result("(whole)", FAIL, why))
         for r in self.tap.results:
-            r.name = f"{self.test}: {r.name}"
+            r.program = self.test
         self.results += self.tap.results
         self.test = self.tap = None
 
@@ -229,7 +231,7 @@ class Console:
                 self.kunit.results.append(
                     Result("(whole)", FAIL, "no KUnit output"))
             for r in self.kunit.results:
-                r.name = f"kunit: {r.name}"
+                r.program = "kunit"
             self.results = self.kunit.results + self.results
         for name, pattern in self.expect.items():
             if name in self.found:
