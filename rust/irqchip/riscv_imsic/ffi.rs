@@ -9,7 +9,6 @@ use core::ptr;
 use aia_core::{
     addr::Host,
     geometry::Geometry,
-    ids::NrIds,
     vector::slot::Owner, //
 };
 use kernel::{
@@ -65,11 +64,6 @@ pub(crate) fn imsic() -> Option<&'static Imsic> {
 /// The scheme by which the system's IMSIC computes addresses, if there is one.
 pub fn geometry() -> Option<Geometry<Host>> {
     imsic().map(|imsic| imsic.geometry)
-}
-
-/// The number of interrupt identities of the system's IMSIC, if there is one.
-pub fn nr_ids() -> Option<NrIds> {
-    imsic().map(|imsic| imsic.nr_ids)
 }
 
 /// Whether the command line says that IPIs shall not be MSIs.

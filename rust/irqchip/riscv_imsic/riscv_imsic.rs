@@ -31,9 +31,6 @@ pub mod sender;
 mod state;
 mod vectors;
 
-pub use ffi::{
-    geometry,
-    nr_ids, //
-};
+pub use ffi::geometry;
 
 const __LOG_PREFIX: &[u8] = b"riscv-imsic\0";

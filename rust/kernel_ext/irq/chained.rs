@@ -104,11 +104,6 @@ impl Parent {
         Ok(Self { irq, ours })
     }
 
-    /// The Linux interrupt number.
-    pub fn irq(&self) -> u32 {
-        self.irq
-    }
-
     /// Installs the handler `T`. The interrupt arrives on each CPU that calls [`Self::enable`].
     pub fn install<T: Handler>(&self) {
         // SAFETY: The interrupt is mapped, and the handler has the right signature.
