@@ -11,7 +11,8 @@ use kernel::{
     prelude::*, //
 };
 
-/// All ranges of the node's `reg`: physical start and size in bytes, which may be zero.
+/// All ranges of the node's `reg`, if it has one: physical start and size in bytes, which may be
+/// zero.
 ///
 /// Fails with `EINVAL` and the number of the range if one cannot be translated, or if cells are left
 /// over.
@@ -21,6 +22,9 @@ pub fn ranges(fwnode: &FwNode) -> Result<KVec<(u64, u64)>, (usize, Error)> {
 
     if node.is_null() {
         return Err((0, EINVAL));
+    }
+    if !fwnode.property_present(c"reg") {
+        return Ok(ranges);
     }
     let cells = fwnode
         .property_count_elem::<u32>(c"reg")
