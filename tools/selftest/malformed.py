@@ -156,8 +156,9 @@ def second_imsic(tree):
 
 def second_aplic(tree):
     """A second APLIC in the memory of the first one."""
-    name = "interrupt-controller@d008000"
+    name = "interrupt-controller@d001000"
     other = tree["/soc/" + APLIC].copy(name)
+    regions((0xD001000, 0x6000))(other)
     other.set("phandle", NOBODY)
     tree["/soc"].children[name] = other
 
@@ -255,10 +256,9 @@ def imsic():
         ), GROUP_SHIFT, "group index shift too big"
 
     base = 0x28000000
-    yield "reg-missing", at(IMSIC, without("reg")), "reg", "no memory region"
+    yield "reg-missing", at(IMSIC, without("reg")), "reg", ""
     yield "reg-empty", at(IMSIC, raw("reg", b"")), "reg", "no memory region"
-    yield "reg-truncated", at(IMSIC, put("reg", 0, base)), "reg", (
-        "no memory region")
+    yield "reg-truncated", at(IMSIC, put("reg", 0, base)), "reg", ""
     yield "reg-stray-cells", at(IMSIC, more("reg", cells(0, 1))), "reg", ""
     # The first hart's files, and the second one's first page is missing.
     yield "reg-few-pages", at(IMSIC, regions((base, 0x4000))), "reg", (
@@ -308,7 +308,7 @@ def aplic():
     for shape, data in SHAPES:
         yield f"sources-{shape}", at(APLIC, raw(SOURCES, data)), SOURCES, (
             "not one 32-bit cell")
-    yield "reg-missing", at(APLIC, without("reg")), "reg", "no memory region"
+    yield "reg-missing", at(APLIC, without("reg")), "reg", ""
     yield "reg-empty", at(APLIC, raw("reg", b"")), "reg", "no memory region"
     yield "reg-empty-region", at(APLIC, regions((base, 0))), "reg", ""
     yield "reg-small", at(APLIC, regions((base, 0x3000))), "reg", (
@@ -402,8 +402,8 @@ def wrong():
     for name, machine, left in (("aplic", Machine(), WHOLE),
                                 ("direct", wires, DIRECT)):
         yield Case(f"{name}-reg-shared", second_aplic, (refused(
-            "aplic", "interrupt-controller@d008000", "reg", ""),),
-            left + ",aplic@d008000:gone", machine=machine)
+            "aplic", "interrupt-controller@d001000", "reg", ""),),
+            left + ",aplic@d001000:gone", machine=machine)
         # What devices say of their interrupts.
         none = (r"101000\.rtc: error -6: IRQ index 0 not found",)
         for number, source in (("0", 0), ("97", 97), ("1023", 1023),
@@ -568,4 +568,4 @@ def rows(make_row):
             return boot(case, row, kernel, initrd, log)
 
         yield make_row(name, case.machine, ["malformed", *case.tests],
-                       impl=("rust",), timeout=60, boot=how)
+                       impl=("rust",), timeout=45, boot=how)
