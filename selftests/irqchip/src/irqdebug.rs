@@ -5,13 +5,20 @@
 
 use crate::{
     cpu,
+    ensure,
     read,
+    wait_until,
     write,
     Result, //
 };
 use std::{
     collections::BTreeMap,
-    fs, //
+    fs,
+    thread::sleep,
+    time::{
+        Duration,
+        Instant, //
+    }, //
 };
 
 const BASE: &str = "/sys/kernel/debug/irq";
@@ -165,8 +172,42 @@ pub struct Occupancy {
     pub allocated: u64,
 }
 
-/// The occupancy of the IMSIC's domain: the one that is its own MSI parent and shows it.
+/// The occupancy of the IMSIC's domain when nothing changes it any more.
+///
+/// An ID comes back when its hart has looked at it, and after a move when no MSI to it can
+/// be on its way.
 pub fn occupancy() -> Result<Occupancy> {
+    let mut last = occupancy_now()?;
+    let mut since = Instant::now();
+    let end = since + Duration::from_secs(5);
+
+    while since.elapsed() < Duration::from_millis(60) && Instant::now() < end {
+        sleep(Duration::from_millis(5));
+        let now = occupancy_now()?;
+
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+    Ok(last)
+}
+
+/// Waits until the occupancy is `base` again.
+pub fn occupancy_is(base: &Result<Occupancy>) -> Result {
+    let base = base.as_ref().map_err(|e| e.clone())?;
+    let mut now = occupancy()?;
+    let back = wait_until(Duration::from_secs(5), || {
+        occupancy().is_ok_and(|o| {
+            now = o;
+            now == *base
+        })
+    });
+
+    ensure(back, || format!("IDs: {now:?}, before: {base:?}"))
+}
+
+/// The occupancy of the IMSIC's domain: the one that is its own MSI parent and shows it.
+fn occupancy_now() -> Result<Occupancy> {
     for name in domains() {
         let text = domain(&name)?;
 

@@ -340,9 +340,7 @@ fn race(module: &Module) -> Result {
     }
     device.free()?;
     pause(50);
-    let now = irqdebug::occupancy()?;
-
-    ensure(now == base, || format!("IDs: {now:?}, before: {base:?}"))?;
+    irqdebug::occupancy_is(&Ok(base))?;
     mark.quiet()
 }
 
@@ -463,11 +461,8 @@ fn freed(module: &Module, flags: &str) -> Result {
         module.hold(cpus[1], HOLD_MS)?;
         device.move_free(cpus[0])?;
         pause(HOLD_MS + 30);
-        let now = irqdebug::occupancy()?;
-
-        ensure(now == base, || {
-            format!("after a move away from {old:?} and free: {now:?}, before: {base:?}")
-        })?;
+        irqdebug::occupancy_is(&Ok(base))
+            .map_err(|e| format!("after a move away from {old:?} and free: {e}"))?;
     }
     sys::pin(&cpus)?;
     mark.quiet()
@@ -562,8 +557,8 @@ fn main() -> ExitCode {
             format!("update late by {micros} us: no straggler reaches a stranger"),
         );
     }
-    tap.ok(
-        irqdebug::occupancy() == base,
+    tap.check(
+        irqdebug::occupancy_is(&base),
         "all IDs came back, none twice (candidate 4)",
     );
     tap.check(mark.quiet(), "no complaint of the kernel");

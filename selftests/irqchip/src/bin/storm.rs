@@ -310,9 +310,7 @@ fn main() -> ExitCode {
     tap.check(
         accounted(&devices, moves.load(Ordering::Relaxed)).and_then(|()| {
             drop(devices);
-            let now = irqdebug::occupancy();
-
-            ensure(now == base, || format!("IDs: {now:?}, before: {base:?}"))
+            irqdebug::occupancy_is(&base)
         }),
         "counts agree with the kernel's, and all IDs came back",
     );

@@ -340,9 +340,7 @@ fn freed(module: &Module) -> Result {
             device.move_free(cpus[0])?;
         }
         pause(90);
-        ensure(irqdebug::occupancy() == base, || {
-            format!("IDs: {:?}, before: {base:?}", irqdebug::occupancy())
-        })?;
+        irqdebug::occupancy_is(&base)?;
     }
     sys::pin(&cpu::online())?;
     mark.quiet()
