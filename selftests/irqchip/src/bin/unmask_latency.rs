@@ -4,9 +4,9 @@
 //! effect, keep what came meanwhile, and soon.
 //!
 //! Arguments: `rounds` (default 25), `limit` microseconds for the median of the
-//! remote case (default 1000, a quarter of a tick at 250 Hz). The limit is only
-//! judged on machines of two harts: an emulated idle hart wakes up when the host has
-//! a core for it, and hosts have two at least.
+//! remote case, a quarter of a tick, say. Without a limit the times are only told: in
+//! an emulator the wake-up of an idle hart takes as long as the host lets it, up to
+//! several ticks, unless the emulator runs with real-time priority.
 
 use irqtest::{
     args::Args,
@@ -86,7 +86,7 @@ fn judge(tap: &mut Tap, what: &str, result: Result<Times>, limit: Option<u64>) {
 
 fn main() -> ExitCode {
     let args = Args::of("unmask_latency");
-    let (rounds, limit) = (args.number("rounds", 25), args.number("limit", 1000));
+    let (rounds, limit) = (args.number("rounds", 25), args.number("limit", 0));
     let module = match Module::for_imsic() {
         Ok(module) => module,
         Err(exit) => return exit,
@@ -114,13 +114,10 @@ fn main() -> ExitCode {
             &mut tap,
             "remote, idle CPU",
             measure(vec, cpus[0], cpus[1], rounds),
-            (cpus.len() == 2).then_some(limit),
+            (limit > 0).then_some(limit),
         );
-        if cpus.len() > 2 {
-            tap.skip(
-                "the host may have fewer cores than the machine has harts",
-                "remote, idle CPU: median",
-            );
+        if limit == 0 {
+            tap.skip("no limit given", "remote, idle CPU: median");
         }
     }
     tap.check(mark.quiet(), "no complaint of the kernel");
