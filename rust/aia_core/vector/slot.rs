@@ -55,7 +55,7 @@ pub enum Slot {
     Assigned(Owner),
     /// Its interrupt moved away: what arrives is sent on to the new vector.
     Forward(VectorId, InFlight),
-    /// Its interrupt was freed: what arrives is dropped until the own hart has disabled it.
+    /// Its interrupt was freed: what arrives is dropped until the own hart has looked.
     Drain,
 }
 

@@ -37,7 +37,7 @@ const PATIENCE: u32 = 10_000;
 
 /// Makes `sender` known.
 ///
-/// Fails with `ENOSPC` if there are too many; then their messages are waited for instead.
+/// Fails with `ENOSPC` if there are too many. A fence then does not cover `sender`.
 pub fn register(sender: &'static dyn Extempore) -> Result {
     if SENDERS.iter().any(|slot| slot.populate(sender)) {
         Ok(())
