@@ -240,7 +240,7 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
 
     if riscv_imsic::sender::register(aplic).is_err() {
         pr_warn!(
-            "{}: too many APLICs: moved interrupts are waited for\n",
+            "{}: too many APLICs: an interrupt that moves may be lost\n",
             node.display_name()
         );
     }

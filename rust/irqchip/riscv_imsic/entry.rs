@@ -110,7 +110,7 @@ fn elsewhere(hart: &ThisHart<'_>, flow: &Flow<'_>, eiid: Eiid) {
         // Assigned between the two looks.
         deliver(owner, flow);
     } else if file.dropped() > STRAYS && file.slot(eiid) == Slot::Free && file.pool().claim(eiid) {
-        // Something is broken and must not keep the hart busy: the identity is nobody's from now on.
+        // Something is broken and must not keep the hart busy: the identity is nobody's any more.
         hart.disable(eiid);
         pr_warn!(
             "CPU {}: too many stray MSIs, ID {} is off\n",
