@@ -9,7 +9,8 @@
 //! - [`pool`]: which identities of one CPU are in use;
 //! - [`placement`]: which CPU a new vector should go to;
 //! - [`slot`]: what an identity means right now;
-//! - [`file`]: one CPU's interrupt file: enables, deferred changes, moves.
+//! - [`file`]: one CPU's interrupt file: enables, deferred changes, moves;
+//! - [`strays`]: when MSIs for nobody are too many.
 //!
 //! # Rules
 //!
@@ -25,6 +26,7 @@ pub mod file;
 pub mod placement;
 pub mod pool;
 pub mod slot;
+pub mod strays;
 
 use crate::ids::{
     Cpu,

@@ -3,3 +3,15 @@
 //! Time.
 
 pub mod timer;
+
+use kernel::bindings;
+
+/// Jiffies in a second.
+pub const HZ: usize = bindings::CONFIG_HZ as usize;
+
+/// The jiffies since some time before boot; wraps.
+#[inline]
+pub fn jiffies() -> usize {
+    // SAFETY: The kernel reads the counter like that too; a word is never torn.
+    unsafe { core::ptr::addr_of!(bindings::jiffies).read_volatile() }
+}

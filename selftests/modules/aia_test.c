@@ -37,7 +37,7 @@
  *               until the handler ran
  *   latency  r  "rounds lost leaked min_ns avg_ns max_ns"
  *   hold     w  "C USECS": C runs with interrupts off for so long
- *   stray    w  "C ID": write ID to the interrupt file of C
+ *   stray    w  "C ID [N]": write ID to the interrupt file of C, N times
  *   wired    w  "LINE TYPE": make a device of one vector that is a line of the
  *               APLIC, as IRQ_TYPE_*. The handler of a level line disables it
  *   stats    r  per vector: "V irq total cpu0 cpu1 ..."
@@ -905,14 +905,15 @@ static int aia_write_hold(char *buf)
 
 static int aia_write_stray(char *buf)
 {
-	u32 cpu, id;
+	u32 cpu, id, count = 1;
 
-	if (sscanf(buf, "%i %i", &cpu, &id) != 2)
+	if (sscanf(buf, "%i %i %i", &cpu, &id, &count) < 2)
 		return -EINVAL;
 	if (cpu >= nr_cpu_ids || !cpu_possible(cpu) || !aia_pages[cpu])
 		return -EINVAL;
 
-	writel(id, aia_pages[cpu]);
+	while (count--)
+		writel(id, aia_pages[cpu]);
 	return 0;
 }
 

@@ -55,6 +55,19 @@ pub struct Remains {
     pub aging: bool,
 }
 
+/// What has become of an MSI that arrived at an identity without owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Arrival {
+    /// The identity has an owner after all.
+    For(Owner),
+    /// It was sent on to where its interrupt has moved.
+    Forwarded,
+    /// It was for an interrupt that is no more.
+    Dropped,
+    /// It was for nobody.
+    Stray,
+}
+
 /// One CPU's supervisor interrupt file.
 ///
 /// The words are borrowed: one per identity for the slots, [`pool::words_for`] for each bitmap.
@@ -280,9 +293,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Sends on an MSI that arrived at the forwarder `eiid`, or drops it.
-    ///
-    /// Returns the owner if the identity has one after all.
-    pub fn forward(&self, hart: &impl Hart, eiid: Eiid) -> Option<Owner> {
+    pub fn forward(&self, hart: &impl Hart, eiid: Eiid) -> Arrival {
         let mut sent = None;
 
         loop {
@@ -291,15 +302,44 @@ impl<S: Deref<Target = [Word]>> File<S> {
                     // A retarget between the look and the send: the first target's CPU may be gone.
                     if sent == Some(to) {
                         self.forwarded.add(1);
-                        return None;
+                        return Arrival::Forwarded;
                     }
                     hart.send(to);
                     sent = Some(to);
                 }
-                Slot::Assigned(owner) => return Some(owner),
-                Slot::Free | Slot::Drain => {
+                Slot::Assigned(owner) => return Arrival::For(owner),
+                Slot::Drain => {
                     self.dropped.add(1);
-                    return None;
+                    return Arrival::Dropped;
+                }
+                Slot::Free | Slot::Off => {
+                    self.dropped.add(1);
+                    return Arrival::Stray;
+                }
+            }
+        }
+    }
+
+    /// Disables `eiid`, which the caller has taken from the pool, until the hart is reset: MSIs for
+    /// nobody keep or may keep arriving there.
+    pub fn switch_off(&self, hart: &impl Hart, eiid: Eiid) {
+        self.publish(eiid, Slot::Off);
+        hart.disable(eiid);
+    }
+
+    /// Takes the identities that are switched off back into the pool.
+    fn readmit(&self) {
+        for (index, used) in self.pool.used().iter().enumerate() {
+            let mut bits = used.load();
+
+            while bits != 0 {
+                let bit = bits.trailing_zeros();
+                bits &= bits - 1;
+
+                if let Some(eiid) = pool::eiid_at(index, bit) {
+                    if self.slot(eiid) == Slot::Off {
+                        self.retire(eiid, Slot::Off);
+                    }
                 }
             }
         }
@@ -343,6 +383,10 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 // bit waits for the next owner.
                 Slot::Free => {
                     hart.enable(eiid);
+                    return false;
+                }
+                Slot::Off => {
+                    hart.disable(eiid);
                     return false;
                 }
                 Slot::Assigned(_) => {
@@ -414,7 +458,10 @@ impl<S: Deref<Target = [Word]>> File<S> {
         let slot = self.slot(eiid);
 
         match slot {
-            Slot::Free | Slot::Assigned(_) | Slot::Forward(_, InFlight::Redirecting) => {}
+            Slot::Free
+            | Slot::Off
+            | Slot::Assigned(_)
+            | Slot::Forward(_, InFlight::Redirecting) => {}
             Slot::Drain | Slot::Forward(..) => {
                 self.retire(eiid, slot);
             }
@@ -446,6 +493,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// The own hart comes up, with all its enable bits set and its pending bits clear: applies the
     /// desired state of every identity in use.
     pub fn go_online(&self, hart: &impl Hart) -> Remains {
+        self.readmit();
         self.online.set(1);
         self.refresh(hart)
     }
@@ -614,7 +662,7 @@ mod tests {
         file.mark(eiid);
         let _ = file.sync(&hart);
         assert!(file.forwards_to(eiid, to));
-        assert!(file.forward(&hart, eiid).is_none());
+        assert_eq!(file.forward(&hart, eiid), Arrival::Forwarded);
         assert_eq!(hart.sent.take(), Some(to));
 
         hart.pending.set(1 << eiid.get());
@@ -765,6 +813,30 @@ mod tests {
         file.retire_away(freed);
         assert_eq!(file.slot(freed), Slot::Free);
         assert_eq!(file.assign(owner()), Some(freed));
+    }
+
+    #[test]
+    fn switched_off_until_the_hart_is_reset() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let hart = TestHart::default();
+
+        let _ = file.go_online(&hart);
+        let free = file.pool().free();
+        assert_eq!(file.forward(&hart, id(7)), Arrival::Stray);
+        assert!(file.pool().claim(id(7)));
+        file.switch_off(&hart, id(7));
+        file.mark(id(7));
+        let _ = file.sync(&hart);
+        assert_eq!(hart.enabled.get() & 1 << 7, 0);
+        assert_eq!(file.pool().free(), free - 1);
+        assert!(!file.assign_at(id(7), owner()));
+
+        file.go_offline(&hart);
+        assert_eq!(file.pool().free(), free - 1);
+        let _ = file.go_online(&hart);
+        assert_eq!(file.pool().free(), free);
+        assert!(file.assign_at(id(7), owner()));
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use aia_core::{
     ids::Eiid,
     vector::{
-        file::Hart as _,
+        file::Arrival,
         slot::{
             Owner,
             Slot, //
@@ -37,9 +37,6 @@ use crate::{
     hart::ThisHart,
     state::Imsic, //
 };
-
-/// How many MSIs for nobody one hart takes before it disables the identities that get them.
-const STRAYS: u64 = 10_000;
 
 /// The handler.
 pub(crate) struct Entry;
@@ -106,16 +103,26 @@ fn poke(imsic: &Imsic, hart: &ThisHart<'_>, flow: &Flow<'_>) {
 fn elsewhere(hart: &ThisHart<'_>, flow: &Flow<'_>, eiid: Eiid) {
     let file = &hart.local().file;
 
-    if let Some(owner) = file.forward(hart, eiid) {
+    match file.forward(hart, eiid) {
         // Assigned between the two looks.
-        deliver(owner, flow);
-    } else if file.dropped() > STRAYS && file.slot(eiid) == Slot::Free && file.pool().claim(eiid) {
-        // Something is broken and must not keep the hart busy: the identity is nobody's any more.
-        hart.disable(eiid);
-        pr_warn!(
-            "CPU {}: too many stray MSIs, ID {} is off\n",
-            CpuId::current().as_u32(),
-            eiid.get()
-        );
+        Arrival::For(owner) => deliver(owner, flow),
+        Arrival::Stray if hart.local().strays.count(second()) && file.pool().claim(eiid) => {
+            // Something is broken and must not keep the hart busy.
+            file.switch_off(hart, eiid);
+            pr_warn!(
+                "CPU {}: too many stray MSIs, ID {} is off\n",
+                CpuId::current().as_u32(),
+                eiid.get()
+            );
+        }
+        Arrival::Forwarded | Arrival::Dropped | Arrival::Stray => {}
     }
+}
+
+/// The current second, of any clock.
+fn second() -> u32 {
+    let jiffies = kernel_ext::time::jiffies();
+
+    // CAST: May wrap.
+    (jiffies / kernel_ext::time::HZ) as u32
 }

@@ -128,9 +128,11 @@ impl Hart for ThisHart<'_> {
 
         self.disable(eiid);
         let outcome = sender::fence_all(self, doorbell.address, eiid);
-        self.enable(eiid);
-        // An identity at which something may still arrive is nobody's any more.
-        if outcome != Fence::Lost {
+
+        if outcome == Fence::Lost {
+            self.local.file.switch_off(self, eiid);
+        } else {
+            self.enable(eiid);
             pool.release(eiid);
         }
         outcome == Fence::Proven

@@ -16,7 +16,8 @@ use aia_core::{
             self,
             Placement, //
         },
-        pool, //
+        pool,
+        strays::Strays, //
     },
     word::Word, //
 };
@@ -77,6 +78,7 @@ pub(crate) struct LocalHart {
     /// [`None`] for a CPU that the firmware gives no interrupt file; it is kept offline.
     pub(crate) doorbell: Option<Doorbell>,
     pub(crate) aging: Pin<KBox<CpuTimer<Aging>>>,
+    pub(crate) strays: Strays,
 }
 
 impl LocalHart {
@@ -98,6 +100,7 @@ impl LocalHart {
             file,
             doorbell,
             aging: KBox::pin_init(CpuTimer::new(), GFP_KERNEL)?,
+            strays: Strays::new(),
         })
     }
 }

@@ -59,7 +59,7 @@ impl<T: Expired> CpuTimer<T> {
         // it, with interrupts off, so nothing starts it in between.
         unsafe {
             if !bindings::timer_pending(self.raw.get()) {
-                bindings::mod_timer(self.raw.get(), bindings::jiffies + jiffies + 1);
+                bindings::mod_timer(self.raw.get(), super::jiffies() + jiffies + 1);
             }
         }
     }

@@ -126,7 +126,12 @@ impl Module {
 
     /// Writes an ID to a CPU's interrupt file, on nobody's behalf.
     pub fn stray(&self, cpu: usize, id: u32) -> Result {
-        tell("stray", format!("{cpu} {id}"))
+        self.strays(cpu, id, 1)
+    }
+
+    /// As [`Self::stray`], many times.
+    pub fn strays(&self, cpu: usize, id: u32, times: u32) -> Result {
+        tell("stray", format!("{cpu} {id} {times}"))
     }
 
     /// How many messages went to an address that is no interrupt file.

@@ -206,26 +206,37 @@ pub fn occupancy_is(base: &Result<Occupancy>) -> Result {
     ensure(back, || format!("IDs: {now:?}, before: {base:?}"))
 }
 
-/// The occupancy of the IMSIC's domain: the one that is its own MSI parent and shows it.
-fn occupancy_now() -> Result<Occupancy> {
+/// What the IMSIC's domain shows: the one that is its own MSI parent.
+fn imsic_domain() -> Result<String> {
     for name in domains() {
         let text = domain(&name)?;
 
-        if text.contains("\n parent:") || !text.contains("IRQ_DOMAIN_FLAG_MSI_PARENT") {
-            continue;
+        if !text.contains("\n parent:") && text.contains("IRQ_DOMAIN_FLAG_MSI_PARENT") {
+            return Ok(text);
         }
-        let field = |key: &str| {
-            text.lines()
-                .find_map(|l| l.trim().strip_prefix(key)?.trim().parse().ok())
-                .ok_or_else(|| format!("domain {name} does not tell {key:?}"))
-        };
-
-        return Ok(Occupancy {
-            available: field("Global available:")?,
-            allocated: field("Total allocated:")?,
-        });
     }
     Err("no domain that is an MSI parent".into())
+}
+
+/// Whether the driver counts MSIs for nobody.
+pub fn counts_dropped() -> Result<bool> {
+    Ok(imsic_domain()?
+        .lines()
+        .any(|line| line.trim().starts_with("dropped")))
+}
+
+fn occupancy_now() -> Result<Occupancy> {
+    let text = imsic_domain()?;
+    let field = |key: &str| {
+        text.lines()
+            .find_map(|l| l.trim().strip_prefix(key)?.trim().parse().ok())
+            .ok_or_else(|| format!("the domain does not tell {key:?}"))
+    };
+
+    Ok(Occupancy {
+        available: field("Global available:")?,
+        allocated: field("Total allocated:")?,
+    })
 }
 
 /// Raises an interrupt through irq core's injection.

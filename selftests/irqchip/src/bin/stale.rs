@@ -133,6 +133,32 @@ fn reserved(module: &Module, ids: u64) -> Result {
     clean(module)
 }
 
+/// Something sends to nobody all the time: its hart stays usable, and the ID comes back with the
+/// CPU.
+fn storm(module: &Module, ids: u64) -> Result {
+    let base = irqdebug::occupancy();
+
+    for cpu in cpu::removable() {
+        let id = ids as u32;
+
+        for _ in 0..100 {
+            module.strays(cpu, id, 1000)?;
+        }
+        clean(module)?;
+        // Only drivers that take what arrives at free IDs have a reason to switch one off.
+        if irqdebug::counts_dropped()? {
+            let line = format!("CPU {cpu}: too many stray MSIs, ID {id} is off");
+
+            ensure(kmsg::find(&line).is_some(), || format!("no {line:?}"))?;
+        }
+        cpu::set_online(cpu, false)?;
+        cpu::set_online(cpu, true)?;
+        irqdebug::occupancy_is(&base)?;
+        clean(module)?;
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let module = match Module::for_imsic() {
         Ok(module) => module,
@@ -141,7 +167,7 @@ fn main() -> ExitCode {
     let Some(imsic) = Imsic::find() else {
         return Tap::skip_all("no device tree");
     };
-    let mut tap = Tap::new(6);
+    let mut tap = Tap::new(7);
     let mark = kmsg::Mark::now();
 
     tap.check(
@@ -178,6 +204,16 @@ fn main() -> ExitCode {
         tap.check(
             cpu::all_online().and(result),
             "pending while the CPU was offline: not the next owner's (candidate 6)",
+        );
+    }
+    if cpu::removable().is_empty() {
+        tap.skip("no CPU can be taken offline", "a storm for nobody");
+    } else {
+        let result = storm(&module, imsic.ids);
+
+        tap.check(
+            cpu::all_online().and(result),
+            "a storm for nobody is switched off until its CPU comes back",
         );
     }
     tap.check(mark.quiet(), "no complaint of the kernel");
