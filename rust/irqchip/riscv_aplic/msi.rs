@@ -52,7 +52,7 @@ use crate::{
 };
 
 /// How often `genmsi` is read before the APLIC counts as stuck.
-const PATIENCE: u32 = 10_000;
+const PATIENCE: u32 = 1_000;
 
 /// An APLIC that delivers MSIs.
 #[pin_data]
@@ -233,14 +233,16 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
     aplic.program_address();
     aplic.controller.enable(node)?;
 
+    // Before the first interrupt can be set up.
+    let announced = riscv_imsic::sender::announce();
     let count = config.nr_sources.get() + 1;
     let aplic = msi::create_wired::<MsiDomain>(dev, CHIP, aplic, count).inspect_err(|_| {
         pr_err!("{}: cannot create the domain\n", node.display_name());
     })?;
 
-    if riscv_imsic::sender::register(aplic).is_err() {
+    if announced.register(aplic).is_err() {
         pr_warn!(
-            "{}: too many APLICs: an interrupt that moves may be lost\n",
+            "{}: too many APLICs: moved vectors wait for a jiffy instead of asking\n",
             node.display_name()
         );
     }

@@ -9,10 +9,10 @@
 
 use aia_core::{
     ids::Eiid,
-    vector::file::Hart, //
+    vector::file::Hart,
+    word::Word, //
 };
 use kernel::{
-    pr_warn_once,
     prelude::*,
     sync::SetOnce, //
 };
@@ -32,17 +32,42 @@ pub trait Extempore: Sync {
 /// The senders of the system, filled from the start.
 static SENDERS: [SetOnce<&'static dyn Extempore>; 16] = [const { SetOnce::new() }; 16];
 
-/// How often the pending bit is looked at before an MSI counts as lost.
-const PATIENCE: u32 = 10_000;
+/// How many senders there may be that a fence cannot ask: announced ones, those that found no room
+/// in [`SENDERS`], and those that failed.
+static UNASKED: Word = Word::new(0);
 
-/// Makes `sender` known.
-///
-/// Fails with `ENOSPC` if there are too many. A fence then does not cover `sender`.
-pub fn register(sender: &'static dyn Extempore) -> Result {
-    if SENDERS.iter().any(|slot| slot.populate(sender)) {
-        Ok(())
-    } else {
-        Err(ENOSPC)
+/// How often the pending bit is looked at before an MSI counts as lost, and with it its sender: the
+/// hart waits only once.
+const PATIENCE: u32 = 1_000;
+
+/// A sender that may soon send MSIs: until it is registered no fence proves anything.
+#[must_use]
+pub struct Announced(());
+
+/// Announces a sender, before its first interrupt can be set up.
+pub fn announce() -> Announced {
+    UNASKED.add(1);
+    Announced(())
+}
+
+impl Announced {
+    /// Makes the sender known.
+    ///
+    /// Fails with `ENOSPC` if there are too many. No fence proves anything then, and moved
+    /// vectors wait for some time instead.
+    pub fn register(self, sender: &'static dyn Extempore) -> Result {
+        if SENDERS.iter().any(|slot| slot.populate(sender)) {
+            Ok(())
+        } else {
+            core::mem::forget(self);
+            Err(ENOSPC)
+        }
+    }
+}
+
+impl Drop for Announced {
+    fn drop(&mut self) {
+        UNASKED.add(u64::MAX);
     }
 }
 
@@ -62,9 +87,14 @@ pub(crate) enum Fence {
 pub(crate) fn fence_all(hart: &ThisHart<'_>, address: u64, eiid: Eiid) -> Fence {
     let mut outcome = Fence::NotAsked;
 
+    if UNASKED.load_acquire() != 0 {
+        return outcome;
+    }
     for sender in SENDERS.iter().map_while(SetOnce::as_ref) {
         outcome = fence(hart, *sender, address, eiid);
         if outcome != Fence::Proven {
+            pr_warn!("an APLIC does not send extempore MSIs, moved vectors wait instead\n");
+            UNASKED.add(1);
             break;
         }
     }
@@ -84,6 +114,5 @@ fn fence(hart: &ThisHart<'_>, sender: &dyn Extempore, address: u64, eiid: Eiid) 
         }
         core::hint::spin_loop();
     }
-    pr_warn_once!("an extempore MSI did not arrive\n");
     Fence::Lost
 }
