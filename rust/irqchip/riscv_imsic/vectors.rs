@@ -230,15 +230,20 @@ impl Imsic {
         Ok(vector)
     }
 
+    /// Takes `vector` away from its owner.
+    fn give_back(&self, vector: VectorId, owner: Owner, irqs_off: &LocalInterruptDisabled) {
+        if let Some(local) = self.local(vector.cpu()) {
+            local.file.free(vector.eiid(), owner);
+            self.reach(vector, irqs_off);
+        }
+    }
+
     /// Takes the vectors away from their owner, whose device no longer sends.
     pub(crate) fn free(&self, vectors: Vectors, owner: Owner) {
         let irqs_off = local_interrupt_disable();
         let current = vectors.current;
 
-        if let Some(local) = self.local(current.cpu()) {
-            local.file.free(current.eiid(), owner);
-            self.reach(current, &irqs_off);
-        }
+        self.give_back(current, owner, &irqs_off);
 
         // A move may still be in flight: nothing may be forwarded to the next owner.
         if let Some(previous) = vectors.previous {
@@ -305,21 +310,30 @@ impl Imsic {
         } else {
             self.place(cpus, |local| self.assign_like(local, from, old, owner))?
         };
-        let new = self.local(to.cpu()).ok_or(EINVAL)?;
+        let temporary =
+            VectorId::new(from.cpu(), to.eiid()).filter(|temporary| !at_once && *temporary != from);
+        let Some((message, passing)) = self.messages(to, temporary) else {
+            self.give_back(to, owner, irqs_off);
+            return Err(ENODEV);
+        };
 
-        new.file.want(to.eiid(), old.file.is_enabled(from.eiid()));
+        // Only now, when nothing can fail any more.
+        if let Some(new) = self.local(to.cpu()) {
+            new.file.want(to.eiid(), old.file.is_enabled(from.eiid()));
+        }
         self.reach(to, irqs_off);
 
         // From here on the old vector forwards; only then may the device hear of the new one.
-        old.file.begin_move(from.eiid(), owner, to);
-        let temporary =
-            VectorId::new(from.cpu(), to.eiid()).filter(|temporary| !at_once && *temporary != from);
+        if !old.file.begin_move(from.eiid(), owner, to) {
+            self.give_back(to, owner, irqs_off);
+            return Err(EINVAL);
+        }
         let forwarder = temporary.filter(|t| old.file.assign_forwarder(t.eiid(), to));
 
-        if let Some(temporary) = temporary {
-            write(self.message(temporary)?);
+        if let Some(passing) = passing {
+            write(passing);
         }
-        write(self.message(to)?);
+        write(message);
         self.moves.add(1);
 
         let previous = match vectors.previous {
@@ -359,6 +373,17 @@ impl Imsic {
             }
         }
         local.file.assign(owner)
+    }
+
+    /// The messages for the new vector and for the one that a device may raise on the way to it.
+    fn messages(
+        &self,
+        to: VectorId,
+        temporary: Option<VectorId>,
+    ) -> Option<(msi::Message, Option<msi::Message>)> {
+        let passing = temporary.map(|vector| self.message(vector)).transpose();
+
+        Some((self.message(to).ok()?, passing.ok()?))
     }
 
     fn retarget(&self, vector: VectorId, from: VectorId, to: VectorId) -> bool {
