@@ -293,13 +293,15 @@ impl Ops for DirectDomain {
 
         for index in 0..new.count() {
             let hwirq = first + usize::try_from(index)?;
-            let source = aplic.controller.source(hwirq).ok_or(EINVAL)?;
-            let owner = new.descriptor(index).ok_or(EINVAL)?;
 
+            aplic.controller.source(hwirq).ok_or(EINVAL)?;
             new.set_info(index, hwirq, &CHIP, aplic, Flow::FastEoi)
                 .ok_or(EINVAL)?
                 .set_single_target();
-            if let Some(word) = aplic.owners.get(source.index()) {
+        }
+        // Only when nothing can fail any more: nobody would take an owner back.
+        for (index, word) in (0..new.count()).zip(aplic.owners.iter().skip(first)) {
+            if let Some(owner) = new.descriptor(index) {
                 word.store_release(owner.addr() as u64);
             }
         }
