@@ -417,6 +417,17 @@ def wrong():
             APLIC, put("#interrupt-cells", 1)), none, left, machine=machine)
 
 
+def shared_harts(tree):
+    """The APLIC that comes last interrupts the harts of the other one too, by
+    IDCs that are beyond its own ones: nothing goes there by itself."""
+    first, other = (tree["/soc/interrupt-controller@" + unit]
+                    for unit in ("d000000", "d008000"))
+    first.set(PARENTS, *first.get(PARENTS), *other.get(PARENTS))
+    first.set(INDEXES, 0, 1, 2, 3)
+    nodes = tree["/soc"].children
+    nodes[first.name] = nodes.pop(first.name)
+
+
 def right():
     """Trees that are unusual, but right."""
     tests = ("topology", "trigger")
@@ -479,6 +490,12 @@ def right():
     yield direct_case("harts-reversed", at(
         APLIC, parents(lambda p: p[::-1]), put(INDEXES, 1, 0)), 2)
     yield direct_case("hart-disabled", disable("/cpus/cpu@1"), 1, "0")
+    # Two APLICs that interrupt the same harts, each by wires of its own: the
+    # second one must not take the first one's interrupts away (candidate 14).
+    yield Case("direct-shared-harts", shared_harts, wires(4), DIRECT +
+               ",aplic@d008000:there", "0-3",
+               Machine(smp=4, sockets=2, aia="aplic"),
+               ("topology",))
 
 
 class Dumps:
