@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The APLIC that KVM emulates for a guest (AIA 4).
+//!
+//! It is one interrupt domain: supervisor level, MSI delivery mode, little-endian, no children.
+
+pub mod regs;
+pub mod saved;
+pub mod word;
+
+use self::{
+    regs::Register,
+    word::SourceWord, //
+};
+use crate::{
+    aplic::{
+        domaincfg::{
+            DeliveryMode,
+            DomainCfg, //
+        },
+        regs::{
+            mask,
+            SourceWord as WordNr, //
+        },
+        target::{
+            genmsi,
+            MsiTarget, //
+        },
+    },
+    ids::{
+        Eiid,
+        HartIndex,
+        NrSources,
+        SourceId, //
+    },
+    word::Word,
+};
+
+/// The highest byte of `domaincfg`, which tells the byte order (AIA 4.5.1).
+const DOMAINCFG_MARK: u32 = 0x8000_0000;
+
+/// The bits of `genmsi` that are kept: all that are neither reserved nor Busy (AIA 4.5.15).
+const GENMSI_BITS: u32 = genmsi(HartIndex::MAX, Eiid::MAX);
+
+/// The storage of a domain's words, with a lock for each.
+pub trait Words {
+    /// Returns how many words there are.
+    fn count(&self) -> usize;
+
+    /// Calls `f` with exclusive access to a word; [`None`], without calling it, if `word` is not
+    /// below [`Words::count`].
+    ///
+    /// Calls do not nest. `word` may be the guest's choice: an implementation that indexes memory
+    /// by it has to prevent speculation past the bound.
+    fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R>;
+}
+
+/// Where a domain's MSIs go.
+pub trait Sink {
+    /// Delivers an MSI; when this returns, the interrupt file has it.
+    ///
+    /// A target that does not exist gets nothing. MSIs of sources are sent inside of
+    /// [`Words::with`], so this must not come back to the domain.
+    fn send(&self, target: MsiTarget);
+}
+
+/// An interrupt domain.
+///
+/// All functions may be called at the same time.
+pub struct Aplic<W> {
+    nr_sources: NrSources,
+    domaincfg: Word,
+    genmsi: Word,
+    words: W,
+}
+
+impl<W: Words> Aplic<W> {
+    /// Makes a domain as after reset: nothing is delivered, and `words` should be
+    /// [`SourceWord::new`]; [`None`] if there are fewer words than the sources need.
+    pub fn new(nr_sources: NrSources, words: W) -> Option<Self> {
+        if words.count() < nr_sources.words() as usize {
+            return None;
+        }
+        Some(Self {
+            nr_sources,
+            domaincfg: Word::new(0),
+            genmsi: Word::new(0),
+            words,
+        })
+    }
+
+    /// Returns how many sources the domain has.
+    #[inline]
+    pub fn nr_sources(&self) -> NrSources {
+        self.nr_sources
+    }
+
+    /// Returns whether `domaincfg` has IE set.
+    #[inline]
+    fn delivers(&self) -> bool {
+        self.domaincfg.load() & u64::from(DomainCfg::IE) != 0
+    }
+
+    /// Returns what `f` reads of a word, or 0.
+    #[inline]
+    fn get(&self, word: WordNr, f: impl FnOnce(&SourceWord) -> u32) -> u32 {
+        self.words.with(word.index(), |w| f(w)).unwrap_or(0)
+    }
+
+    /// Changes a word by `f` and sends what is due then (AIA 4.9).
+    ///
+    /// IE is read with the word locked. Who sets IE locks all words afterwards: what did not see IE
+    /// here is seen there.
+    #[inline]
+    fn change(&self, word: WordNr, sink: &impl Sink, f: impl FnOnce(&mut SourceWord)) {
+        self.words.with(word.index(), |w| {
+            f(w);
+            if w.is_due() && self.delivers() {
+                w.forward(|target| {
+                    // No interrupt file has identity 0.
+                    if let Some(target) = MsiTarget::decode(target) {
+                        sink.send(target);
+                    }
+                });
+            }
+        });
+    }
+
+    /// Changes the word of the source `number` by `f`, which gets its bit; ignored if there is no
+    /// such source.
+    #[inline]
+    fn change_bit(&self, number: u32, sink: &impl Sink, f: impl FnOnce(&mut SourceWord, u32)) {
+        if let Some(source) = self.nr_sources.check(number) {
+            self.change(WordNr::of(source), sink, |w| f(w, mask(source)));
+        }
+    }
+
+    /// Reads a register.
+    pub fn read(&self, register: Register) -> u32 {
+        match register {
+            Register::DomainCfg => self.read_domaincfg(),
+            Register::SourceCfg(source) => self.get(WordNr::of(source), |w| w.sourcecfg(source)),
+            Register::SetIp(word) => self.get(word, SourceWord::pending),
+            Register::InClrIp(word) => self.get(word, SourceWord::inputs),
+            Register::SetIe(word) => self.get(word, SourceWord::enabled),
+            Register::Target(source) => self.get(WordNr::of(source), |w| w.target(source)),
+            Register::GenMsi => self.read_genmsi(),
+            Register::SetIpNum
+            | Register::ClrIpNum
+            | Register::SetIeNum
+            | Register::ClrIe(_)
+            | Register::ClrIeNum
+            | Register::SetIpNumLe
+            | Register::SetIpNumBe => 0,
+        }
+    }
+
+    /// Writes a register and sends the MSIs that are due because of it.
+    pub fn write(&self, register: Register, value: u32, sink: &impl Sink) {
+        match register {
+            Register::DomainCfg => self.write_domaincfg(value, sink),
+            Register::SourceCfg(source) => {
+                self.change(WordNr::of(source), sink, |w| w.set_sourcecfg(source, value));
+            }
+            Register::SetIp(word) => self.change(word, sink, |w| w.set_pending(value)),
+            Register::InClrIp(word) => self.change(word, sink, |w| w.clear_pending(value)),
+            Register::SetIe(word) => self.change(word, sink, |w| w.enable(value)),
+            Register::ClrIe(word) => self.change(word, sink, |w| w.disable(value)),
+            Register::SetIpNum | Register::SetIpNumLe => {
+                self.change_bit(value, sink, SourceWord::set_pending);
+            }
+            Register::SetIpNumBe => {
+                self.change_bit(value.swap_bytes(), sink, SourceWord::set_pending);
+            }
+            Register::ClrIpNum => self.change_bit(value, sink, SourceWord::clear_pending),
+            Register::SetIeNum => self.change_bit(value, sink, SourceWord::enable),
+            Register::ClrIeNum => self.change_bit(value, sink, SourceWord::disable),
+            Register::Target(source) => {
+                self.change(WordNr::of(source), sink, |w| w.set_target(source, value));
+            }
+            Register::GenMsi => self.write_genmsi(value, sink),
+        }
+    }
+
+    /// Changes the wire of `source`; ignored if there is no such source.
+    pub fn set_input(&self, source: SourceId, level: bool, sink: &impl Sink) {
+        if self.nr_sources.contains(source) {
+            self.change(WordNr::of(source), sink, |w| w.set_wire(source, level));
+        }
+    }
+
+    /// Reads `domaincfg` (AIA 4.5.1).
+    fn read_domaincfg(&self) -> u32 {
+        DOMAINCFG_MARK | DomainCfg::new(self.delivers(), DeliveryMode::Msi).get()
+    }
+
+    /// Reads `genmsi`, which is never busy: a write is complete when its MSI is delivered
+    /// (AIA 4.5.15).
+    fn read_genmsi(&self) -> u32 {
+        self.genmsi.load_acquire() as u32
+    }
+
+    /// Writes `domaincfg`, of which only IE is writable (AIA 4.5.1).
+    ///
+    /// MSIs that are being sent when IE is cleared may still arrive, but not after one that is sent
+    /// by `genmsi` afterwards.
+    fn write_domaincfg(&self, value: u32, sink: &impl Sink) {
+        if value & DomainCfg::IE == 0 {
+            self.domaincfg.clear(DomainCfg::IE.into());
+            return;
+        }
+        self.domaincfg.set(DomainCfg::IE.into());
+        for word in WordNr::all(self.nr_sources) {
+            self.change(word, sink, |_| ());
+        }
+    }
+
+    /// Writes `genmsi`, which sends an MSI whether or not IE is set (AIA 4.5.15).
+    fn write_genmsi(&self, value: u32, sink: &impl Sink) {
+        let value = value & GENMSI_BITS;
+
+        // It has to arrive after those that are being sent now, each with its word locked.
+        for word in WordNr::all(self.nr_sources) {
+            self.words.with(word.index(), |_| ());
+        }
+        if let Some(target) = MsiTarget::decode(value) {
+            sink.send(target);
+        }
+        // Only now: who reads the value reads that it is not busy.
+        self.genmsi.store_release(value.into());
+    }
+}
+
+#[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_aplic))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
+mod tests {
+    use super::*;
+    use crate::error::OutOfRange;
+    use core::cell::{
+        Cell,
+        RefCell, //
+    };
+
+    /// The words of 33 to 63 sources.
+    struct TwoWords([RefCell<SourceWord>; 2]);
+
+    impl Words for TwoWords {
+        fn count(&self) -> usize {
+            self.0.len()
+        }
+
+        fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+            // Panics if calls nest.
+            Some(f(&mut self.0.get(word)?.borrow_mut()))
+        }
+    }
+
+    /// The last MSI, and how many there were.
+    #[derive(Default)]
+    struct Last {
+        target: Cell<u32>,
+        count: Cell<u32>,
+    }
+
+    impl Last {
+        /// Returns how many MSIs there were since the last call.
+        fn take(&self) -> u32 {
+            self.count.take()
+        }
+    }
+
+    impl Sink for Last {
+        fn send(&self, target: MsiTarget) {
+            self.target.set(target.encode());
+            self.count.set(self.count.get() + 1);
+        }
+    }
+
+    const TARGET: u32 = 0x0008_0005;
+    const IE: u32 = DomainCfg::IE;
+
+    /// Makes a domain of 40 sources with `source` edge-sensitive and enabled.
+    fn domain(source: SourceId) -> Result<(Aplic<TwoWords>, Last), OutOfRange> {
+        let nr_sources = NrSources::try_from(40_u32)?;
+        let aplic = Aplic::new(nr_sources, TwoWords(Default::default())).ok_or(OutOfRange)?;
+        let last = Last::default();
+
+        aplic.write(Register::SourceCfg(source), 4, &last);
+        aplic.write(Register::Target(source), TARGET, &last);
+        aplic.write(Register::SetIeNum, source.get(), &last);
+        Ok((aplic, last))
+    }
+
+    #[test]
+    fn storage_has_to_suffice() {
+        let aplic = |nr| Aplic::new(NrSources::new(nr)?, TwoWords(Default::default()));
+        assert!(aplic(1).is_some());
+        assert!(aplic(63).is_some_and(|aplic| aplic.nr_sources().get() == 63));
+        assert!(aplic(64).is_none());
+    }
+
+    /// AP-9: IE is the only bit of `domaincfg` that can be changed.
+    #[test]
+    fn domaincfg() -> Result<(), OutOfRange> {
+        let (aplic, last) = domain(SourceId::MIN)?;
+        assert_eq!(aplic.read(Register::DomainCfg), 0x8000_0004);
+        aplic.write(Register::DomainCfg, !0, &last);
+        assert_eq!(aplic.read(Register::DomainCfg), 0x8000_0104);
+        aplic.write(Register::DomainCfg, !IE, &last);
+        assert_eq!(aplic.read(Register::DomainCfg), 0x8000_0004);
+        Ok(())
+    }
+
+    /// AP-10, AP-39: IE holds MSIs back, and nothing else.
+    #[test]
+    fn interrupt_enable() -> Result<(), OutOfRange> {
+        for source in [SourceId::MIN, SourceId::try_from(40_u32)?] {
+            let (aplic, last) = domain(source)?;
+            let pending = Register::SetIp(WordNr::of(source));
+
+            aplic.set_input(source, true, &last);
+            assert_eq!(aplic.read(pending), mask(source));
+            assert_eq!(last.take(), 0);
+
+            aplic.write(Register::DomainCfg, IE, &last);
+            assert_eq!((last.take(), last.target.get()), (1, TARGET));
+            assert_eq!(aplic.read(pending), 0);
+
+            aplic.set_input(source, false, &last);
+            aplic.set_input(source, true, &last);
+            assert_eq!(last.take(), 1);
+
+            aplic.write(Register::DomainCfg, 0, &last);
+            aplic.set_input(source, false, &last);
+            aplic.set_input(source, true, &last);
+            assert_eq!(last.take(), 0);
+            assert_eq!(aplic.read(pending), mask(source));
+        }
+        Ok(())
+    }
+
+    /// AP-39: a source that is not enabled is not sent, until it is.
+    #[test]
+    fn source_enable() -> Result<(), OutOfRange> {
+        let source = SourceId::try_from(33_u32)?;
+        let (aplic, last) = domain(source)?;
+        aplic.write(Register::DomainCfg, IE, &last);
+        aplic.write(Register::ClrIeNum, 33, &last);
+        aplic.set_input(source, true, &last);
+        assert_eq!(last.take(), 0);
+        aplic.write(Register::SetIe(WordNr::of(source)), 0b10, &last);
+        assert_eq!((last.take(), last.target.get()), (1, TARGET));
+        Ok(())
+    }
+
+    /// AP-21, AP-23, AP-24, AP-25: registers that take a number.
+    #[test]
+    fn by_number() -> Result<(), OutOfRange> {
+        let source = SourceId::try_from(40_u32)?;
+        let (aplic, last) = domain(source)?;
+        let bits = |aplic: &Aplic<TwoWords>, register: fn(WordNr) -> Register| {
+            let read = |word| WordNr::new(word).map(|word| aplic.read(register(word)));
+            (read(0), read(1))
+        };
+        let (none, set) = ((Some(0), Some(0)), (Some(0), Some(1 << 8)));
+
+        for (register, value) in [
+            (Register::SetIpNum, 40),
+            (Register::SetIpNumLe, 40),
+            (Register::SetIpNumBe, 40_u32.swap_bytes()),
+        ] {
+            // No such source, the other byte order, an inactive source.
+            for ignored in [0, 41, 40 + 1024, !0, value.swap_bytes(), 1] {
+                aplic.write(register, ignored, &last);
+                assert_eq!(bits(&aplic, Register::SetIp), none);
+            }
+            aplic.write(register, value, &last);
+            assert_eq!(bits(&aplic, Register::SetIp), set);
+            for ignored in [0, 41, 40 + 1024, !0, 8] {
+                aplic.write(Register::ClrIpNum, ignored, &last);
+                assert_eq!(bits(&aplic, Register::SetIp), set);
+            }
+            aplic.write(Register::ClrIpNum, 40, &last);
+            assert_eq!(bits(&aplic, Register::SetIp), none);
+            assert_eq!(aplic.read(register), 0);
+        }
+        assert_eq!(bits(&aplic, Register::SetIe), set);
+        for ignored in [0, 41, 40 + 1024, !0, 8] {
+            aplic.write(Register::ClrIeNum, ignored, &last);
+            assert_eq!(bits(&aplic, Register::SetIe), set);
+        }
+        aplic.write(Register::ClrIeNum, 40, &last);
+        assert_eq!(bits(&aplic, Register::SetIe), none);
+        for ignored in [0, 41, 40 + 1024, !0, 8] {
+            aplic.write(Register::SetIeNum, ignored, &last);
+            assert_eq!(bits(&aplic, Register::SetIe), none);
+        }
+        for register in [Register::ClrIpNum, Register::SetIeNum, Register::ClrIeNum] {
+            assert_eq!(aplic.read(register), 0);
+        }
+        Ok(())
+    }
+
+    /// AP-20, AP-22, AP-24: registers with a bit for each source.
+    #[test]
+    fn by_word() -> Result<(), OutOfRange> {
+        let (aplic, last) = domain(SourceId::try_from(40_u32)?)?;
+        let word = WordNr::new(1).ok_or(OutOfRange)?;
+
+        // The bits beyond the last source and of inactive sources stay 0.
+        aplic.write(Register::SetIp(word), !0, &last);
+        assert_eq!(aplic.read(Register::SetIp(word)), 1 << 8);
+        aplic.write(Register::InClrIp(word), !(1 << 8), &last);
+        assert_eq!(aplic.read(Register::SetIp(word)), 1 << 8);
+        aplic.write(Register::InClrIp(word), 1 << 8, &last);
+        assert_eq!(aplic.read(Register::SetIp(word)), 0);
+        // in_clrip reads something else.
+        aplic.set_input(SourceId::try_from(40_u32)?, true, &last);
+        aplic.write(Register::InClrIp(word), 1 << 8, &last);
+        assert_eq!(aplic.read(Register::InClrIp(word)), 1 << 8);
+
+        aplic.write(Register::SetIe(word), !0, &last);
+        assert_eq!(aplic.read(Register::SetIe(word)), 1 << 8);
+        assert_eq!(aplic.read(Register::ClrIe(word)), 0);
+        aplic.write(Register::ClrIe(word), !(1 << 8), &last);
+        assert_eq!(aplic.read(Register::SetIe(word)), 1 << 8);
+        aplic.write(Register::ClrIe(word), 1 << 8, &last);
+        assert_eq!(aplic.read(Register::SetIe(word)), 0);
+        assert_eq!(last.take(), 0);
+        Ok(())
+    }
+
+    /// AP-26: `genmsi` ignores IE, is never busy and has no guest index.
+    #[test]
+    fn extempore_msi() -> Result<(), OutOfRange> {
+        let (aplic, last) = domain(SourceId::MIN)?;
+        aplic.write(Register::GenMsi, 0x0008_0011, &last);
+        assert_eq!((last.take(), last.target.get()), (1, 0x0008_0011));
+        assert_eq!(aplic.read(Register::GenMsi), 0x0008_0011);
+
+        aplic.write(Register::GenMsi, !0, &last);
+        assert_eq!((last.take(), last.target.get()), (1, 0xfffc_07ff));
+        assert_eq!(aplic.read(Register::GenMsi), 0xfffc_07ff);
+
+        // Identity 0 reads back, but no file has it.
+        aplic.write(Register::GenMsi, 0x0008_0000, &last);
+        assert_eq!(last.take(), 0);
+        assert_eq!(aplic.read(Register::GenMsi), 0x0008_0000);
+        Ok(())
+    }
+
+    /// AP-39: an MSI of identity 0 is sent, so the source is not pending, but arrives nowhere.
+    #[test]
+    fn target_without_identity() -> Result<(), OutOfRange> {
+        let (aplic, last) = domain(SourceId::MIN)?;
+        aplic.write(Register::Target(SourceId::MIN), 0x0008_0000, &last);
+        aplic.write(Register::DomainCfg, IE, &last);
+        aplic.set_input(SourceId::MIN, true, &last);
+        assert_eq!(last.take(), 0);
+        aplic.write(Register::Target(SourceId::MIN), TARGET, &last);
+        assert_eq!(last.take(), 0);
+        Ok(())
+    }
+
+    /// AP-1: the wire of a source that does not exist is none.
+    #[test]
+    fn unknown_wire() -> Result<(), OutOfRange> {
+        let (aplic, last) = domain(SourceId::MIN)?;
+        for value in [41_u32, 63, 1023] {
+            let source = SourceId::try_from(value)?;
+            aplic.set_input(source, true, &last);
+        }
+        let word = WordNr::new(1).ok_or(OutOfRange)?;
+        assert_eq!(aplic.save_word(word), Some(Default::default()));
+        Ok(())
+    }
+
+    /// Saving and restoring sends nothing and changes nothing else.
+    #[test]
+    fn migration() -> Result<(), OutOfRange> {
+        let source = SourceId::try_from(40_u32)?;
+        let (aplic, last) = domain(source)?;
+        aplic.set_input(source, true, &last);
+        aplic.write(Register::DomainCfg, IE, &last);
+        aplic.write(Register::GenMsi, 0x0008_0011, &last);
+        assert_eq!(last.take(), 2);
+
+        let (other, _) = domain(SourceId::MIN)?;
+        other.restore_domain(&aplic.save_domain());
+        for word in (0..=2).filter_map(WordNr::new) {
+            let saved = aplic.save_word(word);
+            assert_eq!(saved.is_some(), word.get() < 2);
+            let restored = other.restore_word(word, &saved.unwrap_or_default());
+            assert_eq!(restored.is_some(), word.get() < 2);
+            assert_eq!(other.save_word(word), aplic.save_word(word));
+        }
+        assert_eq!(other.save_domain(), aplic.save_domain());
+        assert_eq!(other.read(Register::DomainCfg), 0x8000_0104);
+        assert_eq!(other.read(Register::GenMsi), 0x0008_0011);
+        assert_eq!(last.take(), 0);
+
+        // The wire is high already: no edge.
+        other.set_input(source, true, &last);
+        assert_eq!(last.take(), 0);
+        other.set_input(source, false, &last);
+        other.set_input(source, true, &last);
+        assert_eq!(last.take(), 1);
+        Ok(())
+    }
+
+    /// A source that was restored pending and enabled is not forgotten.
+    #[test]
+    fn restored_while_due() -> Result<(), OutOfRange> {
+        let (aplic, last) = domain(SourceId::MIN)?;
+        let word = WordNr::of(SourceId::MIN);
+        aplic.set_input(SourceId::MIN, true, &last);
+        let saved = aplic.save_word(word).ok_or(OutOfRange)?;
+
+        let (other, _) = domain(SourceId::MAX)?;
+        other.write(Register::DomainCfg, IE, &last);
+        assert!(other.restore_word(word, &saved).is_some());
+        assert_eq!(last.take(), 0);
+        other.write(Register::DomainCfg, IE, &last);
+        assert_eq!(last.take(), 1);
+        Ok(())
+    }
+}

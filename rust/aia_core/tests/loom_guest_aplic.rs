@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Concurrency of a guest's APLIC, model-checked: every interleaving and every reordering that C11
+//! allows.
+//!
+//! `RUSTFLAGS="--cfg loom" cargo test --release --test loom_guest_aplic`
+
+#![cfg(loom)]
+
+use aia_core::{
+    aplic::target::MsiTarget,
+    guest_aplic::{
+        regs::Register,
+        word::SourceWord,
+        Aplic,
+        Sink,
+        Words, //
+    },
+    ids::{
+        NrSources,
+        SourceId, //
+    },
+};
+use loom::{
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    thread, //
+};
+
+struct Storage(Vec<Mutex<SourceWord>>);
+
+impl Words for Storage {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+        Some(f(&mut self.0.get(word)?.lock().unwrap()))
+    }
+}
+
+/// The MSIs in the order of their arrival. Each one can be overtaken before it arrives.
+struct Arrived(Mutex<Vec<u32>>);
+
+impl Sink for Arrived {
+    fn send(&self, target: MsiTarget) {
+        self.0.lock().unwrap().push(target.encode());
+    }
+}
+
+const IE: u32 = 0x100;
+const TARGET: u32 = 0x0004_0005;
+const OTHER_HART: u32 = 0x0008_0005;
+/// To the hart of `TARGET`.
+const GENMSI: u32 = 0x0004_0006;
+
+struct Machine {
+    aplic: Aplic<Storage>,
+    arrived: Arrived,
+}
+
+impl Machine {
+    fn write(&self, register: Register, value: u32) {
+        self.aplic.write(register, value, &self.arrived);
+    }
+
+    fn arrived(&self) -> Vec<u32> {
+        self.arrived.0.lock().unwrap().clone()
+    }
+}
+
+/// A source of the second word.
+fn source() -> SourceId {
+    SourceId::new(33).unwrap()
+}
+
+/// A domain of two words with one source, edge-sensitive and enabled.
+fn machine() -> Arc<Machine> {
+    let storage = Storage((0..2).map(|_| Mutex::new(SourceWord::new())).collect());
+    let machine = Machine {
+        aplic: Aplic::new(NrSources::new(33).unwrap(), storage).unwrap(),
+        arrived: Arrived(Mutex::new(Vec::new())),
+    };
+
+    machine.write(Register::SourceCfg(source()), 4);
+    machine.write(Register::Target(source()), TARGET);
+    machine.write(Register::SetIeNum, source().get());
+    Arc::new(machine)
+}
+
+/// Lets a rising edge come at any time.
+fn edge(machine: &Arc<Machine>) -> thread::JoinHandle<()> {
+    let machine = machine.clone();
+    thread::spawn(move || {
+        machine.aplic.set_input(source(), true, &machine.arrived);
+    })
+}
+
+/// AP-39: an edge while IE is set is sent, by one of the two, once.
+#[test]
+fn an_edge_is_sent_once() {
+    loom::model(|| {
+        let machine = machine();
+        let edge = edge(&machine);
+        machine.write(Register::DomainCfg, IE);
+        edge.join().unwrap();
+        assert_eq!(machine.arrived(), [TARGET]);
+    });
+}
+
+/// AP-39: what became pending is sent if IE is set in the end, whoever else wrote it meanwhile.
+#[test]
+fn interrupt_enable_is_not_lost() {
+    loom::model(|| {
+        let machine = machine();
+        machine.aplic.set_input(source(), true, &machine.arrived);
+        let other = {
+            let machine = machine.clone();
+            thread::spawn(move || machine.write(Register::DomainCfg, IE))
+        };
+        machine.write(Register::DomainCfg, 0);
+        machine.write(Register::DomainCfg, IE);
+        other.join().unwrap();
+        assert_eq!(machine.arrived(), [TARGET]);
+    });
+}
+
+/// AP-39: an edge and a write to `setie` send one MSI.
+#[test]
+fn enabled_in_time_or_not() {
+    loom::model(|| {
+        let machine = machine();
+        machine.write(Register::ClrIeNum, source().get());
+        machine.write(Register::DomainCfg, IE);
+        let edge = edge(&machine);
+        machine.write(Register::SetIeNum, source().get());
+        edge.join().unwrap();
+        assert_eq!(machine.arrived(), [TARGET]);
+    });
+}
+
+/// AP-26, AP-43: once IE is off, no MSI comes after that of `genmsi`.
+#[test]
+fn genmsi_is_the_last_after_ie_was_cleared() {
+    loom::model(|| {
+        let machine = machine();
+        machine.write(Register::DomainCfg, IE);
+        let edge = edge(&machine);
+        machine.write(Register::DomainCfg, 0);
+        machine.write(Register::GenMsi, GENMSI);
+        edge.join().unwrap();
+        assert_eq!(machine.arrived().last(), Some(&GENMSI));
+    });
+}
+
+/// AP-26, AP-43: once a source has another target, the old one gets none after that of `genmsi`.
+#[test]
+fn genmsi_is_the_last_after_a_change_of_target() {
+    loom::model(|| {
+        let machine = machine();
+        machine.write(Register::DomainCfg, IE);
+        let edge = edge(&machine);
+        machine.write(Register::Target(source()), OTHER_HART);
+        machine.write(Register::GenMsi, GENMSI);
+        edge.join().unwrap();
+        let arrived = machine.arrived();
+        assert_eq!(arrived.len(), 2);
+        let position = |target| arrived.iter().position(|&t| t == target);
+        if let Some(late) = position(TARGET) {
+            assert!(position(GENMSI) > Some(late));
+        }
+    });
+}
+
+/// AP-26: who reads that `genmsi` is not busy with a value finds its MSI.
+#[test]
+fn genmsi_that_is_not_busy_has_arrived() {
+    loom::model(|| {
+        let machine = machine();
+        let other = {
+            let machine = machine.clone();
+            thread::spawn(move || machine.write(Register::GenMsi, GENMSI))
+        };
+        if machine.aplic.read(Register::GenMsi) == GENMSI {
+            assert_eq!(machine.arrived(), [GENMSI]);
+        }
+        other.join().unwrap();
+    });
+}
