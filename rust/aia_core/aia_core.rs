@@ -31,5 +31,6 @@ pub mod guest_aplic;
 pub mod ids;
 pub mod isel;
 pub mod regions;
+pub mod swfile;
 pub mod vector;
 pub mod word;
