@@ -27,6 +27,7 @@ mod bits;
 pub mod eix;
 pub mod error;
 pub mod geometry;
+pub mod guest;
 pub mod guest_aplic;
 pub mod ids;
 pub mod isel;

@@ -172,6 +172,15 @@ identity_type!(
     max 1023
 );
 
+identity_type!(
+    /// A guest external interrupt of a hart, 1 to 63 (AIA 3.1, 6.1).
+    ///
+    /// It is at once a line into the CSR `hgeip`, a value of the field VGEIN of `hstatus`, and the
+    /// number of a guest interrupt file.
+    Hgei,
+    max 63
+);
+
 index_type!(
     /// A hart index, 0 to 16,383: an APLIC domain's number for a hart, or the number of a hart
     /// within its group in the MSI target address scheme (AIA 4.3, 3.6).
@@ -205,6 +214,15 @@ index_type!(
     max 16383
 );
 
+index_type!(
+    /// The number of a vCPU within its virtual machine, in the order of creation: 0 to 16,383, as
+    /// many as the KVM interface has addresses for (`KVM_DEV_RISCV_AIA_ADDR_MAX`).
+    ///
+    /// It is neither the number that user space chose, which is [`VcpuId`], nor the hart index.
+    VcpuIndex(u16),
+    max 16383
+);
+
 impl GuestIndex {
     /// The page of the supervisor-level interrupt file.
     pub const SUPERVISOR: Self = Self::ZERO;
@@ -213,6 +231,15 @@ impl GuestIndex {
     #[inline]
     pub const fn is_guest(self) -> bool {
         self.0 != 0
+    }
+}
+
+impl Hgei {
+    /// Returns the line's bit in the CSRs `hgeip` and `hgeie`.
+    #[inline]
+    pub const fn bit(self) -> u64 {
+        // No line is greater than 63.
+        1 << self.get()
     }
 }
 
@@ -281,6 +308,36 @@ impl Cpu {
 }
 
 impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The ID that user space gave a vCPU when it created it, any value.
+///
+/// It is not the vCPU's number in the order of creation, which is [`VcpuIndex`].
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(transparent)]
+pub struct VcpuId(u32);
+
+impl VcpuId {
+    /// The largest value; no vCPU has it.
+    pub const MAX: Self = Self(u32::MAX);
+
+    /// Makes a vCPU ID.
+    #[inline]
+    pub const fn new(value: u32) -> Self {
+        Self(value)
+    }
+
+    /// Returns the number.
+    #[inline]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl fmt::Display for VcpuId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)
     }
@@ -446,6 +503,16 @@ mod tests {
         assert_eq!(SourceId::new(0), None);
         assert_eq!(SourceId::new(1023), Some(SourceId::MAX));
         assert_eq!(SourceId::new(1024), None);
+        assert_eq!(Hgei::new(0), None);
+        assert_eq!(Hgei::new(63), Some(Hgei::MAX));
+        assert_eq!(Hgei::new(64), None);
+    }
+
+    /// Bit 0 of `hgeip` is never a line.
+    #[test]
+    fn lines_have_a_bit() {
+        assert_eq!(Hgei::MIN.bit(), 1 << 1);
+        assert_eq!(Hgei::MAX.bit(), 1 << 63);
     }
 
     #[test]
@@ -454,6 +521,8 @@ mod tests {
         assert_eq!(HartIndex::new(16383), Some(HartIndex::MAX));
         assert_eq!(HartIndex::new(16384), None);
         assert_eq!(IdcIndex::new(16384), None);
+        assert_eq!(VcpuIndex::new(16383), Some(VcpuIndex::MAX));
+        assert_eq!(VcpuIndex::new(16384), None);
         assert_eq!(GroupIndex::new(255), Some(GroupIndex::MAX));
         assert_eq!(GroupIndex::new(256), None);
         assert_eq!(GuestIndex::new(63), Some(GuestIndex::MAX));

@@ -1,0 +1,976 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The attributes of the KVM device `KVM_DEV_TYPE_RISCV_AIA`, and what they describe.
+//!
+//! User space names an attribute by a group and a number, [`Attribute`]; it configures a virtual
+//! machine's interrupt controllers, [`Config`], and then initialises them, after which only the
+//! map of the guest's MSI addresses is needed, [`GuestMap`]. The ranges are those of the interface
+//! (`arch/riscv/include/uapi/asm/kvm.h`), not the wider ones of the specification.
+
+use crate::{
+    addr::{
+        Guest,
+        PhysAddr,
+        PAGE_SHIFT, //
+    },
+    bits::{
+        low_mask,
+        shl,
+        shr, //
+    },
+    error::EINVAL,
+    ids::{
+        NrIds,
+        NrSources,
+        VcpuId,
+        VcpuIndex, //
+    },
+};
+
+/// What [`RawConfig::aplic_addr`], or the address of a vCPU's interrupt file, is while it is not
+/// set (`KVM_RISCV_AIA_UNDEF_ADDR`).
+pub const UNDEF_ADDR: u64 = u64::MAX;
+
+const GRP_CONFIG: u32 = 0;
+const GRP_ADDR: u32 = 1;
+const GRP_CTRL: u32 = 2;
+const GRP_APLIC: u32 = 3;
+const GRP_IMSIC: u32 = 4;
+
+const ADDR_APLIC: u64 = 0;
+const ADDR_IMSIC: u64 = 1;
+const CTRL_INIT: u64 = 0;
+const IMSIC_ISEL_BITS: u32 = 12;
+
+const MAX_GROUP_BITS: u32 = 7;
+const MIN_GROUP_SHIFT: u32 = 24;
+const MAX_GROUP_SHIFT: u32 = 55;
+const MAX_HART_BITS: u32 = 15;
+const MAX_GUEST_BITS: u32 = 7;
+
+/// A number in the configuration, an attribute of `KVM_DEV_RISCV_AIA_GRP_CONFIG`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ConfigAttr {
+    /// How interrupt files are virtualised, see [`Mode`].
+    Mode,
+    /// How many identities an interrupt file has, see [`NrIds`].
+    Ids,
+    /// How many sources the APLIC has, 0 to 1,023.
+    Sources,
+    /// The width of the group index, 0 to 7.
+    GroupBits,
+    /// The position of the group index, 24 to 55.
+    GroupShift,
+    /// The width of the hart index, 0 to 15.
+    HartBits,
+    /// The width of the guest index, 0 to 7.
+    GuestBits,
+}
+
+impl ConfigAttr {
+    /// Returns the attribute with this number.
+    const fn decode(attr: u64) -> Option<Self> {
+        Some(match attr {
+            0 => Self::Mode,
+            1 => Self::Ids,
+            2 => Self::Sources,
+            3 => Self::GroupBits,
+            4 => Self::GroupShift,
+            5 => Self::HartBits,
+            6 => Self::GuestBits,
+            _ => return None,
+        })
+    }
+}
+
+/// An attribute of the device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Attribute {
+    /// A number in the configuration.
+    Config(ConfigAttr),
+    /// The guest-physical address of the APLIC.
+    AplicAddr,
+    /// The guest-physical address of the interrupt file of a vCPU.
+    ImsicAddr(VcpuIndex),
+    /// Initialises the interrupt controllers.
+    Init,
+    /// The register of the APLIC at this offset, any number.
+    AplicRegister(u64),
+    /// A register of the interrupt file of a vCPU.
+    ImsicRegister {
+        /// The ID of the vCPU; [`VcpuId::MAX`] if it is greater than any can be.
+        vcpu: VcpuId,
+        /// The number of the register as in the CSR `siselect`, 0 to 4,095.
+        isel: u32,
+    },
+}
+
+impl Attribute {
+    /// Returns the attribute that `group` and `attr` of a `struct kvm_device_attr` name; [`None`]
+    /// if there is none (`-ENXIO`).
+    ///
+    /// Whether there is such a vCPU or register is for the caller to find out.
+    pub fn decode(group: u32, attr: u64) -> Option<Self> {
+        match group {
+            GRP_CONFIG => ConfigAttr::decode(attr).map(Self::Config),
+            GRP_ADDR if attr == ADDR_APLIC => Some(Self::AplicAddr),
+            GRP_ADDR => VcpuIndex::try_from(attr - ADDR_IMSIC)
+                .ok()
+                .map(Self::ImsicAddr),
+            GRP_CTRL if attr == CTRL_INIT => Some(Self::Init),
+            GRP_APLIC => Some(Self::AplicRegister(attr)),
+            GRP_IMSIC => Some(Self::ImsicRegister {
+                // C cuts the number off, so that it finds a vCPU that was not named.
+                vcpu: u32::try_from(attr >> IMSIC_ISEL_BITS).map_or(VcpuId::MAX, VcpuId::new),
+                // CAST: 12 bits.
+                isel: (attr & low_mask(IMSIC_ISEL_BITS)) as u32,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Returns the size in bytes of the value in user memory: 0, 4 or 8.
+    #[inline]
+    pub const fn width(self) -> usize {
+        match self {
+            Self::Init => 0,
+            Self::Config(_) | Self::AplicRegister(_) => size_of::<u32>(),
+            Self::AplicAddr | Self::ImsicAddr(_) | Self::ImsicRegister { .. } => size_of::<u64>(),
+        }
+    }
+}
+
+/// How the interrupt files of a virtual machine are virtualised.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum Mode {
+    /// By software files only (`KVM_DEV_RISCV_AIA_MODE_EMUL`).
+    Emul = 0,
+    /// By guest interrupt files only (`KVM_DEV_RISCV_AIA_MODE_HWACCEL`).
+    Hwaccel = 1,
+    /// By guest interrupt files as long as there are any (`KVM_DEV_RISCV_AIA_MODE_AUTO`).
+    Auto = 2,
+}
+
+impl Mode {
+    /// Makes a mode; [`None`] if there is no such one.
+    #[inline]
+    pub const fn new(value: u32) -> Option<Self> {
+        Some(match value {
+            0 => Self::Emul,
+            1 => Self::Hwaccel,
+            2 => Self::Auto,
+            _ => return None,
+        })
+    }
+
+    /// Returns the number that user space knows it by.
+    #[inline]
+    pub const fn get(self) -> u32 {
+        self as u32
+    }
+
+    /// Returns whether vCPUs may use guest interrupt files.
+    #[inline]
+    pub const fn uses_guest_files(self) -> bool {
+        !matches!(self, Self::Emul)
+    }
+}
+
+/// What the host has.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// How many identities a guest interrupt file has, or [`NrIds::MAX`] if there are no such
+    /// files; one less than C's `kvm_riscv_aia_max_ids`.
+    pub max_ids: NrIds,
+    /// Whether every hart has guest interrupt files.
+    pub has_guest_files: bool,
+}
+
+/// Why a configuration is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Error {
+    /// There is no such mode.
+    Mode,
+    /// The mode needs guest interrupt files.
+    NoGuestFiles,
+    /// No interrupt file can have so many identities, or the host's have fewer.
+    Ids,
+    /// No APLIC can have so many sources, or the host's interrupt files have fewer identities.
+    Sources,
+    /// The group index is too wide.
+    GroupBits,
+    /// The group index is too low or too high.
+    GroupShift,
+    /// The hart index is too wide.
+    HartBits,
+    /// The guest index is too wide.
+    GuestBits,
+    /// The address is not the start of a page.
+    Unaligned,
+    /// There are more sources than identities.
+    MoreSourcesThanIds,
+    /// There are sources, but the APLIC has no address.
+    NoAplicAddr,
+    /// The group index overlaps the hart index, the guest index or the offset in a page.
+    GroupOverlap,
+}
+
+impl Error {
+    /// Returns the error number of Linux, which is negative.
+    #[inline]
+    pub const fn errno(self) -> i32 {
+        EINVAL
+    }
+}
+
+/// The configuration as `struct kvm_aia` keeps it, unchecked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct RawConfig {
+    /// See [`Mode`].
+    pub mode: u32,
+    /// See [`ConfigAttr::Ids`].
+    pub nr_ids: u32,
+    /// See [`ConfigAttr::Sources`].
+    pub nr_sources: u32,
+    /// See [`ConfigAttr::GroupBits`].
+    pub nr_group_bits: u32,
+    /// See [`ConfigAttr::GroupShift`].
+    pub nr_group_shift: u32,
+    /// See [`ConfigAttr::HartBits`].
+    pub nr_hart_bits: u32,
+    /// See [`ConfigAttr::GuestBits`].
+    pub nr_guest_bits: u32,
+    /// The guest-physical address of the APLIC, or [`UNDEF_ADDR`].
+    pub aplic_addr: u64,
+}
+
+/// Returns the guest-physical address of an APLIC or interrupt file that user space gave.
+///
+/// # Errors
+///
+/// [`Error::Unaligned`] if it is not the start of a page; [`UNDEF_ADDR`] is not, either.
+pub const fn checked_addr(addr: u64) -> Result<PhysAddr<Guest>, Error> {
+    let addr = PhysAddr::new(addr);
+
+    if addr.is_page_aligned() {
+        Ok(addr)
+    } else {
+        Err(Error::Unaligned)
+    }
+}
+
+/// The configuration of a virtual machine's interrupt controllers.
+///
+/// # Invariants
+///
+/// Every number is in its range, see [`ConfigAttr`]; they need not fit together, which
+/// [`Self::check`] finds out.
+///
+/// # Examples
+///
+/// ```
+/// use aia_core::{
+///     guest::config::{Config, ConfigAttr, Error, Limits},
+///     ids::NrIds,
+/// };
+///
+/// let host = Limits { max_ids: NrIds::MIN, has_guest_files: false };
+/// let mut config = Config::new(&host);
+/// config.set(ConfigAttr::Ids, 63, &host)?;
+/// assert_eq!(config.set(ConfigAttr::Ids, 127, &host), Err(Error::Ids));
+/// assert_eq!(config.get(ConfigAttr::Ids), 63);
+/// assert!(config.check().is_ok());
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Config {
+    mode: Mode,
+    nr_ids: NrIds,
+    nr_sources: Option<NrSources>,
+    group_bits: u32,
+    group_shift: u32,
+    hart_bits: u32,
+    guest_bits: u32,
+    aplic_addr: Option<PhysAddr<Guest>>,
+}
+
+impl Config {
+    /// Makes the configuration that a virtual machine starts with.
+    pub const fn new(limits: &Limits) -> Self {
+        Self {
+            mode: if limits.has_guest_files {
+                Mode::Auto
+            } else {
+                Mode::Emul
+            },
+            nr_ids: limits.max_ids,
+            nr_sources: None,
+            group_bits: 0,
+            group_shift: MIN_GROUP_SHIFT,
+            hart_bits: 0,
+            guest_bits: 0,
+            aplic_addr: None,
+        }
+    }
+
+    /// Sets one number; changes nothing if it is refused.
+    ///
+    /// It is up to the caller that nothing is set once the virtual machine's interrupt controllers
+    /// are initialised (`-EBUSY`).
+    pub fn set(&mut self, attr: ConfigAttr, value: u32, limits: &Limits) -> Result<(), Error> {
+        match attr {
+            ConfigAttr::Mode => {
+                let mode = Mode::new(value).ok_or(Error::Mode)?;
+
+                if mode.uses_guest_files() && !limits.has_guest_files {
+                    return Err(Error::NoGuestFiles);
+                }
+                self.mode = mode;
+            }
+            ConfigAttr::Ids => {
+                self.nr_ids = NrIds::new(value)
+                    .filter(|&nr_ids| nr_ids <= limits.max_ids)
+                    .ok_or(Error::Ids)?;
+            }
+            ConfigAttr::Sources => {
+                let nr_sources = checked_sources(value)?;
+
+                if value > limits.max_ids.get() {
+                    return Err(Error::Sources);
+                }
+                self.nr_sources = nr_sources;
+            }
+            ConfigAttr::GroupBits => {
+                self.group_bits = within(value, 0, MAX_GROUP_BITS, Error::GroupBits)?;
+            }
+            ConfigAttr::GroupShift => {
+                self.group_shift =
+                    within(value, MIN_GROUP_SHIFT, MAX_GROUP_SHIFT, Error::GroupShift)?;
+            }
+            ConfigAttr::HartBits => {
+                self.hart_bits = within(value, 0, MAX_HART_BITS, Error::HartBits)?;
+            }
+            ConfigAttr::GuestBits => {
+                self.guest_bits = within(value, 0, MAX_GUEST_BITS, Error::GuestBits)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns one number.
+    pub const fn get(&self, attr: ConfigAttr) -> u32 {
+        match attr {
+            ConfigAttr::Mode => self.mode.get(),
+            ConfigAttr::Ids => self.nr_ids.get(),
+            ConfigAttr::Sources => match self.nr_sources {
+                Some(nr_sources) => nr_sources.get(),
+                None => 0,
+            },
+            ConfigAttr::GroupBits => self.group_bits,
+            ConfigAttr::GroupShift => self.group_shift,
+            ConfigAttr::HartBits => self.hart_bits,
+            ConfigAttr::GuestBits => self.guest_bits,
+        }
+    }
+
+    /// Sets the guest-physical address of the APLIC; changes nothing if it is refused.
+    pub fn set_aplic_addr(&mut self, addr: u64) -> Result<(), Error> {
+        self.aplic_addr = Some(checked_addr(addr)?);
+        Ok(())
+    }
+
+    /// Returns how interrupt files are virtualised.
+    #[inline]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Returns how many identities an interrupt file has.
+    #[inline]
+    pub const fn nr_ids(&self) -> NrIds {
+        self.nr_ids
+    }
+
+    /// Returns how many sources the APLIC has; [`None`] if there is no APLIC.
+    #[inline]
+    pub const fn nr_sources(&self) -> Option<NrSources> {
+        self.nr_sources
+    }
+
+    /// Returns the guest-physical address of the APLIC; [`None`] if it is not set.
+    #[inline]
+    pub const fn aplic_addr(&self) -> Option<PhysAddr<Guest>> {
+        self.aplic_addr
+    }
+
+    /// Checks whether everything fits together, and returns where the interrupt files are.
+    pub fn check(&self) -> Result<GuestMap, Error> {
+        if self.get(ConfigAttr::Sources) > self.nr_ids.get() {
+            return Err(Error::MoreSourcesThanIds);
+        }
+        if self.nr_sources.is_some() && self.aplic_addr.is_none() {
+            return Err(Error::NoAplicAddr);
+        }
+        if self.group_bits > 0 && self.group_shift < PAGE_SHIFT + self.guest_bits + self.hart_bits {
+            return Err(Error::GroupOverlap);
+        }
+        Ok(GuestMap {
+            group_bits: self.group_bits,
+            group_shift: self.group_shift,
+            hart_bits: self.hart_bits,
+            guest_bits: self.guest_bits,
+        })
+    }
+}
+
+/// Returns `value` if it is from `min` to `max`, otherwise `error`.
+fn within(value: u32, min: u32, max: u32, error: Error) -> Result<u32, Error> {
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        Err(error)
+    }
+}
+
+/// Returns a number of sources, of which there may be none.
+fn checked_sources(value: u32) -> Result<Option<NrSources>, Error> {
+    match value {
+        0 => Ok(None),
+        _ => NrSources::new(value).map(Some).ok_or(Error::Sources),
+    }
+}
+
+impl From<Config> for RawConfig {
+    fn from(config: Config) -> Self {
+        Self {
+            mode: config.get(ConfigAttr::Mode),
+            nr_ids: config.get(ConfigAttr::Ids),
+            nr_sources: config.get(ConfigAttr::Sources),
+            nr_group_bits: config.group_bits,
+            nr_group_shift: config.group_shift,
+            nr_hart_bits: config.hart_bits,
+            nr_guest_bits: config.guest_bits,
+            aplic_addr: config.aplic_addr.map_or(UNDEF_ADDR, PhysAddr::get),
+        }
+    }
+}
+
+/// Checks the range of each number, but not against what the host has.
+impl TryFrom<RawConfig> for Config {
+    type Error = Error;
+
+    fn try_from(raw: RawConfig) -> Result<Self, Error> {
+        Ok(Self {
+            mode: Mode::new(raw.mode).ok_or(Error::Mode)?,
+            nr_ids: NrIds::new(raw.nr_ids).ok_or(Error::Ids)?,
+            nr_sources: checked_sources(raw.nr_sources)?,
+            group_bits: within(raw.nr_group_bits, 0, MAX_GROUP_BITS, Error::GroupBits)?,
+            group_shift: within(
+                raw.nr_group_shift,
+                MIN_GROUP_SHIFT,
+                MAX_GROUP_SHIFT,
+                Error::GroupShift,
+            )?,
+            hart_bits: within(raw.nr_hart_bits, 0, MAX_HART_BITS, Error::HartBits)?,
+            guest_bits: within(raw.nr_guest_bits, 0, MAX_GUEST_BITS, Error::GuestBits)?,
+            aplic_addr: match raw.aplic_addr {
+                UNDEF_ADDR => None,
+                addr => Some(checked_addr(addr)?),
+            },
+        })
+    }
+}
+
+/// What the target address of a guest's MSI means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// The page of the supervisor-level file of the hart that it may be meant for.
+    pub page: PhysAddr<Guest>,
+    /// Which of the hart's files, 0 to 127; 0 is the supervisor-level one.
+    pub guest: u32,
+    /// Where in the page, 0 to 4,095.
+    pub offset: u32,
+}
+
+/// Where a virtual machine's interrupt files are in guest-physical memory (AIA 3.6).
+///
+/// It takes apart any address, whereas a [`crate::geometry::Geometry`] only takes those that have
+/// its base. The interface promises user space no more than that all files have one base, and its
+/// hart index, group and hart in one number, has room for more harts than a
+/// [`crate::ids::HartIndex`].
+///
+/// # Invariants
+///
+/// Every number is in its range, see [`ConfigAttr`]; if there is a group index, it does not overlap
+/// the bits below.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct GuestMap {
+    group_bits: u32,
+    group_shift: u32,
+    hart_bits: u32,
+    guest_bits: u32,
+}
+
+impl GuestMap {
+    /// Returns the hart index of the interrupt file at `addr`, 22 bits: the group index above the
+    /// hart index.
+    #[inline]
+    pub const fn hart_index(&self, addr: PhysAddr<Guest>) -> u32 {
+        let hart = shr(addr.get(), PAGE_SHIFT + self.guest_bits) & low_mask(self.hart_bits);
+        // Of no bits, nothing is left.
+        let group = shr(addr.get(), self.group_shift) & low_mask(self.group_bits);
+
+        // CAST: 7 and 15 bits at most.
+        (shl(group, self.hart_bits) | hart) as u32
+    }
+
+    /// Returns the page number of `addr` without all index bits: what all interrupt files of the
+    /// virtual machine must have in common.
+    #[inline]
+    pub const fn base_ppn(&self, addr: PhysAddr<Guest>) -> u64 {
+        let low = low_mask(PAGE_SHIFT + self.guest_bits + self.hart_bits);
+        let group = shl(low_mask(self.group_bits), self.group_shift);
+
+        PhysAddr::<Guest>::new(addr.get() & !(low | group)).ppn()
+    }
+
+    /// Takes the target address of an MSI apart.
+    ///
+    /// The file at [`Target::page`] exists only if a vCPU has this very address; its
+    /// [`Self::hart_index`] says which one that can be.
+    #[inline]
+    pub const fn decode(&self, addr: PhysAddr<Guest>) -> Target {
+        let below_hart = low_mask(PAGE_SHIFT + self.guest_bits);
+
+        Target {
+            page: PhysAddr::new(addr.get() & !below_hart),
+            // CAST: 7 and 12 bits at most.
+            guest: shr(addr.get() & below_hart, PAGE_SHIFT) as u32,
+            offset: addr.page_offset() as u32,
+        }
+    }
+}
+
+#[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_config))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
+mod tests {
+    use super::*;
+
+    const HOST: Limits = Limits {
+        max_ids: NrIds::MAX,
+        has_guest_files: true,
+    };
+
+    const ALL: [ConfigAttr; 7] = [
+        ConfigAttr::Mode,
+        ConfigAttr::Ids,
+        ConfigAttr::Sources,
+        ConfigAttr::GroupBits,
+        ConfigAttr::GroupShift,
+        ConfigAttr::HartBits,
+        ConfigAttr::GuestBits,
+    ];
+
+    /// Sets `attr` of a new configuration; returns the error, or whether only that changed.
+    fn set(attr: ConfigAttr, value: u32, host: &Limits) -> Result<bool, Error> {
+        let before = Config::new(host);
+        let mut config = before;
+        let result = config.set(attr, value, host);
+
+        if result.is_err() {
+            assert_eq!(config, before);
+        }
+        result?;
+        Ok(ALL.iter().all(|&other| {
+            config.get(other)
+                == if other == attr {
+                    value
+                } else {
+                    before.get(other)
+                }
+        }))
+    }
+
+    /// Asserts that exactly `min` to `max` are accepted, of what is near.
+    fn range(attr: ConfigAttr, min: u32, max: u32, error: Error) {
+        for value in (0..100).chain([127, 128, 256 + max, u32::MAX]) {
+            let expect = if (min..=max).contains(&value) {
+                Ok(true)
+            } else {
+                Err(error)
+            };
+            assert_eq!(set(attr, value, &HOST), expect);
+        }
+    }
+
+    #[test]
+    fn attributes() {
+        let decode = Attribute::decode;
+
+        for (n, &attr) in ALL.iter().enumerate() {
+            assert_eq!(decode(0, n as u64), Some(Attribute::Config(attr)));
+        }
+        assert_eq!(decode(0, 7), None);
+        assert_eq!(decode(0, 1 << 32), None);
+        assert_eq!(decode(1, 0), Some(Attribute::AplicAddr));
+        assert_eq!(decode(1, 1), Some(Attribute::ImsicAddr(VcpuIndex::ZERO)));
+        assert_eq!(decode(1, 16384), Some(Attribute::ImsicAddr(VcpuIndex::MAX)));
+        assert_eq!(decode(1, 16385), None);
+        assert_eq!(decode(1, 0x1_0000_0001), None);
+        assert_eq!(decode(1, u64::MAX), None);
+        assert_eq!(decode(2, 0), Some(Attribute::Init));
+        assert_eq!(decode(2, 1), None);
+        assert_eq!(decode(3, 0x3ffc), Some(Attribute::AplicRegister(0x3ffc)));
+        assert_eq!(
+            decode(3, u64::MAX),
+            Some(Attribute::AplicRegister(u64::MAX))
+        );
+        assert_eq!(decode(5, 0), None);
+        assert_eq!(decode(u32::MAX, 0), None);
+    }
+
+    /// The ID of a vCPU is not cut off: with C, a number with more than 44 bits names another one.
+    #[test]
+    fn imsic_registers() {
+        let register = |vcpu, isel| {
+            Some(Attribute::ImsicRegister {
+                vcpu: VcpuId::new(vcpu),
+                isel,
+            })
+        };
+
+        assert_eq!(Attribute::decode(4, 0x70), register(0, 0x70));
+        assert_eq!(Attribute::decode(4, 0x3_0fff), register(0x30, 0xfff));
+        assert_eq!(Attribute::decode(4, 0x4000_00c0), register(0x4_0000, 0xc0));
+        assert_eq!(
+            Attribute::decode(4, 1 << 44 | 0x70),
+            register(u32::MAX, 0x70)
+        );
+        assert_eq!(Attribute::decode(4, u64::MAX), register(u32::MAX, 0xfff));
+    }
+
+    #[test]
+    fn widths() {
+        let width = |group, attr| Attribute::decode(group, attr).map(Attribute::width);
+
+        assert_eq!(width(0, 0), Some(4));
+        assert_eq!(width(1, 0), Some(8));
+        assert_eq!(width(1, 1), Some(8));
+        assert_eq!(width(2, 0), Some(0));
+        assert_eq!(width(3, 0), Some(4));
+        assert_eq!(width(4, 0x70), Some(8));
+    }
+
+    #[test]
+    fn defaults() {
+        let mut host = HOST;
+        let config = Config::new(&host);
+        assert_eq!(config.mode(), Mode::Auto);
+        assert_eq!(config.nr_ids(), NrIds::MAX);
+        assert_eq!(config.nr_sources(), None);
+        assert_eq!(config.aplic_addr(), None);
+        assert_eq!(config.get(ConfigAttr::GroupShift), 24);
+        for attr in [
+            ConfigAttr::Sources,
+            ConfigAttr::GroupBits,
+            ConfigAttr::HartBits,
+            ConfigAttr::GuestBits,
+        ] {
+            assert_eq!(config.get(attr), 0);
+        }
+        assert!(config.check().is_ok());
+
+        host.has_guest_files = false;
+        host.max_ids = NrIds::MIN;
+        assert_eq!(Config::new(&host).mode(), Mode::Emul);
+        assert_eq!(Config::new(&host).nr_ids(), NrIds::MIN);
+    }
+
+    #[test]
+    fn modes_need_guest_files() {
+        let without = Limits {
+            has_guest_files: false,
+            ..HOST
+        };
+
+        for mode in [Mode::Emul, Mode::Hwaccel, Mode::Auto] {
+            assert_eq!(Mode::new(mode.get()), Some(mode));
+            assert_eq!(set(ConfigAttr::Mode, mode.get(), &HOST), Ok(true));
+            assert_eq!(
+                set(ConfigAttr::Mode, mode.get(), &without),
+                if mode.uses_guest_files() {
+                    Err(Error::NoGuestFiles)
+                } else {
+                    Ok(true)
+                }
+            );
+        }
+        range(ConfigAttr::Mode, 0, 2, Error::Mode);
+    }
+
+    #[test]
+    fn as_many_ids_as_the_host_has() {
+        let host = Limits {
+            max_ids: NrIds::MIN,
+            ..HOST
+        };
+        let refused = Err(Error::Ids);
+
+        assert_eq!(set(ConfigAttr::Ids, 63, &host), Ok(true));
+        assert_eq!(set(ConfigAttr::Ids, 127, &host), refused);
+        assert_eq!(set(ConfigAttr::Ids, 127, &HOST), Ok(true));
+        assert_eq!(set(ConfigAttr::Ids, 2047, &HOST), Ok(true));
+        for value in [0, 1, 62, 64, 126, 128, 2046, 2048, 2111, u32::MAX] {
+            assert_eq!(set(ConfigAttr::Ids, value, &HOST), refused);
+        }
+    }
+
+    #[test]
+    fn as_many_sources_as_an_aplic_has() {
+        let host = Limits {
+            max_ids: NrIds::MIN,
+            ..HOST
+        };
+        let refused = Err(Error::Sources);
+
+        assert_eq!(set(ConfigAttr::Sources, 0, &host), Ok(true));
+        assert_eq!(set(ConfigAttr::Sources, 63, &host), Ok(true));
+        assert_eq!(set(ConfigAttr::Sources, 64, &host), refused);
+        assert_eq!(set(ConfigAttr::Sources, 64, &HOST), Ok(true));
+        assert_eq!(set(ConfigAttr::Sources, 1023, &HOST), Ok(true));
+        for value in [1024, 2047, 0x1_0001, u32::MAX] {
+            assert_eq!(set(ConfigAttr::Sources, value, &HOST), refused);
+        }
+    }
+
+    #[test]
+    fn index_ranges() {
+        range(ConfigAttr::GroupBits, 0, 7, Error::GroupBits);
+        range(ConfigAttr::GroupShift, 24, 55, Error::GroupShift);
+        range(ConfigAttr::HartBits, 0, 15, Error::HartBits);
+        range(ConfigAttr::GuestBits, 0, 7, Error::GuestBits);
+    }
+
+    #[test]
+    fn addresses_are_pages() {
+        let mut config = Config::new(&HOST);
+
+        for addr in [1, 0x800, 0xd00_0004, UNDEF_ADDR] {
+            assert_eq!(config.set_aplic_addr(addr), Err(Error::Unaligned));
+            assert_eq!(config.aplic_addr(), None);
+        }
+        for addr in [0, 0xd00_0000, 0xd00_1000, !0xfff] {
+            assert_eq!(config.set_aplic_addr(addr), Ok(()));
+            assert_eq!(config.aplic_addr(), Some(PhysAddr::new(addr)));
+        }
+        assert_eq!(config.set_aplic_addr(4), Err(Error::Unaligned));
+        assert_eq!(config.aplic_addr(), Some(PhysAddr::new(!0xfff)));
+    }
+
+    #[test]
+    fn sources_need_ids_and_an_address() -> Result<(), Error> {
+        let mut config = Config::new(&HOST);
+
+        config.set(ConfigAttr::Ids, 63, &HOST)?;
+        config.set(ConfigAttr::Sources, 64, &HOST)?;
+        config.set_aplic_addr(0xd00_0000)?;
+        assert_eq!(config.check(), Err(Error::MoreSourcesThanIds));
+        config.set(ConfigAttr::Sources, 63, &HOST)?;
+        assert!(config.check().is_ok());
+
+        let mut config = Config::new(&HOST);
+        config.set(ConfigAttr::Sources, 1, &HOST)?;
+        assert_eq!(config.check(), Err(Error::NoAplicAddr));
+        config.set_aplic_addr(0)?;
+        assert!(config.check().is_ok());
+        Ok(())
+    }
+
+    // Row 7.3 of table 1b: "Group index overlapping hart/guest bits accepted".
+    #[test]
+    fn group_index_is_above_the_others() -> Result<(), Error> {
+        let mut config = Config::new(&HOST);
+
+        config.set(ConfigAttr::HartBits, 15, &HOST)?;
+        config.set(ConfigAttr::GuestBits, 7, &HOST)?;
+        config.set(ConfigAttr::GroupShift, 33, &HOST)?;
+        // No group index, no overlap.
+        assert!(config.check().is_ok());
+        config.set(ConfigAttr::GroupBits, 1, &HOST)?;
+        assert_eq!(config.check(), Err(Error::GroupOverlap));
+        config.set(ConfigAttr::GroupShift, 34, &HOST)?;
+        assert!(config.check().is_ok());
+        Ok(())
+    }
+
+    #[test]
+    fn raw_fields() -> Result<(), Error> {
+        let raw = RawConfig::from(Config::new(&HOST));
+        assert_eq!(
+            raw,
+            RawConfig {
+                mode: 2,
+                nr_ids: 2047,
+                nr_sources: 0,
+                nr_group_bits: 0,
+                nr_group_shift: 24,
+                nr_hart_bits: 0,
+                nr_guest_bits: 0,
+                aplic_addr: u64::MAX,
+            }
+        );
+
+        let mut config = Config::new(&HOST);
+        config.set(ConfigAttr::Mode, 1, &HOST)?;
+        config.set(ConfigAttr::Ids, 255, &HOST)?;
+        config.set(ConfigAttr::Sources, 96, &HOST)?;
+        config.set(ConfigAttr::GroupBits, 7, &HOST)?;
+        config.set(ConfigAttr::GroupShift, 55, &HOST)?;
+        config.set(ConfigAttr::HartBits, 15, &HOST)?;
+        config.set(ConfigAttr::GuestBits, 6, &HOST)?;
+        config.set_aplic_addr(0xd00_0000)?;
+        let full = RawConfig::from(config);
+        assert_eq!(
+            full,
+            RawConfig {
+                mode: 1,
+                nr_ids: 255,
+                nr_sources: 96,
+                nr_group_bits: 7,
+                nr_group_shift: 55,
+                nr_hart_bits: 15,
+                nr_guest_bits: 6,
+                aplic_addr: 0xd00_0000,
+            }
+        );
+        assert_eq!(Config::try_from(raw), Ok(Config::new(&HOST)));
+        assert_eq!(Config::try_from(full), Ok(config));
+        Ok(())
+    }
+
+    #[test]
+    fn raw_fields_are_checked() {
+        let ok = RawConfig::from(Config::new(&HOST));
+        let refused = |raw| Config::try_from(raw).err();
+
+        assert_eq!(refused(RawConfig { mode: 3, ..ok }), Some(Error::Mode));
+        for nr_ids in [0, 64, 2048] {
+            assert_eq!(refused(RawConfig { nr_ids, ..ok }), Some(Error::Ids));
+        }
+        assert_eq!(
+            refused(RawConfig {
+                nr_sources: 1024,
+                ..ok
+            }),
+            Some(Error::Sources)
+        );
+        assert_eq!(
+            refused(RawConfig {
+                nr_group_bits: 8,
+                ..ok
+            }),
+            Some(Error::GroupBits)
+        );
+        for nr_group_shift in [23, 56] {
+            assert_eq!(
+                refused(RawConfig {
+                    nr_group_shift,
+                    ..ok
+                }),
+                Some(Error::GroupShift)
+            );
+        }
+        assert_eq!(
+            refused(RawConfig {
+                nr_hart_bits: 16,
+                ..ok
+            }),
+            Some(Error::HartBits)
+        );
+        assert_eq!(
+            refused(RawConfig {
+                nr_guest_bits: 8,
+                ..ok
+            }),
+            Some(Error::GuestBits)
+        );
+        assert_eq!(
+            refused(RawConfig {
+                aplic_addr: 0x1004,
+                ..ok
+            }),
+            Some(Error::Unaligned)
+        );
+    }
+
+    fn map(group: (u32, u32), hart_bits: u32, guest_bits: u32) -> GuestMap {
+        GuestMap {
+            group_bits: group.0,
+            group_shift: group.1,
+            hart_bits,
+            guest_bits,
+        }
+    }
+
+    // Row 2024-05 of table 1b: the only vCPU of a guest without hart index bits is hart 0.
+    #[test]
+    fn no_index_bits() {
+        let map = map((0, 24), 0, 0);
+        let addr = PhysAddr::new(0x2800_5fff);
+
+        assert_eq!(map.hart_index(addr), 0);
+        assert_eq!(map.hart_index(PhysAddr::new(u64::MAX)), 0);
+        assert_eq!(map.base_ppn(addr), 0x2_8005);
+        assert_eq!(
+            map.decode(addr),
+            Target {
+                page: PhysAddr::new(0x2800_5000),
+                guest: 0,
+                offset: 0xfff,
+            }
+        );
+    }
+
+    #[test]
+    fn all_index_bits() {
+        let map = map((7, 55), 15, 7);
+        let all = PhysAddr::new(u64::MAX);
+
+        assert_eq!(map.hart_index(all), 0x3f_ffff);
+        assert_eq!(map.hart_index(PhysAddr::new(0x7f << 55)), 0x3f_8000);
+        assert_eq!(map.hart_index(PhysAddr::new(0x7fff << 19)), 0x7fff);
+        assert_eq!(map.base_ppn(all), 3 << 50 | 0x1f_ffff << 22);
+        assert_eq!(
+            map.decode(all),
+            Target {
+                page: PhysAddr::new(!0x7_ffff),
+                guest: 0x7f,
+                offset: 0xfff,
+            }
+        );
+    }
+
+    #[test]
+    fn two_groups_with_guest_pages() {
+        let map = map((1, 24), 2, 1);
+
+        for (addr, hart) in [(0x2800_0000, 0), (0x2800_6000, 3), (0x2900_2000, 5)] {
+            let addr = PhysAddr::new(addr);
+            assert_eq!(map.hart_index(addr), hart);
+            assert_eq!(map.base_ppn(addr), 0x2_8000);
+            assert_eq!(map.decode(addr).page, addr);
+            let second = PhysAddr::new(addr.get() + 0x1004);
+            assert_eq!(
+                map.decode(second),
+                Target {
+                    page: addr,
+                    guest: 1,
+                    offset: 4,
+                }
+            );
+        }
+        assert_ne!(map.base_ppn(PhysAddr::new(0x2a00_0000)), 0x2_8000);
+        assert_ne!(map.base_ppn(PhysAddr::new(0x2800_8000)), 0x2_8000);
+    }
+}

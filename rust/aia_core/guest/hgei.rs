@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest external interrupt lines of one hart, and whose they are (AIA 6.1).
+
+use crate::{
+    bits::low_mask,
+    ids::Hgei, //
+};
+
+/// The guest external interrupt lines of one hart, each free or with an owner.
+///
+/// A line comes with the guest interrupt file of the same number. The caller serialises all
+/// methods by a lock.
+///
+/// # Invariants
+///
+/// Bit `n` of `used` is set exactly if `owners[n]` is [`Some`]; bit 0 is clear.
+///
+/// # Examples
+///
+/// ```
+/// use aia_core::guest::hgei::Lines;
+///
+/// let mut lines = Lines::new();
+/// lines.set_count(1);
+/// let line = lines.alloc('a').unwrap();
+/// assert_eq!(lines.alloc('b'), None);
+/// assert_eq!(lines.free(line), Some('a'));
+/// assert_eq!(lines.alloc('b'), Some(line));
+/// ```
+pub struct Lines<T: Copy> {
+    existing: u64,
+    used: u64,
+    owners: [Option<T>; 64],
+}
+
+impl<T: Copy> Lines<T> {
+    /// Makes a hart that has no lines.
+    pub const fn new() -> Self {
+        Self {
+            existing: 0,
+            used: 0,
+            owners: [None; 64],
+        }
+    }
+
+    /// Makes lines 1 to `count` the ones that exist; more than 63 are as good as 63.
+    ///
+    /// Owners survive, also those of lines that no longer exist: they keep what they have until
+    /// they give it back. So this may be called each time the CPU comes online.
+    pub fn set_count(&mut self, count: u32) {
+        let count = count.min(Hgei::MAX.get());
+
+        // Bit 0 is no line.
+        self.existing = low_mask(count + 1) & !1;
+    }
+
+    /// Returns how many lines exist, 0 to 63.
+    #[inline]
+    pub const fn count(&self) -> u32 {
+        self.existing.count_ones()
+    }
+
+    /// Gives the lowest free line to `owner`; [`None`] if none is free.
+    pub fn alloc(&mut self, owner: T) -> Option<Hgei> {
+        // Of 0 this is 64, which is no line.
+        let line = Hgei::new((self.existing & !self.used).trailing_zeros())?;
+
+        *self.owners.get_mut(line.index())? = Some(owner);
+        self.used |= line.bit();
+        Some(line)
+    }
+
+    /// Takes `line` from its owner and returns who that was; [`None`] if it was free.
+    pub fn free(&mut self, line: Hgei) -> Option<T> {
+        self.used &= !line.bit();
+        self.owners.get_mut(line.index())?.take()
+    }
+
+    /// Returns who owns `line`; [`None`] if it is free.
+    #[inline]
+    pub fn owner(&self, line: Hgei) -> Option<T> {
+        self.owners.get(line.index()).copied().flatten()
+    }
+
+    /// Iterates over the lines of `mask`, which is like the CSR `hgeip`, that have an owner, in
+    /// ascending order.
+    pub fn owners(&self, mask: u64) -> impl Iterator<Item = (Hgei, T)> + '_ {
+        let mut left = mask & self.used;
+
+        core::iter::from_fn(move || {
+            let line = Hgei::new(left.trailing_zeros())?;
+
+            left &= !line.bit();
+            Some((line, self.owner(line)?))
+        })
+    }
+
+    /// Returns the bits of the lines that have an owner.
+    #[inline]
+    pub const fn in_use(&self) -> u64 {
+        self.used
+    }
+}
+
+impl<T: Copy> Default for Lines<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_hgei))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
+mod tests {
+    use super::*;
+
+    /// Takes all lines that are free, for owner `who`.
+    fn fill(lines: &mut Lines<u8>, who: u8) -> u64 {
+        let mut taken = 0;
+        while let Some(line) = lines.alloc(who) {
+            assert_eq!(taken & line.bit(), 0);
+            taken |= line.bit();
+        }
+        taken
+    }
+
+    #[test]
+    fn no_lines_at_first() {
+        let mut lines = Lines::new();
+        assert_eq!(lines.count(), 0);
+        assert_eq!(lines.alloc(1_u8), None);
+        assert_eq!(lines.in_use(), 0);
+        lines.set_count(0);
+        assert_eq!(lines.alloc(1), None);
+    }
+
+    #[test]
+    fn as_many_lines_as_said() {
+        for (count, mask) in [
+            (1, 0b10),
+            (7, 0xfe),
+            (62, !0 >> 1 & !1),
+            (63, !1),
+            (64, !1),
+            (u32::MAX, !1),
+        ] {
+            let mut lines = Lines::new();
+            lines.set_count(count);
+            assert_eq!(lines.count(), count.min(63));
+            assert_eq!(fill(&mut lines, 1), mask);
+            assert_eq!(lines.in_use(), mask);
+        }
+    }
+
+    #[test]
+    fn the_lowest_free_line_comes_first() {
+        let mut lines = Lines::new();
+        lines.set_count(3);
+        assert_eq!(lines.alloc(1_u8), Hgei::new(1));
+        assert_eq!(lines.alloc(2), Hgei::new(2));
+        assert_eq!(lines.free(Hgei::MIN), Some(1));
+        assert_eq!(lines.alloc(3), Hgei::new(1));
+        assert_eq!(lines.alloc(4), Hgei::new(3));
+        assert_eq!(lines.alloc(5), None);
+    }
+
+    /// Giving back what one does not have takes nothing from anybody.
+    #[test]
+    fn a_line_is_freed_once() {
+        let mut lines = Lines::new();
+        lines.set_count(2);
+        let line = lines.alloc(1_u8).unwrap_or(Hgei::MAX);
+        assert_eq!(lines.free(Hgei::MAX), None);
+        assert_eq!(lines.free(line), Some(1));
+        assert_eq!(lines.free(line), None);
+        assert_eq!(lines.owner(line), None);
+        assert_eq!(lines.in_use(), 0);
+        assert_eq!(fill(&mut lines, 2), 0b110);
+    }
+
+    // Row 2026-04 of table 1b: a CPU that comes back must not hand out what is in use.
+    #[test]
+    fn owners_survive_a_new_count() {
+        let mut lines = Lines::new();
+        lines.set_count(2);
+        assert_eq!(fill(&mut lines, 1_u8), 0b110);
+        lines.set_count(2);
+        assert_eq!(lines.alloc(2), None);
+        lines.set_count(3);
+        assert_eq!(lines.alloc(2), Hgei::new(3));
+
+        lines.set_count(1);
+        assert_eq!(lines.count(), 1);
+        assert_eq!(lines.owner(Hgei::MIN), Some(1));
+        assert_eq!(lines.in_use(), 0b1110);
+        // What no longer exists can be given back, and is gone then.
+        for n in 1..=3 {
+            assert!(Hgei::new(n).and_then(|line| lines.free(line)).is_some());
+        }
+        assert_eq!(fill(&mut lines, 3), 0b10);
+    }
+
+    #[test]
+    fn owners_of_a_mask() {
+        let mut lines = Lines::new();
+        lines.set_count(63);
+        for who in 1..=63_u8 {
+            assert_eq!(lines.alloc(who), Hgei::new(who.into()));
+        }
+        let _ = lines.free(Hgei::MAX);
+
+        let sum = |mask| {
+            lines
+                .owners(mask)
+                .map(|(line, who)| {
+                    assert_eq!(line.get(), u32::from(who));
+                    u32::from(who)
+                })
+                .sum::<u32>()
+        };
+        assert_eq!(sum(0), 0);
+        assert_eq!(sum(1), 0);
+        assert_eq!(sum(1 << 63), 0);
+        assert_eq!(sum(1 << 62 | 1 << 5 | 1 << 1), 68);
+        assert_eq!(sum(!0), (1..=62).sum());
+        assert!(lines.owners(!0).is_sorted_by_key(|(line, _)| line));
+    }
+}

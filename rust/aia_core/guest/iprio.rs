@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The priorities of a guest's major interrupts, which VS-mode reaches through `sireg` and which
+//! the hypervisor keeps in `hviprio1` and `hviprio2` (AIA 6.3.1).
+
+/// Interrupts of a register of the array `iprio` on a hart with XLEN = 64.
+const PER_REGISTER: u32 = 8;
+
+/// The bits of one priority.
+const BITS: u32 = 8;
+const MASK: u64 = 0xff;
+
+/// Returns where the priority of interrupt `major` is: the register, 0 or 1, and the lowest bit;
+/// [`None`] if it has none, so that it reads as zero.
+const fn place(major: u32) -> Option<(usize, u32)> {
+    Some(match major {
+        0 => (0, 0),
+        1 => (0, 8),
+        4 => (0, 16),
+        5 => (0, 24),
+        8 => (0, 32),
+        13..=15 => (0, 40 + (major - 13) * BITS),
+        16..=23 => (1, (major - 16) * BITS),
+        _ => return None,
+    })
+}
+
+/// Returns what the register `iprio` with interrupts `first` to `first + 7` reads as.
+pub fn read(first: u32, hviprio: [u64; 2]) -> u64 {
+    (0..PER_REGISTER).fold(0, |value, n| match place(first.saturating_add(n)) {
+        Some((index, shift)) => {
+            let from = hviprio.get(index).copied().unwrap_or(0);
+
+            value | (from >> shift & MASK) << (n * BITS)
+        }
+        None => value,
+    })
+}
+
+/// Returns `hviprio1` and `hviprio2` after a write of `value` to the register `iprio` with
+/// interrupts `first` to `first + 7`.
+pub fn write(first: u32, value: u64, mut hviprio: [u64; 2]) -> [u64; 2] {
+    for n in 0..PER_REGISTER {
+        if let Some((index, shift)) = place(first.saturating_add(n)) {
+            if let Some(to) = hviprio.get_mut(index) {
+                *to = *to & !(MASK << shift) | (value >> (n * BITS) & MASK) << shift;
+            }
+        }
+    }
+    hviprio
+}
+
+#[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_iprio))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
+mod tests {
+    use super::*;
+
+    const ONE: [u64; 2] = [0x1f1e_1d18_1514_1110, 0x2726_2524_2322_2120];
+
+    #[test]
+    fn layout() {
+        // VS-12: priorities of 1, 5, 13 to 23; those of 9 to 12 read as zero.
+        assert_eq!(read(0, ONE), 0x0000_1514_0000_1110);
+        assert_eq!(read(8, ONE), 0x1f1e_1d00_0000_0018);
+        assert_eq!(read(16, ONE), ONE[1]);
+        assert_eq!(read(24, ONE), 0);
+        assert_eq!(read(u32::MAX, ONE), 0);
+    }
+
+    #[test]
+    fn writes_read_back() {
+        let mut hviprio = [0; 2];
+
+        for first in (0..64).step_by(8) {
+            hviprio = write(first, read(first, ONE), hviprio);
+        }
+        assert_eq!(hviprio, ONE);
+        // Nothing else changes.
+        assert_eq!(write(24, u64::MAX, ONE), ONE);
+        assert_eq!(write(16, 0, ONE), [ONE[0], 0]);
+        assert_eq!(write(8, u64::MAX, [0; 2]), [0xffff_ffff_0000_0000, 0]);
+    }
+}
