@@ -27,3 +27,10 @@
 /* Macros that bindgen cannot evaluate. */
 const u32 RUST_CONST_HELPER_MATCH_PCI_MSI = MATCH_PCI_MSI;
 const u32 RUST_CONST_HELPER_MATCH_PLATFORM_MSI = MATCH_PLATFORM_MSI;
+
+#if IS_BUILTIN(CONFIG_KVM)
+#include <kvm/iodev.h>
+#include <linux/kvm_host.h>
+#include <asm/kvm_aia.h>
+#include <asm/kvm_mmu.h>
+#endif

@@ -162,6 +162,18 @@ impl Register {
         unsafe { bindings::readl(self.0.as_ptr().cast()) }
     }
 
+    /// The register `bytes` further on.
+    ///
+    /// # Safety
+    ///
+    /// The same mapping must have an aligned register there.
+    #[inline]
+    pub unsafe fn further(self, bytes: usize) -> Self {
+        // INVARIANT: By the requirements of this function.
+        // SAFETY: As above.
+        Self(unsafe { self.0.add(bytes) })
+    }
+
     /// The address, for C.
     pub fn as_raw(self) -> *mut c_void {
         self.0.as_ptr().cast()

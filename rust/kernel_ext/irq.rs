@@ -11,6 +11,7 @@ pub mod data;
 pub mod desc;
 pub mod domain;
 pub mod fwspec;
+pub mod percpu;
 
 pub use self::{
     chip::Chip,

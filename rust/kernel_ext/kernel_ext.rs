@@ -12,9 +12,12 @@ pub mod fwnode;
 pub mod io;
 pub mod ipi_mux;
 pub mod irq;
+#[cfg(CONFIG_KVM = "y")]
+pub mod kvm;
 pub mod msi;
 pub mod of;
 pub mod percpu;
+pub mod smp;
 pub mod sync;
 pub mod time;
 

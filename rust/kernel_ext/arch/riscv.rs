@@ -8,6 +8,7 @@ use kernel::{
 };
 
 pub mod aia;
+pub mod hypervisor;
 
 /// The INTC's number of the supervisor external interrupt (machine external in M-mode kernels).
 ///

@@ -65,6 +65,33 @@ unsafe extern "C" fn handle<T: Handler>(desc: *mut bindings::irq_desc) {
     });
 }
 
+/// Maps interrupt `hwirq` of the harts' interrupt controllers (INTC); also returns whether nobody
+/// else had mapped it before. May sleep.
+pub(super) fn intc_mapping(hwirq: u32) -> Result<(u32, bool)> {
+    // SAFETY: Looks the node of the INTC up, and the domain of that node.
+    let domain = unsafe {
+        bindings::irq_find_matching_fwnode(
+            bindings::riscv_get_intc_hwnode(),
+            bindings::irq_domain_bus_token_DOMAIN_BUS_ANY,
+        )
+    };
+
+    if domain.is_null() {
+        return Err(ENOENT);
+    }
+    // SAFETY: The domain is valid.
+    let ours = unsafe {
+        bindings::__irq_resolve_mapping(domain, hwirq as usize, ptr::null_mut()).is_null()
+    };
+    // SAFETY: The domain is valid, the affinity may be absent.
+    let irq = unsafe { bindings::irq_create_mapping_affinity(domain, hwirq as usize, ptr::null()) };
+
+    if irq == 0 {
+        return Err(ENOENT);
+    }
+    Ok((irq, ours))
+}
+
 /// A parent interrupt with a chained handler; both are removed when it is dropped.
 ///
 /// # Invariants
@@ -79,27 +106,8 @@ pub struct Parent {
 impl Parent {
     /// Maps interrupt `hwirq` of the harts' interrupt controllers (INTC). May sleep.
     pub fn of_intc(hwirq: u32) -> Result<Self> {
-        // SAFETY: Looks the node of the INTC up, and the domain of that node.
-        let domain = unsafe {
-            bindings::irq_find_matching_fwnode(
-                bindings::riscv_get_intc_hwnode(),
-                bindings::irq_domain_bus_token_DOMAIN_BUS_ANY,
-            )
-        };
+        let (irq, ours) = intc_mapping(hwirq)?;
 
-        if domain.is_null() {
-            return Err(ENOENT);
-        }
-        // SAFETY: The domain is valid.
-        let ours = unsafe {
-            bindings::__irq_resolve_mapping(domain, hwirq as usize, ptr::null_mut()).is_null()
-        };
-        // SAFETY: The domain is valid, the affinity may be absent.
-        let irq =
-            unsafe { bindings::irq_create_mapping_affinity(domain, hwirq as usize, ptr::null()) };
-        if irq == 0 {
-            return Err(ENOENT);
-        }
         // INVARIANT: Just mapped.
         Ok(Self { irq, ours })
     }

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The CSRs of the hypervisor extension that deal with guests' external interrupts.
+//!
+//! C header: `arch/riscv/include/asm/csr.h`; AIA 6.1, 6.3. Only for harts with the H extension and
+//! Ssaia, which is what a [`Hypervisor`] stands for.
+
+use core::{
+    arch::asm,
+    marker::PhantomData, //
+};
+
+use kernel::{
+    bindings,
+    interrupt::LocalInterruptDisabled, //
+};
+
+mod number {
+    pub(super) const HSTATUS: u32 = 0x600;
+    pub(super) const HIE: u32 = 0x604;
+    pub(super) const HGEIE: u32 = 0x607;
+    pub(super) const HVIEN: u32 = 0x608;
+    pub(super) const HVICTL: u32 = 0x609;
+    pub(super) const HVIPRIO1: u32 = 0x646;
+    pub(super) const HVIPRIO2: u32 = 0x647;
+    pub(super) const HGEIP: u32 = 0xe12;
+    pub(super) const VSISELECT: u32 = 0x250;
+    pub(super) const VSIREG: u32 = 0x251;
+}
+
+/// The interrupt that says that a guest external interrupt is pending, in `hie` and at the INTC.
+pub const IRQ_S_GEXT: u32 = bindings::IRQ_S_GEXT;
+
+/// `hstatus.VGEIN`: the guest external interrupt whose file VS-mode uses.
+pub const HSTATUS_VGEIN: usize = 0x3f << HSTATUS_VGEIN_SHIFT;
+const HSTATUS_VGEIN_SHIFT: u32 = 12;
+
+/// Returns `hstatus` with VGEIN changed; 0 for no guest file.
+#[inline]
+pub fn with_vgein(hstatus: usize, hgei: u32) -> usize {
+    // CAST: As wide as the hart.
+    (hstatus & !HSTATUS_VGEIN) | ((hgei as usize) << HSTATUS_VGEIN_SHIFT & HSTATUS_VGEIN)
+}
+
+/// Accesses CSR `$csr` by instruction `$insn` with operand `$value`; evaluates to its old value.
+macro_rules! access {
+    ($insn:literal, $csr:expr, $value:expr) => {{
+        let old: usize;
+
+        // SAFETY: The CSR exists as there is a `Hypervisor`; none of those here changes what the
+        // kernel itself runs on.
+        unsafe {
+            asm!(
+                concat!($insn, " {old}, {csr}, {value}"),
+                csr = const $csr,
+                value = in(reg) $value,
+                old = lateout(reg) old,
+                options(nostack),
+            )
+        };
+        old
+    }};
+}
+
+/// Reads CSR `$csr`, which may be one that cannot be written.
+macro_rules! read {
+    ($csr:expr) => {{
+        let value: usize;
+
+        // SAFETY: As for `access`.
+        unsafe {
+            asm!(
+                "csrr {value}, {csr}",
+                csr = const $csr,
+                value = lateout(reg) value,
+                options(nostack),
+            )
+        };
+        value
+    }};
+}
+
+/// The running hart's CSRs, for as long as its interrupts are off.
+///
+/// Made only by who knows that all harts have the H extension and the AIA.
+#[derive(Clone, Copy)]
+pub struct Hypervisor<'a>(PhantomData<&'a LocalInterruptDisabled>);
+
+impl<'a> Hypervisor<'a> {
+    /// The CSRs of this hart.
+    ///
+    /// # Safety
+    ///
+    /// All harts must have the H extension and Ssaia.
+    #[inline(always)]
+    pub unsafe fn new(_irqs_off: &'a LocalInterruptDisabled) -> Self {
+        Self(PhantomData)
+    }
+
+    /// The guest external interrupts that are pending (`hgeip`).
+    #[inline]
+    pub fn pending(self) -> u64 {
+        // CAST: As wide as the hart.
+        read!(number::HGEIP) as u64
+    }
+
+    /// The guest external interrupts that interrupt this hart when pending (`hgeie`).
+    #[inline]
+    pub fn enabled(self) -> u64 {
+        // CAST: As wide as the hart.
+        read!(number::HGEIE) as u64
+    }
+
+    /// Lets the guest external interrupts `lines` interrupt this hart.
+    #[inline]
+    pub fn enable(self, lines: u64) {
+        // CAST: As wide as the hart.
+        access!("csrrs", number::HGEIE, lines as usize);
+    }
+
+    /// Keeps the guest external interrupts `lines` from interrupting this hart; returns which of
+    /// all were enabled.
+    #[inline]
+    pub fn disable(self, lines: u64) -> u64 {
+        // CAST: As wide as the hart.
+        access!("csrrc", number::HGEIE, lines as usize) as u64
+    }
+
+    /// How many guest external interrupts this hart has (GEILEN); all are disabled afterwards.
+    pub fn count(self) -> u32 {
+        access!("csrrw", number::HGEIE, usize::MAX);
+        // Bit 0 is none.
+        usize::BITS
+            .saturating_sub(access!("csrrw", number::HGEIE, 0usize).leading_zeros())
+            .saturating_sub(1)
+    }
+
+    /// Writes `hvictl`.
+    #[inline]
+    pub fn write_hvictl(self, value: usize) {
+        access!("csrrw", number::HVICTL, value);
+    }
+
+    /// Makes all priorities of a guest's interrupts the default (`hviprio1`, `hviprio2`).
+    pub fn clear_priorities(self) {
+        access!("csrrw", number::HVIPRIO1, 0usize);
+        access!("csrrw", number::HVIPRIO2, 0usize);
+    }
+
+    /// Sets or clears bits of `hvien`.
+    pub fn change_hvien(self, mask: usize, set: bool) {
+        if set {
+            access!("csrrs", number::HVIEN, mask);
+        } else {
+            access!("csrrc", number::HVIEN, mask);
+        }
+    }
+
+    /// Lets guest external interrupts interrupt this hart at all, or not (`hie.SGEIE`).
+    pub fn take_guest_external(self, on: bool) {
+        if on {
+            access!("csrrs", number::HIE, 1usize << IRQ_S_GEXT);
+        } else {
+            access!("csrrc", number::HIE, 1usize << IRQ_S_GEXT);
+        }
+    }
+
+    /// The registers of the guest interrupt file behind `hgei`, which must be one of this hart's.
+    #[inline]
+    pub fn guest_file(self, hgei: u32) -> GuestFileRegisters<'a> {
+        let vsiselect = read!(number::VSISELECT);
+        let hstatus = read!(number::HSTATUS);
+        let selected = with_vgein(hstatus, hgei);
+
+        access!("csrrw", number::HSTATUS, selected);
+        GuestFileRegisters {
+            vsiselect,
+            hstatus,
+            _hart: self,
+        }
+    }
+}
+
+/// The indirectly accessed registers of one of this hart's guest interrupt files.
+///
+/// `vsiselect` and `hstatus.VGEIN`, which a vCPU may be using, are as before when it is dropped.
+pub struct GuestFileRegisters<'a> {
+    vsiselect: usize,
+    hstatus: usize,
+    _hart: Hypervisor<'a>,
+}
+
+impl GuestFileRegisters<'_> {
+    #[inline]
+    fn select(&self, isel: u64) {
+        // CAST: As wide as the hart.
+        access!("csrrw", number::VSISELECT, isel as usize);
+    }
+
+    /// Reads register `isel`, one that an interrupt file has (AIA 3.7).
+    #[inline]
+    pub fn read(&self, isel: u64) -> u64 {
+        self.select(isel);
+        // CAST: As wide as the hart.
+        read!(number::VSIREG) as u64
+    }
+
+    /// Writes register `isel` and returns what it held.
+    #[inline]
+    pub fn swap(&self, isel: u64, value: u64) -> u64 {
+        self.select(isel);
+        // CAST: As wide as the hart.
+        access!("csrrw", number::VSIREG, value as usize) as u64
+    }
+
+    /// Sets the bits `mask` of register `isel`.
+    #[inline]
+    pub fn set(&self, isel: u64, mask: u64) {
+        self.select(isel);
+        // CAST: As wide as the hart.
+        access!("csrrs", number::VSIREG, mask as usize);
+    }
+}
+
+impl Drop for GuestFileRegisters<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        access!("csrrw", number::HSTATUS, self.hstatus);
+        access!("csrrw", number::VSISELECT, self.vsiselect);
+    }
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Per-CPU interrupts of the harts' own controllers, with a handler of their own.
+//!
+//! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
+
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+
+use kernel::{
+    bindings,
+    error::to_result,
+    interrupt::LocalInterruptDisabled,
+    prelude::*, //
+};
+
+use super::chained::intc_mapping;
+use crate::percpu::PerCpu;
+
+/// Handles a per-CPU interrupt.
+pub trait Handler {
+    /// The interrupt arrived on this CPU. Hardirq context.
+    fn handle(irqs_off: &LocalInterruptDisabled);
+}
+
+/// A per-CPU interrupt with a handler, which is removed when it is dropped.
+///
+/// # Invariants
+///
+/// `irq` is a mapped per-CPU interrupt, requested with `cookie`.
+pub struct PerCpuIrq<H> {
+    irq: u32,
+    cookie: PerCpu<u8>,
+    _handler: PhantomData<fn(H)>,
+}
+
+impl<H: Handler> PerCpuIrq<H> {
+    /// Requests interrupt `hwirq` of the harts' interrupt controllers (INTC); no CPU has it enabled
+    /// yet. May sleep.
+    ///
+    /// Fails with `ENOENT` if there is no such interrupt, and with `EBUSY` if somebody else has it.
+    pub fn of_intc(hwirq: u32, name: &'static CStr) -> Result<Self> {
+        let (irq, _) = intc_mapping(hwirq)?;
+        let cookie = PerCpu::new(|_| Ok(0))?;
+
+        // SAFETY: The handler has the right signature, the name lives for ever, and the cookie is a
+        // per-CPU allocation that lives until the interrupt is freed.
+        to_result(unsafe {
+            bindings::request_percpu_irq_affinity(
+                irq,
+                Some(handle::<H>),
+                name.as_char_ptr(),
+                ptr::null(),
+                cookie.as_raw().cast(),
+            )
+        })?;
+        // INVARIANT: Just requested.
+        Ok(Self {
+            irq,
+            cookie,
+            _handler: PhantomData,
+        })
+    }
+
+    /// Enables the interrupt on this CPU.
+    pub fn enable(&self, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: A per-CPU interrupt, on the running CPU.
+        unsafe { bindings::enable_percpu_irq(self.irq, bindings::IRQ_TYPE_NONE) };
+    }
+
+    /// Disables the interrupt on this CPU.
+    pub fn disable(&self, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: A per-CPU interrupt, on the running CPU.
+        unsafe { bindings::disable_percpu_irq(self.irq) };
+    }
+}
+
+impl<H> Drop for PerCpuIrq<H> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant.
+        unsafe { bindings::free_percpu_irq(self.irq, self.cookie.as_raw().cast()) };
+    }
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, interrupts off.
+unsafe extern "C" fn handle<H: Handler>(
+    _irq: c_int,
+    _cookie: *mut c_void,
+) -> bindings::irqreturn_t {
+    // SAFETY: Handlers of per-CPU interrupts run with interrupts off.
+    H::handle(unsafe { LocalInterruptDisabled::assume_disabled() });
+    bindings::irqreturn_t::IRQ_HANDLED
+}

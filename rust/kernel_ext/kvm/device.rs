@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices that user space creates and configures by attributes (`KVM_CREATE_DEVICE`).
+//!
+//! C header: [`include/linux/kvm_host.h`](srctree/include/linux/kvm_host.h), `kvm_device_ops`
+
+use core::ptr::addr_of;
+
+use kernel::{
+    bindings,
+    error::{
+        from_result,
+        to_result, //
+    },
+    ffi,
+    prelude::*,
+    uaccess::{
+        UserPtr,
+        UserSlice, //
+    }, //
+};
+
+use super::{
+    Vm,
+    VmLocked, //
+};
+
+/// An attribute as user space names it.
+#[derive(Clone, Copy)]
+pub struct Attr {
+    /// The group.
+    pub group: u32,
+    /// The number in the group.
+    pub attr: u64,
+    /// The address of the value in user memory.
+    addr: u64,
+}
+
+impl Attr {
+    fn slice(&self, size: usize) -> Result<UserSlice> {
+        Ok(UserSlice::new(
+            UserPtr::from_addr(usize::try_from(self.addr)?),
+            size,
+        ))
+    }
+
+    /// Reads a 32-bit value. Fails with `EFAULT` if there is no such memory.
+    pub fn read_u32(&self) -> Result<u32> {
+        self.slice(size_of::<u32>())?.reader().read()
+    }
+
+    /// Reads a 64-bit value. Fails with `EFAULT` if there is no such memory.
+    pub fn read_u64(&self) -> Result<u64> {
+        self.slice(size_of::<u64>())?.reader().read()
+    }
+
+    /// Writes a 32-bit value. Fails with `EFAULT` if there is no such memory.
+    pub fn write_u32(&self, value: u32) -> Result {
+        self.slice(size_of::<u32>())?.writer().write(&value)
+    }
+
+    /// Writes a 64-bit value. Fails with `EFAULT` if there is no such memory.
+    pub fn write_u64(&self, value: u64) -> Result {
+        self.slice(size_of::<u64>())?.writer().write(&value)
+    }
+}
+
+/// A kind of device of which a virtual machine has one, without state of its own.
+pub trait Device {
+    /// The name of the kind.
+    const NAME: &'static CStr;
+
+    /// Creates the device.
+    fn create(vm: VmLocked<'_>) -> Result;
+
+    /// Sets an attribute. May sleep, no lock is held.
+    fn set(vm: &Vm, attr: &Attr) -> Result;
+
+    /// Writes an attribute to user memory. May sleep, no lock is held.
+    fn get(vm: &Vm, attr: &Attr) -> Result;
+
+    /// Succeeds if there is such an attribute. May sleep, no lock is held.
+    fn has(vm: &Vm, attr: &Attr) -> Result;
+}
+
+/// The C functions of `D`.
+pub const fn ops<D: Device>() -> bindings::kvm_device_ops {
+    bindings::kvm_device_ops {
+        name: D::NAME.as_ptr().cast(),
+        create: Some(create::<D>),
+        init: None,
+        destroy: Some(destroy),
+        release: None,
+        set_attr: Some(set::<D>),
+        get_attr: Some(get::<D>),
+        has_attr: Some(has::<D>),
+        ioctl: None,
+        mmap: None,
+    }
+}
+
+/// Lets user space create devices of number `kind`. Fails with `EEXIST` if the number is taken.
+pub fn register(ops: &'static bindings::kvm_device_ops, kind: u32) -> Result {
+    // SAFETY: The functions live for ever.
+    to_result(unsafe { bindings::kvm_register_device_ops(ops, kind) })
+}
+
+/// Undoes [`register`].
+pub fn unregister(kind: u32) {
+    // SAFETY: Any number is fine.
+    unsafe { bindings::kvm_unregister_device_ops(kind) };
+}
+
+/// # Safety
+///
+/// `device` must be valid, as KVM's devices are.
+unsafe fn vm<'a>(device: *mut bindings::kvm_device) -> &'a Vm {
+    // SAFETY: By the requirements of this function; a device holds its virtual machine.
+    unsafe { Vm::from_raw(addr_of!((*device).kvm).read()) }
+}
+
+/// # Safety
+///
+/// `attr` must be valid.
+unsafe fn attr(attr: *mut bindings::kvm_device_attr) -> Attr {
+    // SAFETY: By the requirements of this function.
+    let attr = unsafe { attr.read() };
+
+    Attr {
+        group: attr.group,
+        attr: attr.attr,
+        addr: attr.addr,
+    }
+}
+
+/// # Safety
+///
+/// Only for KVM, which holds `kvm->lock`.
+unsafe extern "C" fn create<D: Device>(device: *mut bindings::kvm_device, _kind: u32) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        D::create(unsafe { vm(device).assume_locked() })?;
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// Only for KVM, which gives the device up.
+unsafe extern "C" fn destroy(device: *mut bindings::kvm_device) {
+    // SAFETY: KVM has allocated it by `kzalloc()`, and leaves it to us to free it.
+    unsafe { bindings::kfree(device.cast::<ffi::c_void>()) };
+}
+
+/// # Safety
+///
+/// Only for KVM.
+unsafe extern "C" fn set<D: Device>(
+    device: *mut bindings::kvm_device,
+    what: *mut bindings::kvm_device_attr,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        D::set(unsafe { vm(device) }, &unsafe { attr(what) })?;
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// Only for KVM.
+unsafe extern "C" fn get<D: Device>(
+    device: *mut bindings::kvm_device,
+    what: *mut bindings::kvm_device_attr,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        D::get(unsafe { vm(device) }, &unsafe { attr(what) })?;
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// Only for KVM.
+unsafe extern "C" fn has<D: Device>(
+    device: *mut bindings::kvm_device,
+    what: *mut bindings::kvm_device_attr,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        D::has(unsafe { vm(device) }, &unsafe { attr(what) })?;
+        Ok(0)
+    })
+}

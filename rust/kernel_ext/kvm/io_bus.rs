@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Devices on the memory-mapped I/O bus of a virtual machine.
+//!
+//! C header: [`include/kvm/iodev.h`](srctree/include/kvm/iodev.h)
+
+use core::{
+    marker::PhantomData,
+    ptr::NonNull,
+    slice, //
+};
+
+use kernel::{
+    bindings,
+    error::{
+        from_result,
+        to_result, //
+    },
+    prelude::*,
+    types::Opaque, //
+};
+
+use super::{
+    Vcpu,
+    Vm, //
+};
+
+/// What a device does when a vCPU accesses it.
+///
+/// An error passes the access on to the next device, and to user space in the end.
+pub trait Mmio {
+    /// Fills `data` with what a load from guest-physical address `addr` returns.
+    fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result;
+
+    /// Stores `data` at guest-physical address `addr`.
+    fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result;
+}
+
+/// A device on the bus, removed when it is dropped.
+///
+/// # Invariants
+///
+/// `device` is registered on the bus of `vm`, which outlives it.
+pub struct IoDevice<T> {
+    device: Pin<KBox<Opaque<bindings::kvm_io_device>>>,
+    vm: NonNull<bindings::kvm>,
+    _mmio: PhantomData<fn(T)>,
+}
+
+// SAFETY: What can be done with it can be done on any CPU.
+unsafe impl<T> Send for IoDevice<T> {}
+// SAFETY: As above.
+unsafe impl<T> Sync for IoDevice<T> {}
+
+impl<T: Mmio> IoDevice<T> {
+    const OPS: bindings::kvm_io_device_ops = bindings::kvm_io_device_ops {
+        read: Some(read::<T>),
+        write: Some(write::<T>),
+        destructor: None,
+    };
+
+    /// Registers a device at `size` bytes from guest-physical address `addr`. May sleep.
+    ///
+    /// # Safety
+    ///
+    /// The value must be dropped before the virtual machine is freed.
+    pub unsafe fn register(vm: &Vm, addr: u64, size: u32) -> Result<Self> {
+        let device = KBox::pin(
+            Opaque::new(bindings::kvm_io_device { ops: &Self::OPS }),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+
+        vm.with_slots_lock(|| {
+            // SAFETY: The virtual machine is valid, the lock held, and the device stays where it is
+            // until it is unregistered.
+            to_result(unsafe {
+                bindings::kvm_io_bus_register_dev(
+                    vm.as_raw(),
+                    bindings::kvm_bus_KVM_MMIO_BUS,
+                    addr,
+                    // CAST: A size of a few pages.
+                    size as i32,
+                    device.get(),
+                )
+            })
+        })?;
+        // INVARIANT: Just registered; the caller promises the rest.
+        Ok(Self {
+            device,
+            // SAFETY: Made of a reference.
+            vm: unsafe { NonNull::new_unchecked(vm.as_raw()) },
+            _mmio: PhantomData,
+        })
+    }
+}
+
+impl<T> Drop for IoDevice<T> {
+    fn drop(&mut self) {
+        // SAFETY: The virtual machine outlives the device.
+        let vm = unsafe { Vm::from_raw(self.vm.as_ptr()) };
+
+        vm.with_slots_lock(|| {
+            // SAFETY: Registered by the type invariant; the lock is held. If there is no memory for
+            // a bus without the device, the whole bus is given up, so that it is gone in any case.
+            let _ = unsafe {
+                bindings::kvm_io_bus_unregister_dev(
+                    vm.as_raw(),
+                    bindings::kvm_bus_KVM_MMIO_BUS,
+                    self.device.get(),
+                )
+            };
+        });
+    }
+}
+
+/// # Safety
+///
+/// Only for KVM, which passes valid pointers and a length that is that of `data`.
+unsafe extern "C" fn read<T: Mmio>(
+    vcpu: *mut bindings::kvm_vcpu,
+    _device: *mut bindings::kvm_io_device,
+    addr: u64,
+    len: c_int,
+    data: *mut c_void,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        let vcpu = unsafe { Vcpu::from_raw(vcpu) };
+        // SAFETY: As above.
+        let data = unsafe { slice::from_raw_parts_mut(data.cast(), usize::try_from(len)?) };
+
+        T::read(vcpu, addr, data)?;
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// Only for KVM, which passes valid pointers and a length that is that of `data`.
+unsafe extern "C" fn write<T: Mmio>(
+    vcpu: *mut bindings::kvm_vcpu,
+    _device: *mut bindings::kvm_io_device,
+    addr: u64,
+    len: c_int,
+    data: *const c_void,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        let vcpu = unsafe { Vcpu::from_raw(vcpu) };
+        // SAFETY: As above.
+        let data = unsafe { slice::from_raw_parts(data.cast(), usize::try_from(len)?) };
+
+        T::write(vcpu, addr, data)?;
+        Ok(0)
+    })
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Virtual CPUs.
+
+use core::{
+    ops::Deref,
+    ptr::{
+        addr_of,
+        addr_of_mut, //
+    }, //
+};
+
+use kernel::{
+    bindings,
+    cpu::CpuId,
+    prelude::*,
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Relaxed,
+        Release, //
+    },
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
+};
+
+use super::Vm;
+use crate::arch::riscv::hypervisor;
+
+/// A virtual CPU (`struct kvm_vcpu`).
+#[repr(transparent)]
+pub struct Vcpu(Opaque<bindings::kvm_vcpu>);
+
+// SAFETY: What can be done with a vCPU can be done on any CPU.
+unsafe impl Send for Vcpu {}
+// SAFETY: What needs the vCPU's mutex takes it, or wants to see it taken.
+unsafe impl Sync for Vcpu {}
+
+impl Vcpu {
+    /// Wraps a vCPU of C.
+    ///
+    /// # Safety
+    ///
+    /// `vcpu` must be valid for `'a`.
+    #[inline(always)]
+    pub unsafe fn from_raw<'a>(vcpu: *mut bindings::kvm_vcpu) -> &'a Self {
+        // SAFETY: By the requirements of this function; the wrapper is transparent.
+        unsafe { &*vcpu.cast() }
+    }
+
+    /// The C structure.
+    #[inline(always)]
+    pub fn as_raw(&self) -> *mut bindings::kvm_vcpu {
+        self.0.get()
+    }
+
+    #[inline(always)]
+    fn aia(&self) -> *mut bindings::kvm_vcpu_aia {
+        // SAFETY: Stays inside the structure.
+        unsafe { addr_of_mut!((*self.as_raw()).arch.aia_context) }
+    }
+
+    /// The virtual machine that it belongs to.
+    #[inline(always)]
+    pub fn vm(&self) -> &Vm {
+        // SAFETY: Set when the vCPU is made, and valid for longer.
+        unsafe { Vm::from_raw(addr_of!((*self.as_raw()).kvm).read()) }
+    }
+
+    /// Its index among the vCPUs of its virtual machine.
+    #[inline]
+    pub fn index(&self) -> u32 {
+        // SAFETY: Set when the vCPU is made.
+        unsafe { addr_of!((*self.as_raw()).vcpu_idx).read() }.unsigned_abs()
+    }
+
+    /// The CPU that it is loaded on.
+    #[inline]
+    pub fn cpu(&self) -> Option<CpuId> {
+        // SAFETY: A field of a valid structure.
+        let cpu = unsafe { Atomic::from_ptr(addr_of_mut!((*self.as_raw()).cpu)) }.load(Relaxed);
+
+        CpuId::from_i32(cpu)
+    }
+
+    /// What the interrupt controllers' driver keeps with the vCPU, or null. Later reads see what was
+    /// written before it was set.
+    #[inline(always)]
+    pub fn imsic_state(&self) -> *mut c_void {
+        // SAFETY: A field of a valid structure, only accessed atomically.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).imsic_state)) }.load(Acquire)
+    }
+
+    /// Sets what [`Self::imsic_state`] returns.
+    pub fn set_imsic_state(&self, state: *mut c_void) {
+        // SAFETY: As for `imsic_state`.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).imsic_state)) }.store(state, Release);
+    }
+
+    /// The guest-physical address of its interrupt file, all ones if it is not set.
+    #[inline]
+    pub fn imsic_addr(&self) -> u64 {
+        // SAFETY: A field of a valid structure, only accessed atomically.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).imsic_addr)) }.load(Relaxed)
+    }
+
+    /// Sets what [`Self::imsic_addr`] returns. Under the lock of the virtual machine, or before
+    /// anybody knows the vCPU.
+    pub fn set_imsic_addr(&self, addr: u64) {
+        // SAFETY: As for `imsic_addr`.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).imsic_addr)) }.store(addr, Relaxed);
+    }
+
+    /// Sets the hart index that C shows.
+    pub fn set_hart_index(&self, hart_index: u32) {
+        // SAFETY: As for `set_imsic_addr`.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).hart_index)) }
+            .store(hart_index, Relaxed);
+    }
+
+    /// The interrupts that the guest has enabled (`vsie`), as of its last exit.
+    #[inline]
+    pub fn enabled_interrupts(&self) -> u64 {
+        // SAFETY: A field of a valid structure.
+        let vsie = unsafe { Atomic::from_ptr(addr_of_mut!((*self.as_raw()).arch.guest_csr.vsie)) };
+
+        // CAST: As wide as the hart.
+        vsie.load(Relaxed) as u64
+    }
+
+    /// The AIA's CSRs of the vCPU while it is not loaded, for whoever holds its mutex.
+    pub fn aia_csrs(&self) -> *mut bindings::kvm_vcpu_aia_csr {
+        // SAFETY: Stays inside the structure.
+        unsafe { addr_of_mut!((*self.aia()).guest_csr) }
+    }
+
+    /// Whether user space has given it the Ssaia extension.
+    pub fn has_ssaia(&self) -> bool {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_vcpu_has_ssaia(self.as_raw()) }
+    }
+
+    /// Whether its thread waits for an interrupt.
+    #[inline]
+    pub fn is_blocking(&self) -> bool {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_vcpu_is_blocking(self.as_raw()) }
+    }
+
+    /// Wakes it up, or makes it leave the guest. Takes locks of the scheduler.
+    #[inline]
+    pub fn kick(&self) {
+        // SAFETY: The vCPU is valid.
+        unsafe { bindings::kvm_vcpu_kick(self.as_raw()) };
+    }
+
+    /// Makes the external interrupt of VS level pending in software, or not. Takes locks of the
+    /// scheduler, since it wakes the vCPU up.
+    #[inline]
+    pub fn set_external_interrupt(&self, pending: bool) {
+        // The interrupt is one of those that can be set, so that it does not fail.
+        let _ = if pending {
+            // SAFETY: The vCPU is valid.
+            unsafe { bindings::kvm_riscv_vcpu_set_interrupt(self.as_raw(), bindings::IRQ_VS_EXT) }
+        } else {
+            // SAFETY: The vCPU is valid.
+            unsafe { bindings::kvm_riscv_vcpu_unset_interrupt(self.as_raw(), bindings::IRQ_VS_EXT) }
+        };
+    }
+
+    /// Takes the mutex of the vCPU, which its thread holds as long as it runs the guest. May sleep.
+    ///
+    /// Fails with `EINTR` if the calling task is killed meanwhile.
+    pub fn lock_killable(&self) -> Result<VcpuLocked<'_>> {
+        // SAFETY: The mutex is initialised.
+        if unsafe { bindings::mutex_lock_killable(addr_of_mut!((*self.as_raw()).mutex)) } != 0 {
+            return Err(EINTR);
+        }
+        Ok(VcpuLocked {
+            vcpu: self,
+            taken: true,
+            _not_send: NotThreadSafe,
+        })
+    }
+
+    /// The vCPU where the caller knows that it is its thread.
+    ///
+    /// # Safety
+    ///
+    /// The calling task must hold the vCPU's mutex for as long as the value lives, or be alone in
+    /// knowing the vCPU.
+    #[inline(always)]
+    pub unsafe fn assume_locked(&self) -> VcpuLocked<'_> {
+        VcpuLocked {
+            vcpu: self,
+            taken: false,
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+/// A vCPU whose mutex the running task holds: nobody else runs it or changes its registers.
+pub struct VcpuLocked<'a> {
+    vcpu: &'a Vcpu,
+    taken: bool,
+    _not_send: NotThreadSafe,
+}
+
+impl Deref for VcpuLocked<'_> {
+    type Target = Vcpu;
+
+    #[inline(always)]
+    fn deref(&self) -> &Vcpu {
+        self.vcpu
+    }
+}
+
+impl<'a> VcpuLocked<'a> {
+    /// The vCPU, for longer than it is locked.
+    #[inline(always)]
+    pub fn vcpu(&self) -> &'a Vcpu {
+        self.vcpu
+    }
+
+    /// The AIA's CSRs of the vCPU while it is not loaded.
+    #[inline]
+    pub fn csrs(&mut self) -> &mut bindings::kvm_vcpu_aia_csr {
+        // SAFETY: Only accessed with the vCPU's mutex held, and there is one of `self`.
+        unsafe { &mut *self.aia_csrs() }
+    }
+
+    /// Lets the guest use the guest interrupt file behind this guest external interrupt of its CPU;
+    /// 0 for none.
+    pub fn set_vgein(&mut self, hgei: u32) {
+        // SAFETY: Only accessed with the vCPU's mutex held.
+        unsafe {
+            let hstatus = addr_of_mut!((*self.as_raw()).arch.guest_context.hstatus);
+
+            // CAST: As wide as the hart.
+            *hstatus = hypervisor::with_vgein(*hstatus as usize, hgei) as _;
+        }
+    }
+
+    /// Whether the guest has set `hvip`'s external interrupt of VS level.
+    #[inline]
+    pub fn is_external_in_hvip(&self) -> bool {
+        // SAFETY: Only accessed with the vCPU's mutex held.
+        let hvip = unsafe { addr_of!((*self.as_raw()).arch.guest_csr.hvip).read() };
+
+        hvip >> bindings::IRQ_VS_EXT & 1 != 0
+    }
+
+    /// Tells user space that the vCPU cannot run, and why.
+    pub fn fail_entry(&mut self, reason: u64, cpu: CpuId) {
+        // SAFETY: The page that is shared with user space is valid as long as the vCPU.
+        unsafe {
+            let run = (*self.as_raw()).run;
+
+            (*run)
+                .__bindgen_anon_1
+                .fail_entry
+                .hardware_entry_failure_reason = reason;
+            (*run).__bindgen_anon_1.fail_entry.cpu = cpu.as_u32();
+            (*run).exit_reason = bindings::KVM_EXIT_FAIL_ENTRY;
+        }
+    }
+}
+
+impl Drop for VcpuLocked<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.taken {
+            // SAFETY: Taken by `lock_killable`, by the same task.
+            unsafe { bindings::mutex_unlock(addr_of_mut!((*self.as_raw()).mutex)) };
+        }
+    }
+}

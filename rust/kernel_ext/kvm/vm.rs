@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Virtual machines.
+
+use core::{
+    ops::Deref,
+    ptr::{
+        addr_of,
+        addr_of_mut,
+        NonNull, //
+    }, //
+};
+
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*,
+    sync::atomic::{
+        Acquire,
+        Atomic,
+        Relaxed,
+        Release, //
+    },
+    types::{
+        NotThreadSafe,
+        Opaque, //
+    }, //
+};
+
+use super::Vcpu;
+
+/// A virtual machine (`struct kvm`).
+#[repr(transparent)]
+pub struct Vm(Opaque<bindings::kvm>);
+
+// SAFETY: What can be done with a virtual machine can be done on any CPU.
+unsafe impl Send for Vm {}
+// SAFETY: What needs a lock takes it, or wants to see it taken.
+unsafe impl Sync for Vm {}
+
+/// The configuration of the interrupt controllers of a virtual machine (`struct kvm_aia`).
+#[derive(Clone, Copy)]
+pub struct AiaConfig {
+    /// `KVM_DEV_RISCV_AIA_MODE_*`.
+    pub mode: u32,
+    /// Identities of an interrupt file.
+    pub nr_ids: u32,
+    /// Sources of the APLIC.
+    pub nr_sources: u32,
+    /// Width of the group index.
+    pub nr_group_bits: u32,
+    /// Position of the group index.
+    pub nr_group_shift: u32,
+    /// Width of the hart index.
+    pub nr_hart_bits: u32,
+    /// Width of the guest index.
+    pub nr_guest_bits: u32,
+    /// Guest-physical address of the APLIC, all ones for none.
+    pub aplic_addr: u64,
+}
+
+impl Vm {
+    /// Wraps a virtual machine of C.
+    ///
+    /// # Safety
+    ///
+    /// `kvm` must be valid for `'a`.
+    #[inline(always)]
+    pub unsafe fn from_raw<'a>(kvm: *mut bindings::kvm) -> &'a Self {
+        // SAFETY: By the requirements of this function; the wrapper is transparent.
+        unsafe { &*kvm.cast() }
+    }
+
+    /// The C structure.
+    #[inline(always)]
+    pub fn as_raw(&self) -> *mut bindings::kvm {
+        self.0.get()
+    }
+
+    #[inline(always)]
+    fn aia(&self) -> *mut bindings::kvm_aia {
+        // SAFETY: Stays inside the structure.
+        unsafe { addr_of_mut!((*self.as_raw()).arch.aia) }
+    }
+
+    /// What the interrupt controllers' driver keeps with the virtual machine
+    /// ([`Self::set_aia_state`]), or null. Later reads see what was written before it was set.
+    #[inline(always)]
+    pub fn aia_state(&self) -> *mut c_void {
+        // SAFETY: A field of a valid structure, only accessed atomically.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).aplic_state)) }.load(Acquire)
+    }
+
+    /// Sets what [`Self::aia_state`] returns.
+    pub fn set_aia_state(&self, state: *mut c_void) {
+        // SAFETY: As for `aia_state`.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).aplic_state)) }.store(state, Release);
+    }
+
+    /// Whether the interrupt controllers are initialised; nothing about them changes afterwards.
+    #[inline(always)]
+    pub fn is_aia_initialized(&self) -> bool {
+        // SAFETY: A field of a valid structure. C only reads it.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).initialized)) }.load(Acquire)
+    }
+
+    /// Whether the interrupt controllers are in the kernel.
+    pub fn is_aia_in_kernel(&self) -> bool {
+        // SAFETY: A field of a valid structure.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).in_kernel)) }.load(Relaxed)
+    }
+
+    /// The mode of the interrupt controllers, which does not change once they are initialised.
+    #[inline]
+    pub fn aia_mode(&self) -> u32 {
+        // SAFETY: A field of a valid structure.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).mode)) }.load(Relaxed)
+    }
+
+    /// How many vCPUs there are, at least.
+    #[inline]
+    pub fn online_vcpus(&self) -> u32 {
+        // SAFETY: The virtual machine is valid.
+        unsafe { bindings::kvm_online_vcpus(self.as_raw()) }.unsigned_abs()
+    }
+
+    /// The vCPU with this index.
+    ///
+    /// The index may come from a guest or from user space: speculation does not get past the end.
+    #[inline]
+    pub fn vcpu(&self, index: u32) -> Option<&Vcpu> {
+        let index = i32::try_from(index).ok()?;
+        // SAFETY: The virtual machine is valid, and any index is fine.
+        let vcpu = NonNull::new(unsafe { bindings::kvm_get_vcpu(self.as_raw(), index) })?;
+
+        // SAFETY: vCPUs live as long as their virtual machine.
+        Some(unsafe { Vcpu::from_raw(vcpu.as_ptr()) })
+    }
+
+    /// The vCPU that user space has given this ID.
+    pub fn vcpu_by_id(&self, id: u32) -> Option<&Vcpu> {
+        let id = i32::try_from(id).ok()?;
+        // SAFETY: The virtual machine is valid, and any ID is fine.
+        let vcpu = NonNull::new(unsafe { bindings::kvm_get_vcpu_by_id(self.as_raw(), id) })?;
+
+        // SAFETY: vCPUs live as long as their virtual machine.
+        Some(unsafe { Vcpu::from_raw(vcpu.as_ptr()) })
+    }
+
+    /// All vCPUs, by index.
+    pub fn vcpus(&self) -> impl Iterator<Item = &Vcpu> {
+        (0..self.online_vcpus()).map_while(|index| self.vcpu(index))
+    }
+
+    /// Takes `kvm->lock`. May sleep.
+    pub fn lock(&self) -> VmLocked<'_> {
+        // SAFETY: The mutex is initialised.
+        unsafe { bindings::mutex_lock(addr_of_mut!((*self.as_raw()).lock)) };
+        VmLocked {
+            vm: self,
+            taken: true,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// The virtual machine where the caller knows that its lock is held.
+    ///
+    /// # Safety
+    ///
+    /// The calling task must hold `kvm->lock` for as long as the value lives.
+    pub unsafe fn assume_locked(&self) -> VmLocked<'_> {
+        VmLocked {
+            vm: self,
+            taken: false,
+            _not_send: NotThreadSafe,
+        }
+    }
+
+    /// Runs `f` with `kvm->slots_lock` held, under which the I/O buses change. May sleep.
+    pub(super) fn with_slots_lock<R>(&self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: The mutex is initialised.
+        let lock = unsafe { addr_of_mut!((*self.as_raw()).slots_lock) };
+
+        // SAFETY: As above.
+        unsafe { bindings::mutex_lock(lock) };
+        let result = f();
+        // SAFETY: Taken above.
+        unsafe { bindings::mutex_unlock(lock) };
+        result
+    }
+
+    /// Maps the page of device memory at host-physical address `host` to guest-physical address
+    /// `guest`, instead of what was there, and makes all vCPUs see it. Does not sleep; preemption
+    /// may be off.
+    ///
+    /// Fails with `ENOMEM`, and leaves what was mapped, if there is no memory for a page table.
+    pub fn map_device_page(&self, guest: u64, host: u64) -> Result {
+        // SAFETY: The virtual machine is valid.
+        to_result(unsafe {
+            bindings::kvm_riscv_mmu_ioremap(
+                self.as_raw(),
+                guest,
+                host,
+                bindings::PAGE_SIZE,
+                true,
+                true,
+            )
+        })
+    }
+
+    /// Unmaps a page that [`Self::map_device_page`] has mapped, and makes all vCPUs see it. Does not
+    /// sleep.
+    pub fn unmap_device_page(&self, guest: u64) {
+        // SAFETY: The virtual machine is valid.
+        unsafe { bindings::kvm_riscv_mmu_iounmap(self.as_raw(), guest, bindings::PAGE_SIZE) };
+    }
+
+    /// Routes interrupt `n` of user space to source `n` of the APLIC, for `count` interrupts. May
+    /// sleep.
+    pub fn set_default_routing(&self, count: u32) -> Result {
+        // SAFETY: The virtual machine is valid.
+        to_result(unsafe { bindings::kvm_riscv_setup_default_irq_routing(self.as_raw(), count) })
+    }
+}
+
+/// A virtual machine whose `kvm->lock` the running task holds.
+pub struct VmLocked<'a> {
+    vm: &'a Vm,
+    taken: bool,
+    _not_send: NotThreadSafe,
+}
+
+impl Deref for VmLocked<'_> {
+    type Target = Vm;
+
+    fn deref(&self) -> &Vm {
+        self.vm
+    }
+}
+
+impl<'a> VmLocked<'a> {
+    /// The virtual machine, for longer than the lock is held.
+    pub fn vm(&self) -> &'a Vm {
+        self.vm
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> AiaConfig {
+        // SAFETY: The configuration is only written under the lock, which we hold.
+        let aia = unsafe { &*self.aia() };
+
+        AiaConfig {
+            mode: aia.mode,
+            nr_ids: aia.nr_ids,
+            nr_sources: aia.nr_sources,
+            nr_group_bits: aia.nr_group_bits,
+            nr_group_shift: aia.nr_group_shift,
+            nr_hart_bits: aia.nr_hart_bits,
+            nr_guest_bits: aia.nr_guest_bits,
+            aplic_addr: aia.aplic_addr,
+        }
+    }
+
+    /// Changes the configuration.
+    pub fn set_config(&mut self, config: &AiaConfig) {
+        let aia = self.aia();
+
+        // SAFETY: We hold the lock under which these fields are accessed; `mode` is also read
+        // without it, but not before the interrupt controllers are initialised.
+        unsafe {
+            (*aia).mode = config.mode;
+            (*aia).nr_ids = config.nr_ids;
+            (*aia).nr_sources = config.nr_sources;
+            (*aia).nr_group_bits = config.nr_group_bits;
+            (*aia).nr_group_shift = config.nr_group_shift;
+            (*aia).nr_hart_bits = config.nr_hart_bits;
+            (*aia).nr_guest_bits = config.nr_guest_bits;
+            (*aia).aplic_addr = config.aplic_addr;
+        }
+    }
+
+    /// Puts the interrupt controllers into the kernel.
+    pub fn set_aia_in_kernel(&mut self) {
+        // SAFETY: A field of a valid structure.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).in_kernel)) }.store(true, Relaxed);
+    }
+
+    /// Makes the interrupt controllers known to be initialised, after everything else.
+    pub fn set_aia_initialized(&mut self) {
+        // SAFETY: A field of a valid structure.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).initialized)) }.store(true, Release);
+    }
+
+    /// Whether a vCPU is being created, and not yet among [`Vm::vcpus`].
+    pub fn is_vcpu_creation_in_progress(&self) -> bool {
+        // SAFETY: The virtual machine is valid, and its lock is held.
+        unsafe { bindings::kvm_is_vcpu_creation_in_progress(self.as_raw()) }
+    }
+
+    /// Whether a vCPU has run; fails with `EBUSY` if one runs now.
+    pub fn has_run(&self) -> Result<bool> {
+        // SAFETY: The virtual machine is valid, and its lock is held.
+        if unsafe { bindings::kvm_trylock_all_vcpus(self.as_raw()) } != 0 {
+            return Err(EBUSY);
+        }
+        let has_run = self
+            .vcpus()
+            // SAFETY: The vCPU's mutex is held, so nobody writes to the field.
+            .any(|vcpu| unsafe { addr_of!((*vcpu.as_raw()).arch.ran_atleast_once).read() });
+
+        // SAFETY: Locked above.
+        unsafe { bindings::kvm_unlock_all_vcpus(self.as_raw()) };
+        Ok(has_run)
+    }
+}
+
+impl Drop for VmLocked<'_> {
+    fn drop(&mut self) {
+        if self.taken {
+            // SAFETY: Taken by `lock`, by the same task.
+            unsafe { bindings::mutex_unlock(addr_of_mut!((*self.as_raw()).lock)) };
+        }
+    }
+}
