@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the Rust drivers define for their C declaration shims. The bindings
- * include it too, so that `#[export]` checks each signature.
+ * What the Rust drivers define for their C declaration shims, and one thing
+ * that a shim does for them. The bindings include it too, so that `#[export]`
+ * checks each signature.
  */
 #ifndef _RISCV_AIA_EXPORTS_H
 #define _RISCV_AIA_EXPORTS_H
@@ -13,5 +14,7 @@ int riscv_imsic_of_init(struct device_node *node, struct device_node *parent);
 int riscv_imsic_noipi(char *arg);
 int riscv_imsic_probe(struct platform_device *pdev);
 int riscv_aplic_probe(struct platform_device *pdev);
+
+void kvm_riscv_aia_make_available(void);
 
 #endif

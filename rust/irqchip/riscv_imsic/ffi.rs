@@ -7,8 +7,16 @@
 use core::ptr;
 
 use aia_core::{
-    addr::Host,
+    addr::{
+        Host,
+        PhysAddr,
+        PAGE_SIZE, //
+    },
     geometry::Geometry,
+    ids::{
+        GuestIndex,
+        NrIds, //
+    },
     vector::slot::Owner, //
 };
 use kernel::{
@@ -27,6 +35,7 @@ use kernel::{
 };
 use kernel_ext::{
     fwnode,
+    io::Register,
     irq::Descriptor,
     percpu::PerCpu, //
 };
@@ -64,6 +73,49 @@ pub(crate) fn imsic() -> Option<&'static Imsic> {
 /// The scheme by which the system's IMSIC computes addresses, if there is one.
 pub fn geometry() -> Option<Geometry<Host>> {
     imsic().map(|imsic| imsic.geometry)
+}
+
+/// A guest interrupt file's page of registers.
+#[derive(Clone, Copy)]
+pub struct GuestPage {
+    /// `seteipnum_le` (AIA 3.5).
+    pub doorbell: Register,
+    /// The physical address of the page.
+    pub address: PhysAddr<Host>,
+}
+
+/// How many guest interrupt files `cpu` has; 0 if there is no IMSIC.
+pub fn nr_guest_files(cpu: CpuId) -> u32 {
+    imsic()
+        .and_then(|imsic| imsic.locals.on(cpu)?.doorbell)
+        .map_or(0, |doorbell| doorbell.guest_files)
+}
+
+/// How many guest interrupt files every hart has at least; 0 if there is no IMSIC.
+pub fn fewest_guest_files() -> u32 {
+    imsic().map_or(0, |imsic| imsic.global.fewest_guest_files())
+}
+
+/// How many identities a guest interrupt file has, if there is an IMSIC.
+pub fn nr_guest_ids() -> Option<NrIds> {
+    NrIds::new(imsic()?.global.raw.nr_guest_ids)
+}
+
+/// The page of guest interrupt file `guest` of `cpu`, if there is one.
+pub fn guest_page(cpu: CpuId, guest: GuestIndex) -> Option<GuestPage> {
+    let doorbell = imsic()?.locals.on(cpu)?.doorbell?;
+
+    if !guest.is_guest() || guest.get() > doorbell.guest_files {
+        return None;
+    }
+    let bytes = u64::from(guest.get()) * PAGE_SIZE;
+
+    Some(GuestPage {
+        // CAST: A few pages.
+        // SAFETY: The mapping covers the guest files of each hart, see `early`.
+        doorbell: unsafe { doorbell.register.further(bytes as usize) },
+        address: PhysAddr::new(doorbell.address).checked_add(bytes)?,
+    })
 }
 
 /// Whether the command line says that IPIs shall not be MSIs.

@@ -31,6 +31,13 @@ pub mod sender;
 mod state;
 mod vectors;
 
-pub use ffi::geometry;
+pub use ffi::{
+    fewest_guest_files,
+    geometry,
+    guest_page,
+    nr_guest_files,
+    nr_guest_ids,
+    GuestPage, //
+};
 
 const __LOG_PREFIX: &[u8] = b"riscv-imsic\0";
