@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The APLIC of a virtual machine: storage and bus for [`aia_core::guest_aplic`].
+
+use aia_core::{
+    addr::{
+        Guest,
+        PhysAddr, //
+    },
+    aplic::target::MsiTarget,
+    guest_aplic::{
+        regs::Register,
+        word::SourceWord,
+        Aplic,
+        Sink,
+        Words, //
+    },
+    ids::NrSources, //
+};
+use kernel::{
+    prelude::*,
+    static_lock_class, //
+};
+use kernel_ext::{
+    kvm::{
+        io_bus::{
+            IoDevice,
+            Mmio, //
+        },
+        Vcpu,
+        Vm, //
+    },
+    sync::RawSpinLock, //
+};
+
+use crate::{
+    ffi,
+    vm::VmAia, //
+};
+
+/// The words of an APLIC, each with a lock. Rank "word": outside of all other locks here, never two
+/// at once.
+///
+/// # Invariants
+///
+/// Their number is a power of two.
+pub(crate) struct LockedWords(KVec<Pin<KBox<RawSpinLock<SourceWord>>>>);
+
+impl LockedWords {
+    fn new(nr_sources: NrSources) -> Result<Self> {
+        let count = usize::try_from(nr_sources.words())?
+            .checked_next_power_of_two()
+            .ok_or(EINVAL)?;
+        let mut words = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
+
+        for _ in 0..count {
+            words.push(
+                KBox::pin_init(
+                    RawSpinLock::new(SourceWord::new(), c"kvm_aia_word", static_lock_class!()),
+                    GFP_KERNEL_ACCOUNT,
+                )?,
+                GFP_KERNEL_ACCOUNT,
+            )?;
+        }
+        // INVARIANT: Rounded up.
+        Ok(Self(words))
+    }
+}
+
+impl Words for LockedWords {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+        if word >= self.0.len() {
+            return None;
+        }
+        // The mask keeps speculation inside.
+        let lock = self.0.get(word & (self.0.len() - 1))?;
+
+        Some(f(&mut lock.lock()))
+    }
+}
+
+/// The APLIC of a virtual machine.
+pub(crate) struct VmAplic {
+    pub(crate) domain: Aplic<LockedWords>,
+    address: PhysAddr<Guest>,
+    _page: IoDevice<AplicPage>,
+}
+
+impl VmAplic {
+    /// Makes an APLIC whose registers are at `address`. May sleep.
+    pub(crate) fn new(
+        nr_sources: NrSources,
+        address: PhysAddr<Guest>,
+        page: IoDevice<AplicPage>,
+    ) -> Result<Self> {
+        Ok(Self {
+            domain: Aplic::new(nr_sources, LockedWords::new(nr_sources)?).ok_or(EINVAL)?,
+            address,
+            _page: page,
+        })
+    }
+
+    /// The register at `offset`.
+    ///
+    /// Fails with `EOPNOTSUPP` if the offset is not a multiple of 4, and with `ENODEV` if there is
+    /// none.
+    pub(crate) fn register(&self, offset: u64) -> Result<Register> {
+        if offset % 4 != 0 {
+            return Err(EOPNOTSUPP);
+        }
+        Register::decode(offset, self.domain.nr_sources()).ok_or(ENODEV)
+    }
+}
+
+/// MSIs of an APLIC go to the vCPUs of its virtual machine.
+pub(crate) struct ToVcpus<'a> {
+    pub(crate) vm: &'a Vm,
+    pub(crate) aia: &'a VmAia,
+}
+
+impl Sink for ToVcpus<'_> {
+    fn send(&self, target: MsiTarget) {
+        // Who is not there gets nothing.
+        let _ = self.aia.inject(
+            self.vm,
+            target.hart.get(),
+            target.guest.get(),
+            0,
+            target.eiid.get(),
+        );
+    }
+}
+
+/// The registers of the APLIC.
+pub(crate) struct AplicPage;
+
+impl AplicPage {
+    /// The APLIC, and the register at `addr`, which an access of `size` bytes wants.
+    fn find(vcpu: &Vcpu, addr: u64, size: usize) -> Result<(&VmAia, &VmAplic, Register)> {
+        if size != 4 {
+            return Err(EOPNOTSUPP);
+        }
+        let aia = ffi::aia(vcpu.vm()).ok_or(ENODEV)?;
+        let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
+        let offset = addr.checked_sub(aplic.address.get()).ok_or(ENODEV)?;
+
+        Ok((aia, aplic, aplic.register(offset)?))
+    }
+}
+
+impl Mmio for AplicPage {
+    fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
+        let (_, aplic, register) = Self::find(vcpu, addr, data.len())?;
+
+        data.copy_from_slice(&aplic.domain.read(register).to_le_bytes());
+        Ok(())
+    }
+
+    fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result {
+        let (aia, aplic, register) = Self::find(vcpu, addr, data.len())?;
+        let value = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
+        let vm = vcpu.vm();
+
+        aplic.domain.write(register, value, &ToVcpus { vm, aia });
+        Ok(())
+    }
+}

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host: which guest external interrupts, and with them guest interrupt files, are in use, and
+//! the interrupt of a hart that says that one of them is pending.
+
+use aia_core::{
+    guest::hgei::Lines,
+    ids::{
+        Hgei,
+        NrIds, //
+    },
+    word::Word, //
+};
+use kernel::{
+    bindings,
+    cpu::CpuId,
+    interrupt::{
+        local_interrupt_disable,
+        LocalInterruptDisabled, //
+    },
+    prelude::*,
+    static_lock_class,
+    sync::SetOnce, //
+};
+use kernel_ext::{
+    arch::riscv::hypervisor::{
+        Hypervisor,
+        IRQ_S_GEXT, //
+    },
+    irq::percpu::{
+        Handler,
+        PerCpuIrq, //
+    },
+    kvm::Vcpu,
+    percpu::PerCpu,
+    sync::RawSpinLock, //
+};
+
+use crate::{
+    csr,
+    ffi::{
+        self,
+        Owner, //
+    }, //
+};
+
+/// The filter for overflow interrupts of performance counters, in `hvien`.
+const HVIEN_PMU_OVF: usize = 1 << bindings::IRQ_PMU_OVF;
+
+/// One hart's guest external interrupts.
+struct Hart {
+    /// Rank "lines": outside of the vCPUs' bindings and of the scheduler's locks.
+    lines: Pin<KBox<RawSpinLock<Lines<Owner>>>>,
+    /// `hgeie` while the hart is in a state that loses it.
+    saved: Word,
+}
+
+/// What the host has for virtual machines.
+pub(crate) struct Host {
+    harts: PerCpu<Hart>,
+    sgei: PerCpuIrq<Sgei>,
+    /// The most identities that an interrupt file of a guest can have.
+    pub(crate) max_ids: NrIds,
+}
+
+static HOST: SetOnce<Host> = SetOnce::new();
+
+/// The host; [`None`] if it has no AIA.
+#[inline(always)]
+pub(crate) fn host() -> Option<&'static Host> {
+    HOST.as_ref()
+}
+
+/// Looks what the host has. Fails with `ENODEV` if that is no AIA.
+pub(crate) fn set_up() -> Result {
+    if !csr::has_aia() {
+        return Err(ENODEV);
+    }
+    if host().is_none() {
+        HOST.populate(Host::new()?);
+    }
+    Ok(())
+}
+
+impl Host {
+    fn new() -> Result<Self> {
+        let harts = PerCpu::new(|_| {
+            Ok(Hart {
+                lines: KBox::pin_init(
+                    RawSpinLock::new(Lines::new(), c"kvm_aia_lines", static_lock_class!()),
+                    GFP_KERNEL,
+                )?,
+                saved: Word::new(0),
+            })
+        })?;
+
+        Ok(Self {
+            harts,
+            sgei: PerCpuIrq::of_intc(IRQ_S_GEXT, c"riscv-kvm").inspect_err(|_| {
+                pr_err!("unable to request SGEI IRQ\n");
+            })?,
+            max_ids: riscv_imsic::nr_guest_ids().unwrap_or(NrIds::MAX),
+        })
+    }
+
+    /// Gives the lowest free guest external interrupt of `cpu` to `vcpu`.
+    pub(crate) fn alloc(&self, cpu: CpuId, vcpu: &Vcpu) -> Option<Hgei> {
+        self.harts.on(cpu)?.lines.lock().alloc(Owner::new(vcpu))
+    }
+
+    /// Takes it back. The owner's lock of the binding must not be held.
+    pub(crate) fn free(&self, cpu: CpuId, line: Hgei) {
+        if let Some(hart) = self.harts.on(cpu) {
+            hart.lines.lock().free(line);
+        }
+    }
+
+    /// This CPU can run guests from now on.
+    pub(crate) fn enable(&self, irqs_off: &LocalInterruptDisabled) {
+        let hart = self.hart(irqs_off);
+        let count = hart
+            .count()
+            .min(riscv_imsic::nr_guest_files(CpuId::current()));
+
+        ffi::lower_nr_hgei(count);
+        self.harts.here(irqs_off).lines.lock().set_count(count);
+        self.restore(hart);
+        self.sgei.enable(irqs_off);
+    }
+
+    /// This CPU cannot run guests any more: whoever has a guest file here loses it. Preemption is
+    /// off.
+    ///
+    /// No vCPU's thread can run here any more, so that nobody takes another file.
+    pub(crate) fn disable(&self) {
+        let irqs_off = local_interrupt_disable();
+        let hart = self.hart(&irqs_off);
+
+        if csr::has_sscofpmf() {
+            hart.change_hvien(HVIEN_PMU_OVF, false);
+        }
+        hart.take_guest_external(false);
+        self.sgei.disable(&irqs_off);
+        hart.write_hvictl(NO_INTERRUPT);
+        drop(irqs_off);
+
+        for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
+            self.evict(line);
+        }
+    }
+
+    /// Takes the guest file behind `line` of this CPU from its owner.
+    ///
+    /// It may be in the hands of the owner's thread, which moves it to another CPU just now. There
+    /// preemption is off until that is done, and this CPU does not get any further than the stop of
+    /// all CPUs before.
+    fn evict(&self, line: Hgei) {
+        let here = CpuId::current();
+        let release = {
+            let Some(hart) = self.harts.on(here) else {
+                return;
+            };
+            let lines = hart.lines.lock();
+
+            lines
+                .owner(line)
+                .and_then(|owner| owner.begin_release(&lines, here))
+        };
+
+        if let Some(release) = release {
+            release.finish_here();
+        }
+        // Nobody waits for it any more.
+        self.hart(&local_interrupt_disable()).disable(line.bit());
+    }
+
+    /// Saves what a state that loses the CSRs would lose.
+    pub(crate) fn enter_low_power(&self, irqs_off: &LocalInterruptDisabled) {
+        let hart = self.hart(irqs_off);
+
+        if csr::has_sscofpmf() {
+            hart.change_hvien(HVIEN_PMU_OVF, false);
+        }
+        hart.write_hvictl(NO_INTERRUPT);
+        self.harts.here(irqs_off).saved.swap(hart.enabled());
+    }
+
+    /// Undoes [`Self::enter_low_power`].
+    pub(crate) fn exit_low_power(&self, irqs_off: &LocalInterruptDisabled) {
+        let hart = self.hart(irqs_off);
+        let saved = self.harts.here(irqs_off).saved.load();
+
+        hart.disable(!saved);
+        hart.enable(saved);
+        self.restore(hart);
+    }
+
+    /// The CSRs that are the same for all guests.
+    fn restore(&self, hart: Hypervisor<'_>) {
+        hart.write_hvictl(NO_INTERRUPT);
+        hart.clear_priorities();
+        hart.take_guest_external(true);
+        // Only if it is there: the bit is read-only zero otherwise.
+        if csr::has_sscofpmf() {
+            hart.change_hvien(HVIEN_PMU_OVF, true);
+        }
+    }
+}
+
+/// `hvictl` that injects nothing: IID 9 with IPRIO 0 (AIA 6.3.3).
+pub(crate) const NO_INTERRUPT: usize = (bindings::IRQ_S_EXT as usize) << 16;
+
+/// A guest external interrupt is pending that was enabled: that of a vCPU that waits.
+struct Sgei;
+
+impl Handler for Sgei {
+    fn handle(irqs_off: &LocalInterruptDisabled) {
+        let Some(host) = host() else {
+            return;
+        };
+        let hart = host.hart(irqs_off);
+        let pending = hart.pending() & hart.enabled();
+
+        // Their vCPUs enable them again when they wait again.
+        hart.disable(pending);
+        let lines = host.harts.here(irqs_off).lines.lock();
+        for (_, owner) in lines.owners(pending) {
+            owner.vcpu(&lines).kick();
+        }
+    }
+}

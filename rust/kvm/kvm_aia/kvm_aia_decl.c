@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Declarations of KVM's AIA in Rust that only the kernel's macros can make.
+ */
+#include <linux/jump_label.h>
+#include <linux/kvm_host.h>
+
+#include "../../irqchip/riscv_aia_exports.h"
+
+DEFINE_STATIC_KEY_FALSE(kvm_riscv_aia_available);
+
+void kvm_riscv_aia_make_available(void)
+{
+	static_branch_enable(&kvm_riscv_aia_available);
+}

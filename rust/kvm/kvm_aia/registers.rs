@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! CSRs of the guest that trap: the indirectly accessed ones and `stopei`.
+
+use aia_core::{
+    guest::iprio,
+    isel::{
+        Isel,
+        Register, //
+    },
+};
+use kernel_ext::kvm::{
+    csr,
+    VcpuLocked, //
+};
+
+use crate::{
+    host::host,
+    imsic, //
+};
+
+/// What the guest does to a CSR: the bits of `mask` become those of `value`.
+#[derive(Clone, Copy)]
+pub(crate) struct Access {
+    pub(crate) value: u64,
+    pub(crate) mask: u64,
+}
+
+/// How a trapped access goes on.
+pub(crate) enum Outcome {
+    /// It is done; the CSR held this.
+    Done(u64),
+    /// The guest gets an illegal-instruction exception.
+    Illegal,
+    /// User space has to do it.
+    ToUser,
+}
+
+/// `stopei` (AIA 3.9).
+pub(crate) fn stopei(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
+    if host().is_none() {
+        return Outcome::Illegal;
+    }
+    if !vcpu.vm().is_aia_initialized() {
+        return Outcome::ToUser;
+    }
+    match imsic::of(vcpu) {
+        Some(imsic) => Outcome::Done(imsic.access_topei(vcpu, access.mask != 0)),
+        None => Outcome::ToUser,
+    }
+}
+
+/// `sireg`, for the register that `siselect` selects (AIA 2.1).
+///
+/// An odd number of an array is an illegal instruction (AIA 3.8.3): what the guest's hypervisor sees
+/// as a virtual one, the guest would not see on a hart of its own.
+pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
+    if host().is_none() {
+        return Outcome::Illegal;
+    }
+    let number = csr::vsiselect() as u64;
+    let Some(isel) = Isel::new(number) else {
+        return match number {
+            0x30..=0x3f => Outcome::Illegal,
+            0x80..=0xff if vcpu.vm().is_aia_initialized() => Outcome::Illegal,
+            _ => Outcome::ToUser,
+        };
+    };
+
+    match isel.register() {
+        Register::Iprio { first } => Outcome::Done(priorities(first, access)),
+        register if vcpu.vm().is_aia_initialized() => imsic::of(vcpu)
+            .and_then(|imsic| imsic.access(vcpu, register, access.value, access.mask))
+            .map_or(Outcome::ToUser, Outcome::Done),
+        _ => Outcome::ToUser,
+    }
+}
+
+/// The priorities of major interrupts `first` to `first + 7` (AIA 6.3.1).
+fn priorities(first: u32, access: Access) -> u64 {
+    // CAST: As wide as the hart.
+    let hviprio = csr::hviprio().map(|register| register as u64);
+    let old = iprio::read(first, hviprio);
+
+    if access.mask != 0 {
+        let new = old & !access.mask | access.value & access.mask;
+
+        // CAST: As wide as the hart.
+        csr::set_hviprio(iprio::write(first, new, hviprio).map(|register| register as usize));
+    }
+    old
+}
