@@ -14,6 +14,7 @@ use kernel::{
     },
     ffi,
     prelude::*,
+    str::as_char_ptr_in_const_context,
     uaccess::{
         UserPtr,
         UserSlice, //
@@ -86,7 +87,7 @@ pub trait Device {
 /// The C functions of `D`.
 pub const fn ops<D: Device>() -> bindings::kvm_device_ops {
     bindings::kvm_device_ops {
-        name: D::NAME.as_ptr().cast(),
+        name: as_char_ptr_in_const_context(D::NAME),
         create: Some(create::<D>),
         init: None,
         destroy: Some(destroy),

@@ -238,8 +238,7 @@ impl<'a> VcpuLocked<'a> {
         unsafe {
             let hstatus = addr_of_mut!((*self.as_raw()).arch.guest_context.hstatus);
 
-            // CAST: As wide as the hart.
-            *hstatus = hypervisor::with_vgein(*hstatus as usize, hgei) as _;
+            *hstatus = hypervisor::with_vgein(*hstatus, hgei);
         }
     }
 

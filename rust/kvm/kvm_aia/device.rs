@@ -199,6 +199,8 @@ fn by_id(vm: &Vm, id: VcpuId) -> Result<&Vcpu> {
 }
 
 /// The interrupt file of the vCPU with this ID, with the vCPU stopped, and the register checked.
+///
+/// Waits until the vCPU leaves the guest: not to be called with the virtual machine's lock held.
 fn register_of(vm: &Vm, id: VcpuId, isel: u32) -> Result<(VcpuLocked<'_>, &VcpuImsic, Isel)> {
     let vcpu = by_id(vm, id)?;
     let stopped = vcpu.lock_killable()?;
@@ -245,6 +247,15 @@ impl Device for AiaDevice {
 
     fn set(vm: &Vm, attr: &Attr) -> Result {
         let value = read_value(attr)?;
+
+        if let (Some(Attribute::ImsicRegister { vcpu, isel }), Value::U64(value)) =
+            (Attribute::decode(attr.group, attr.attr), &value)
+        {
+            let (vcpu, imsic, isel) = register_of(vm, vcpu, isel)?;
+
+            return imsic.user_access(&vcpu, isel, Some(*value)).map(drop);
+        }
+
         let vm = vm.lock();
 
         if attr.group == bindings::KVM_DEV_RISCV_AIA_GRP_CONFIG && vm.is_aia_initialized() {
@@ -282,37 +293,30 @@ impl Device for AiaDevice {
                     .write(register, value, &ToVcpus { vm: &vm, aia });
                 Ok(())
             }
-            (Attribute::ImsicRegister { vcpu, isel }, Value::U64(value)) => {
-                let (vcpu, imsic, isel) = register_of(&vm, vcpu, isel)?;
-
-                imsic.user_access(&vcpu, isel, Some(value)).map(drop)
-            }
             _ => Err(ENXIO),
         }
     }
 
     fn get(vm: &Vm, attr: &Attr) -> Result {
         read_value(attr)?;
-        let locked = vm.lock();
         let value = match Attribute::decode(attr.group, attr.attr).ok_or(ENXIO)? {
-            Attribute::Config(what) => Value::U32(config(&locked)?.get(what)),
-            Attribute::AplicAddr => Value::U64(locked.config().aplic_addr),
-            Attribute::ImsicAddr(index) => Value::U64(by_index(&locked, index)?.imsic_addr()),
+            Attribute::Config(what) => Value::U32(config(&vm.lock())?.get(what)),
+            Attribute::AplicAddr => Value::U64(vm.lock().config().aplic_addr),
+            Attribute::ImsicAddr(index) => Value::U64(by_index(vm, index)?.imsic_addr()),
             Attribute::Init => return Err(ENXIO),
             Attribute::AplicRegister(offset) => {
-                let aia = ffi::aia(&locked).ok_or(ENODEV)?;
+                let aia = ffi::aia(vm).ok_or(ENODEV)?;
                 let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
 
                 Value::U32(aplic.domain.read(aplic.register(offset)?))
             }
             Attribute::ImsicRegister { vcpu, isel } => {
-                let (vcpu, imsic, isel) = register_of(&locked, vcpu, isel)?;
+                let (vcpu, imsic, isel) = register_of(vm, vcpu, isel)?;
 
                 Value::U64(imsic.user_access(&vcpu, isel, None)?)
             }
         };
 
-        drop(locked);
         match value {
             Value::U32(value) => attr.write_u32(value),
             Value::U64(value) => attr.write_u64(value),
@@ -321,17 +325,15 @@ impl Device for AiaDevice {
     }
 
     fn has(vm: &Vm, attr: &Attr) -> Result {
-        let vm = vm.lock();
-
         match Attribute::decode(attr.group, attr.attr).ok_or(ENXIO)? {
             Attribute::Config(_) | Attribute::AplicAddr | Attribute::Init => Ok(()),
-            Attribute::ImsicAddr(index) => by_index(&vm, index).map(drop),
-            Attribute::AplicRegister(offset) => ffi::aia(&vm)
+            Attribute::ImsicAddr(index) => by_index(vm, index).map(drop),
+            Attribute::AplicRegister(offset) => ffi::aia(vm)
                 .and_then(|aia| aia.aplic.as_ref())
                 .ok_or(ENODEV)?
                 .register(offset)
                 .map(drop),
-            Attribute::ImsicRegister { vcpu, isel } => imsic::of(by_id(&vm, vcpu)?)
+            Attribute::ImsicRegister { vcpu, isel } => imsic::of(by_id(vm, vcpu)?)
                 .ok_or(ENODEV)?
                 .check(isel)
                 .map(drop),
