@@ -225,6 +225,7 @@ __rust_helper void rust_helper_irqd_set_resend_when_in_progress(struct irq_data 
 #include <linux/kvm_host.h>
 #include <asm/cpufeature.h>
 #include <asm/kvm_isa.h>
+#include <asm/kvm_mmu.h>
 #include <asm/kvm_nacl.h>
 
 __rust_helper struct kvm_vcpu *rust_helper_kvm_get_vcpu(struct kvm *kvm, int i)
@@ -275,6 +276,27 @@ __rust_helper bool rust_helper_riscv_has_sscofpmf(void)
 __rust_helper int rust_helper_mutex_lock_killable(struct mutex *lock)
 {
 	return mutex_lock_killable(lock);
+}
+
+/*
+ * Maps a device page where there is a page table already. As
+ * kvm_riscv_mmu_ioremap(), which allocates a new path of tables in any case.
+ */
+__rust_helper int rust_helper_kvm_riscv_mmu_remap_page(struct kvm *kvm, gpa_t gpa,
+						       phys_addr_t hpa)
+{
+	struct kvm_gstage_mapping map = {
+		.addr = gpa,
+		.pte = pte_mkdirty(pfn_pte(PHYS_PFN(hpa), pgprot_noncached(PAGE_WRITE))),
+	};
+	struct kvm_gstage gstage;
+	int ret;
+
+	kvm_riscv_gstage_init(&gstage, kvm);
+	write_lock(&kvm->mmu_lock);
+	ret = kvm_riscv_gstage_set_pte(&gstage, NULL, &map);
+	write_unlock(&kvm->mmu_lock);
+	return ret;
 }
 
 /*
