@@ -11,6 +11,7 @@
 #include <linux/msi.h>
 #include <linux/of.h>
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/smp.h>
 #include <linux/timer.h>
 #include <asm/hwcap.h>
@@ -219,6 +220,16 @@ __rust_helper void rust_helper_irqd_set_single_target(struct irq_data *d)
 __rust_helper void rust_helper_irqd_set_resend_when_in_progress(struct irq_data *d)
 {
 	irqd_set_resend_when_in_progress(d);
+}
+
+__rust_helper void rust_helper_preempt_disable(void)
+{
+	preempt_disable();
+}
+
+__rust_helper void rust_helper_preempt_enable(void)
+{
+	preempt_enable();
 }
 
 #if IS_BUILTIN(CONFIG_KVM)

@@ -17,6 +17,7 @@ pub use self::{
     },
     vm::{
         AiaConfig,
+        VcpusLocked,
         Vm,
         VmLocked, //
     },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Calls of functions on other CPUs.
+//! Calls of functions on other CPUs, and staying on one.
 //!
 //! C header: [`include/linux/smp.h`](srctree/include/linux/smp.h)
 
@@ -11,7 +11,8 @@ use kernel::{
     cpu::CpuId,
     error::to_result,
     interrupt::LocalInterruptDisabled,
-    prelude::*, //
+    prelude::*,
+    types::NotThreadSafe, //
 };
 
 /// Calls `f` on `cpu`, which may be the running one, and returns what it returns.
@@ -39,6 +40,44 @@ pub fn call_on<R: Send>(
         )
     })?;
     call.result.ok_or(ENXIO)
+}
+
+/// Keeps the running thread on its CPU, and others off it, as long as it lives.
+pub struct PreemptionDisabled(NotThreadSafe);
+
+impl PreemptionDisabled {
+    /// Disables preemption.
+    pub fn new() -> Self {
+        // SAFETY: Any context.
+        unsafe { bindings::preempt_disable() };
+        Self(NotThreadSafe)
+    }
+}
+
+impl Default for PreemptionDisabled {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for PreemptionDisabled {
+    fn drop(&mut self) {
+        // SAFETY: Disabled by `new`, by the same thread.
+        unsafe { bindings::preempt_enable() };
+    }
+}
+
+/// Whether the system is being switched off or restarted: nothing has to be kept any more.
+pub fn is_system_ending() -> bool {
+    // SAFETY: The kernel reads the variable like that too; it is never torn.
+    let state = unsafe { core::ptr::addr_of!(bindings::system_state).read_volatile() };
+
+    matches!(
+        state,
+        bindings::system_states_SYSTEM_HALT
+            | bindings::system_states_SYSTEM_POWER_OFF
+            | bindings::system_states_SYSTEM_RESTART
+    )
 }
 
 struct Call<F, R> {

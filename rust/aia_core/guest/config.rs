@@ -7,6 +7,7 @@
 //! map of the guest's MSI addresses is needed, [`GuestMap`]. The ranges are those of the interface
 //! (`arch/riscv/include/uapi/asm/kvm.h`), not the wider ones of the specification.
 
+use super::state::Header;
 use crate::{
     addr::{
         Guest,
@@ -36,11 +37,13 @@ const GRP_ADDR: u32 = 1;
 const GRP_CTRL: u32 = 2;
 const GRP_APLIC: u32 = 3;
 const GRP_IMSIC: u32 = 4;
+const GRP_STATE: u32 = 5;
 
 const ADDR_APLIC: u64 = 0;
 const ADDR_IMSIC: u64 = 1;
 const CTRL_INIT: u64 = 0;
 const IMSIC_ISEL_BITS: u32 = 12;
+const STATE_SNAPSHOT: u64 = 0;
 
 const MAX_GROUP_BITS: u32 = 7;
 const MIN_GROUP_SHIFT: u32 = 24;
@@ -65,6 +68,8 @@ pub enum ConfigAttr {
     HartBits,
     /// The width of the guest index, 0 to 7.
     GuestBits,
+    /// What user space asks for beyond the interface of C, see [`Extensions`].
+    Extensions,
 }
 
 impl ConfigAttr {
@@ -78,8 +83,46 @@ impl ConfigAttr {
             4 => Self::GroupShift,
             5 => Self::HartBits,
             6 => Self::GuestBits,
+            7 => Self::Extensions,
             _ => return None,
         })
+    }
+}
+
+/// What user space asks for beyond the interface of C, a set of bits: nothing at first.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Extensions(u32);
+
+impl Extensions {
+    /// [`Mode::Auto`] is accepted on a host without guest interrupt files.
+    pub const AUTO_ANYWHERE: Self = Self(1 << 0);
+
+    /// In [`Mode::Emul`] the numbers of identities and sources are limited by the specification
+    /// instead of by the host's guest interrupt files.
+    pub const EMUL_IDS: Self = Self(1 << 1);
+
+    const ALL: u32 = Self::AUTO_ANYWHERE.0 | Self::EMUL_IDS.0;
+
+    /// Makes a set; [`None`] if there is no such bit.
+    #[inline]
+    pub const fn new(bits: u32) -> Option<Self> {
+        if bits & !Self::ALL == 0 {
+            Some(Self(bits))
+        } else {
+            None
+        }
+    }
+
+    /// Returns the bits.
+    #[inline]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// Returns whether all of `other` is in it.
+    #[inline]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
     }
 }
 
@@ -103,6 +146,8 @@ pub enum Attribute {
         /// The number of the register as in the CSR `siselect`, 0 to 4,095.
         isel: u32,
     },
+    /// The state of all interrupt controllers, see [`super::state`].
+    Snapshot,
 }
 
 impl Attribute {
@@ -125,17 +170,20 @@ impl Attribute {
                 // CAST: 12 bits.
                 isel: (attr & low_mask(IMSIC_ISEL_BITS)) as u32,
             }),
+            GRP_STATE if attr == STATE_SNAPSHOT => Some(Self::Snapshot),
             _ => None,
         }
     }
 
-    /// Returns the size in bytes of the value in user memory: 0, 4 or 8.
+    /// Returns the size in bytes of the value in user memory: 0, 4 or 8, or that of a snapshot's
+    /// header.
     #[inline]
     pub const fn width(self) -> usize {
         match self {
             Self::Init => 0,
             Self::Config(_) | Self::AplicRegister(_) => size_of::<u32>(),
             Self::AplicAddr | Self::ImsicAddr(_) | Self::ImsicRegister { .. } => size_of::<u64>(),
+            Self::Snapshot => Header::SIZE,
         }
     }
 }
@@ -214,6 +262,8 @@ pub enum Error {
     NoAplicAddr,
     /// The group index overlaps the hart index, the guest index or the offset in a page.
     GroupOverlap,
+    /// There is no such extension, or one is in use that is to be given up.
+    Extensions,
 }
 
 impl Error {
@@ -243,6 +293,8 @@ pub struct RawConfig {
     pub nr_guest_bits: u32,
     /// The guest-physical address of the APLIC, or [`UNDEF_ADDR`].
     pub aplic_addr: u64,
+    /// See [`Extensions`].
+    pub extensions: u32,
 }
 
 /// Returns the guest-physical address of an APLIC or interrupt file that user space gave.
@@ -280,7 +332,7 @@ pub const fn checked_addr(addr: u64) -> Result<PhysAddr<Guest>, Error> {
 /// config.set(ConfigAttr::Ids, 63, &host)?;
 /// assert_eq!(config.set(ConfigAttr::Ids, 127, &host), Err(Error::Ids));
 /// assert_eq!(config.get(ConfigAttr::Ids), 63);
-/// assert!(config.check().is_ok());
+/// assert!(config.check(&host).is_ok());
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -293,6 +345,7 @@ pub struct Config {
     hart_bits: u32,
     guest_bits: u32,
     aplic_addr: Option<PhysAddr<Guest>>,
+    extensions: Extensions,
 }
 
 impl Config {
@@ -311,7 +364,43 @@ impl Config {
             hart_bits: 0,
             guest_bits: 0,
             aplic_addr: None,
+            extensions: Extensions(0),
         }
+    }
+
+    /// Returns how many identities an interrupt file may have.
+    const fn max_ids(&self, limits: &Limits) -> NrIds {
+        if matches!(self.mode, Mode::Emul) && self.extensions.contains(Extensions::EMUL_IDS) {
+            NrIds::MAX
+        } else {
+            limits.max_ids
+        }
+    }
+
+    /// Returns whether `mode` may be chosen with `extensions`.
+    fn is_possible(mode: Mode, extensions: Extensions, limits: &Limits) -> bool {
+        limits.has_guest_files
+            || match mode {
+                Mode::Emul => true,
+                Mode::Hwaccel => false,
+                Mode::Auto => extensions.contains(Extensions::AUTO_ANYWHERE),
+            }
+    }
+
+    /// Changes the extensions. One that was needed for what is set stays.
+    fn set_extensions(&mut self, value: u32, limits: &Limits) -> Result<(), Error> {
+        let new = Extensions::new(value).ok_or(Error::Extensions)?;
+        let is_lost = |extension| self.extensions.contains(extension) && !new.contains(extension);
+        let needs_emul_ids =
+            self.nr_ids > limits.max_ids || self.get(ConfigAttr::Sources) > limits.max_ids.get();
+
+        if is_lost(Extensions::AUTO_ANYWHERE) && !Self::is_possible(self.mode, new, limits)
+            || is_lost(Extensions::EMUL_IDS) && needs_emul_ids
+        {
+            return Err(Error::Extensions);
+        }
+        self.extensions = new;
+        Ok(())
     }
 
     /// Sets one number; changes nothing if it is refused.
@@ -323,20 +412,20 @@ impl Config {
             ConfigAttr::Mode => {
                 let mode = Mode::new(value).ok_or(Error::Mode)?;
 
-                if mode.uses_guest_files() && !limits.has_guest_files {
+                if !Self::is_possible(mode, self.extensions, limits) {
                     return Err(Error::NoGuestFiles);
                 }
                 self.mode = mode;
             }
             ConfigAttr::Ids => {
                 self.nr_ids = NrIds::new(value)
-                    .filter(|&nr_ids| nr_ids <= limits.max_ids)
+                    .filter(|&nr_ids| nr_ids <= self.max_ids(limits))
                     .ok_or(Error::Ids)?;
             }
             ConfigAttr::Sources => {
                 let nr_sources = checked_sources(value)?;
 
-                if value > limits.max_ids.get() {
+                if value > self.max_ids(limits).get() {
                     return Err(Error::Sources);
                 }
                 self.nr_sources = nr_sources;
@@ -354,6 +443,7 @@ impl Config {
             ConfigAttr::GuestBits => {
                 self.guest_bits = within(value, 0, MAX_GUEST_BITS, Error::GuestBits)?;
             }
+            ConfigAttr::Extensions => self.set_extensions(value, limits)?,
         }
         Ok(())
     }
@@ -371,6 +461,7 @@ impl Config {
             ConfigAttr::GroupShift => self.group_shift,
             ConfigAttr::HartBits => self.hart_bits,
             ConfigAttr::GuestBits => self.guest_bits,
+            ConfigAttr::Extensions => self.extensions.get(),
         }
     }
 
@@ -405,7 +496,11 @@ impl Config {
     }
 
     /// Checks whether everything fits together, and returns where the interrupt files are.
-    pub fn check(&self) -> Result<GuestMap, Error> {
+    pub fn check(&self, limits: &Limits) -> Result<GuestMap, Error> {
+        // The mode may have changed since the number was accepted.
+        if self.nr_ids > self.max_ids(limits) {
+            return Err(Error::Ids);
+        }
         if self.get(ConfigAttr::Sources) > self.nr_ids.get() {
             return Err(Error::MoreSourcesThanIds);
         }
@@ -452,6 +547,7 @@ impl From<Config> for RawConfig {
             nr_hart_bits: config.hart_bits,
             nr_guest_bits: config.guest_bits,
             aplic_addr: config.aplic_addr.map_or(UNDEF_ADDR, PhysAddr::get),
+            extensions: config.extensions.get(),
         }
     }
 }
@@ -478,6 +574,7 @@ impl TryFrom<RawConfig> for Config {
                 UNDEF_ADDR => None,
                 addr => Some(checked_addr(addr)?),
             },
+            extensions: Extensions::new(raw.extensions).ok_or(Error::Extensions)?,
         })
     }
 }
@@ -562,7 +659,7 @@ mod tests {
         has_guest_files: true,
     };
 
-    const ALL: [ConfigAttr; 7] = [
+    const ALL: [ConfigAttr; 8] = [
         ConfigAttr::Mode,
         ConfigAttr::Ids,
         ConfigAttr::Sources,
@@ -570,6 +667,7 @@ mod tests {
         ConfigAttr::GroupShift,
         ConfigAttr::HartBits,
         ConfigAttr::GuestBits,
+        ConfigAttr::Extensions,
     ];
 
     /// Sets `attr` of a new configuration; returns the error, or whether only that changed.
@@ -611,7 +709,7 @@ mod tests {
         for (n, &attr) in ALL.iter().enumerate() {
             assert_eq!(decode(0, n as u64), Some(Attribute::Config(attr)));
         }
-        assert_eq!(decode(0, 7), None);
+        assert_eq!(decode(0, 8), None);
         assert_eq!(decode(0, 1 << 32), None);
         assert_eq!(decode(1, 0), Some(Attribute::AplicAddr));
         assert_eq!(decode(1, 1), Some(Attribute::ImsicAddr(VcpuIndex::ZERO)));
@@ -626,7 +724,10 @@ mod tests {
             decode(3, u64::MAX),
             Some(Attribute::AplicRegister(u64::MAX))
         );
-        assert_eq!(decode(5, 0), None);
+        assert_eq!(decode(5, 0), Some(Attribute::Snapshot));
+        assert_eq!(decode(5, 1), None);
+        assert_eq!(decode(5, 1 << 32), None);
+        assert_eq!(decode(6, 0), None);
         assert_eq!(decode(u32::MAX, 0), None);
     }
 
@@ -660,6 +761,7 @@ mod tests {
         assert_eq!(width(2, 0), Some(0));
         assert_eq!(width(3, 0), Some(4));
         assert_eq!(width(4, 0x70), Some(8));
+        assert_eq!(width(5, 0), Some(24));
     }
 
     #[test]
@@ -676,10 +778,11 @@ mod tests {
             ConfigAttr::GroupBits,
             ConfigAttr::HartBits,
             ConfigAttr::GuestBits,
+            ConfigAttr::Extensions,
         ] {
             assert_eq!(config.get(attr), 0);
         }
-        assert!(config.check().is_ok());
+        assert!(config.check(&host).is_ok());
 
         host.has_guest_files = false;
         host.max_ids = NrIds::MIN;
@@ -745,6 +848,105 @@ mod tests {
     }
 
     #[test]
+    fn extensions() {
+        range(ConfigAttr::Extensions, 0, 3, Error::Extensions);
+        assert_eq!(
+            set(ConfigAttr::Extensions, 1 << 31, &HOST),
+            Err(Error::Extensions)
+        );
+        for bits in 0..=3 {
+            let set = Extensions::new(bits).unwrap_or_default();
+            assert_eq!(set.get(), bits);
+            assert_eq!(set.contains(Extensions::AUTO_ANYWHERE), bits & 1 != 0);
+            assert_eq!(set.contains(Extensions::EMUL_IDS), bits & 2 != 0);
+        }
+    }
+
+    // Complaint 1: `auto` does not need guest files if it is asked for like that.
+    #[test]
+    fn auto_anywhere() -> Result<(), Error> {
+        let host = Limits {
+            has_guest_files: false,
+            ..HOST
+        };
+        let (mode, attr) = (ConfigAttr::Mode, ConfigAttr::Extensions);
+        let mut config = Config::new(&host);
+
+        config.set(attr, Extensions::EMUL_IDS.get(), &host)?;
+        assert_eq!(config.set(mode, 2, &host), Err(Error::NoGuestFiles));
+        config.set(attr, Extensions::AUTO_ANYWHERE.get(), &host)?;
+        assert_eq!(config.mode(), Mode::Emul);
+        config.set(mode, 2, &host)?;
+        assert_eq!(config.mode(), Mode::Auto);
+        assert_eq!(config.set(mode, 1, &host), Err(Error::NoGuestFiles));
+        assert!(config.check(&host).is_ok());
+
+        // It cannot be given up while it is needed.
+        assert_eq!(config.set(attr, 0, &host), Err(Error::Extensions));
+        assert_eq!(config.get(attr), 1);
+        config.set(mode, 0, &host)?;
+        config.set(attr, 0, &host)?;
+        assert_eq!(config.set(mode, 2, &host), Err(Error::NoGuestFiles));
+
+        // Nor is it needed if there are files, or were when the mode was chosen.
+        let mut config = Config::new(&HOST);
+        config.set(attr, 1, &HOST)?;
+        config.set(attr, 0, &HOST)?;
+        config.set(attr, 2, &host)?;
+        assert!(config.check(&host).is_ok());
+        Ok(())
+    }
+
+    // Complaint 2: what is in memory alone does not depend on the host.
+    #[test]
+    fn ids_of_a_file_in_memory() -> Result<(), Error> {
+        let host = Limits {
+            max_ids: NrIds::MIN,
+            ..HOST
+        };
+        let (mode, attr) = (ConfigAttr::Mode, ConfigAttr::Extensions);
+        let (ids, sources) = (ConfigAttr::Ids, ConfigAttr::Sources);
+        let mut config = Config::new(&host);
+
+        // Only in this mode, and only if asked for.
+        config.set(attr, Extensions::EMUL_IDS.get(), &host)?;
+        assert_eq!(config.set(ids, 127, &host), Err(Error::Ids));
+        assert_eq!(config.set(sources, 64, &host), Err(Error::Sources));
+        config.set(mode, 0, &host)?;
+        config.set(attr, Extensions::AUTO_ANYWHERE.get(), &host)?;
+        assert_eq!(config.set(ids, 127, &host), Err(Error::Ids));
+        assert_eq!(config.set(sources, 64, &host), Err(Error::Sources));
+
+        config.set(attr, Extensions::EMUL_IDS.get(), &host)?;
+        config.set(ids, 2047, &host)?;
+        config.set(sources, 1023, &host)?;
+        config.set_aplic_addr(0)?;
+        for value in [64, 2048, u32::MAX] {
+            assert_eq!(config.set(ids, value, &host), Err(Error::Ids));
+        }
+        assert_eq!(config.set(sources, 1024, &host), Err(Error::Sources));
+        assert!(config.check(&host).is_ok());
+
+        // It cannot be given up while it is needed, be it for identities or for sources.
+        assert_eq!(config.set(attr, 0, &host), Err(Error::Extensions));
+        config.set(ids, 63, &host)?;
+        assert_eq!(config.set(attr, 0, &host), Err(Error::Extensions));
+        config.set(sources, 63, &host)?;
+        config.set(attr, 0, &host)?;
+        config.set(attr, Extensions::EMUL_IDS.get(), &host)?;
+
+        // INIT finds out that the mode has become another.
+        config.set(ids, 127, &host)?;
+        for (value, expect) in [(0, None), (1, Some(Error::Ids)), (2, Some(Error::Ids))] {
+            config.set(mode, value, &host)?;
+            assert_eq!(config.check(&host).err(), expect);
+        }
+        config.set(ids, 63, &host)?;
+        assert!(config.check(&host).is_ok());
+        Ok(())
+    }
+
+    #[test]
     fn index_ranges() {
         range(ConfigAttr::GroupBits, 0, 7, Error::GroupBits);
         range(ConfigAttr::GroupShift, 24, 55, Error::GroupShift);
@@ -775,15 +977,15 @@ mod tests {
         config.set(ConfigAttr::Ids, 63, &HOST)?;
         config.set(ConfigAttr::Sources, 64, &HOST)?;
         config.set_aplic_addr(0xd00_0000)?;
-        assert_eq!(config.check(), Err(Error::MoreSourcesThanIds));
+        assert_eq!(config.check(&HOST), Err(Error::MoreSourcesThanIds));
         config.set(ConfigAttr::Sources, 63, &HOST)?;
-        assert!(config.check().is_ok());
+        assert!(config.check(&HOST).is_ok());
 
         let mut config = Config::new(&HOST);
         config.set(ConfigAttr::Sources, 1, &HOST)?;
-        assert_eq!(config.check(), Err(Error::NoAplicAddr));
+        assert_eq!(config.check(&HOST), Err(Error::NoAplicAddr));
         config.set_aplic_addr(0)?;
-        assert!(config.check().is_ok());
+        assert!(config.check(&HOST).is_ok());
         Ok(())
     }
 
@@ -796,11 +998,11 @@ mod tests {
         config.set(ConfigAttr::GuestBits, 7, &HOST)?;
         config.set(ConfigAttr::GroupShift, 33, &HOST)?;
         // No group index, no overlap.
-        assert!(config.check().is_ok());
+        assert!(config.check(&HOST).is_ok());
         config.set(ConfigAttr::GroupBits, 1, &HOST)?;
-        assert_eq!(config.check(), Err(Error::GroupOverlap));
+        assert_eq!(config.check(&HOST), Err(Error::GroupOverlap));
         config.set(ConfigAttr::GroupShift, 34, &HOST)?;
-        assert!(config.check().is_ok());
+        assert!(config.check(&HOST).is_ok());
         Ok(())
     }
 
@@ -818,6 +1020,7 @@ mod tests {
                 nr_hart_bits: 0,
                 nr_guest_bits: 0,
                 aplic_addr: u64::MAX,
+                extensions: 0,
             }
         );
 
@@ -829,6 +1032,7 @@ mod tests {
         config.set(ConfigAttr::GroupShift, 55, &HOST)?;
         config.set(ConfigAttr::HartBits, 15, &HOST)?;
         config.set(ConfigAttr::GuestBits, 6, &HOST)?;
+        config.set(ConfigAttr::Extensions, 3, &HOST)?;
         config.set_aplic_addr(0xd00_0000)?;
         let full = RawConfig::from(config);
         assert_eq!(
@@ -842,6 +1046,7 @@ mod tests {
                 nr_hart_bits: 15,
                 nr_guest_bits: 6,
                 aplic_addr: 0xd00_0000,
+                extensions: 3,
             }
         );
         assert_eq!(Config::try_from(raw), Ok(Config::new(&HOST)));
@@ -894,6 +1099,13 @@ mod tests {
                 ..ok
             }),
             Some(Error::GuestBits)
+        );
+        assert_eq!(
+            refused(RawConfig {
+                extensions: 4,
+                ..ok
+            }),
+            Some(Error::Extensions)
         );
         assert_eq!(
             refused(RawConfig {

@@ -61,6 +61,12 @@ impl<T: Copy> Lines<T> {
         self.existing.count_ones()
     }
 
+    /// Returns whether a line is free.
+    #[inline]
+    pub const fn has_free(&self) -> bool {
+        self.existing & !self.used != 0
+    }
+
     /// Gives the lowest free line to `owner`; [`None`] if none is free.
     pub fn alloc(&mut self, owner: T) -> Option<Hgei> {
         // Of 0 this is 64, which is no line.

@@ -129,6 +129,7 @@ proptest! {
         let decoded = Attribute::decode(group, attr);
         let expect = match (group, attr) {
             (0, 0..=6) => Some((Attribute::Config(ATTRS[attr as usize]), 4)),
+            (0, 7) => Some((Attribute::Config(ConfigAttr::Extensions), 4)),
             (1, 0) => Some((Attribute::AplicAddr, 8)),
             (1, 1..=16384) => Some((
                 Attribute::ImsicAddr(VcpuIndex::new(attr as u32 - 1).unwrap()),
@@ -143,6 +144,7 @@ proptest! {
                 },
                 8,
             )),
+            (5, 0) => Some((Attribute::Snapshot, 24)),
             _ => None,
         };
 
@@ -190,10 +192,11 @@ proptest! {
             nr_hart_bits: model[5],
             nr_guest_bits: model[6],
             aplic_addr,
+            extensions: 0,
         };
         prop_assert_eq!(RawConfig::from(config), raw);
         prop_assert_eq!(Config::try_from(raw), Ok(config));
-        prop_assert_eq!(config.check().is_ok(), c_init(&raw));
+        prop_assert_eq!(config.check(&limits).is_ok(), c_init(&raw));
         prop_assert_eq!(config.mode().get(), model[0]);
         prop_assert_eq!(config.nr_ids().get(), model[1]);
         prop_assert_eq!(config.nr_sources().map_or(0, u32::from), model[2]);
@@ -229,6 +232,7 @@ proptest! {
             nr_hart_bits: field(5),
             nr_guest_bits: field(6),
             aplic_addr,
+            extensions: 0,
         };
         let config = Config::try_from(raw);
 
@@ -252,7 +256,7 @@ proptest! {
         ] {
             prop_assert_eq!(config.set(attr, value, &host), Ok(()));
         }
-        let map = config.check().unwrap();
+        let map = config.check(&host).unwrap();
 
         let hart = get(addr, 12 + guest_bits, hart_bits);
         let group = get(addr, shift, group_bits);

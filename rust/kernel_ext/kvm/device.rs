@@ -60,6 +60,16 @@ impl Attr {
         self.slice(size_of::<u32>())?.writer().write(&value)
     }
 
+    /// Reads `bytes.len()` bytes. Fails with `EFAULT` if there is no such memory.
+    pub fn read_bytes(&self, bytes: &mut [u8]) -> Result {
+        self.slice(bytes.len())?.reader().read_slice(bytes)
+    }
+
+    /// Writes `bytes`. Fails with `EFAULT` if there is no such memory.
+    pub fn write_bytes(&self, bytes: &[u8]) -> Result {
+        self.slice(bytes.len())?.writer().write_slice(bytes)
+    }
+
     /// Writes a 64-bit value. Fails with `EFAULT` if there is no such memory.
     pub fn write_u64(&self, value: u64) -> Result {
         self.slice(size_of::<u64>())?.writer().write(&value)

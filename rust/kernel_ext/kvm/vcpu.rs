@@ -15,7 +15,6 @@ use kernel::{
     cpu::CpuId,
     prelude::*,
     sync::atomic::{
-        Acquire,
         Atomic,
         Relaxed,
         Release, //
@@ -85,12 +84,13 @@ impl Vcpu {
         CpuId::from_i32(cpu)
     }
 
-    /// What the interrupt controllers' driver keeps with the vCPU, or null. Later reads see what was
-    /// written before it was set.
+    /// What the interrupt controllers' driver keeps with the vCPU, or null. Reads that go through it
+    /// see what was written before it was set.
     #[inline(always)]
     pub fn imsic_state(&self) -> *mut c_void {
-        // SAFETY: A field of a valid structure, only accessed atomically.
-        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).imsic_state)) }.load(Acquire)
+        // SAFETY: A field of a valid structure, only accessed atomically. Dependent loads are
+        // ordered.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).imsic_state)) }.load(Relaxed)
     }
 
     /// Sets what [`Self::imsic_state`] returns.

@@ -3,6 +3,7 @@
 //! Virtual machines.
 
 use core::{
+    marker::PhantomData,
     ops::Deref,
     ptr::{
         addr_of,
@@ -27,7 +28,10 @@ use kernel::{
     }, //
 };
 
-use super::Vcpu;
+use super::{
+    Vcpu,
+    VcpuLocked, //
+};
 
 /// A virtual machine (`struct kvm`).
 #[repr(transparent)]
@@ -57,7 +61,13 @@ pub struct AiaConfig {
     pub nr_guest_bits: u32,
     /// Guest-physical address of the APLIC, all ones for none.
     pub aplic_addr: u64,
+    /// Extensions of the interface, 16 bits.
+    pub extensions: u32,
 }
+
+/// C has no field for the extensions: they are in the higher half of the one for the mode.
+const EXTENSIONS_SHIFT: u32 = 16;
+const MODE_MASK: u32 = (1 << EXTENSIONS_SHIFT) - 1;
 
 impl Vm {
     /// Wraps a virtual machine of C.
@@ -84,11 +94,13 @@ impl Vm {
     }
 
     /// What the interrupt controllers' driver keeps with the virtual machine
-    /// ([`Self::set_aia_state`]), or null. Later reads see what was written before it was set.
+    /// ([`Self::set_aia_state`]), or null. Reads that go through it see what was written before it
+    /// was set.
     #[inline(always)]
     pub fn aia_state(&self) -> *mut c_void {
-        // SAFETY: A field of a valid structure, only accessed atomically.
-        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).aplic_state)) }.load(Acquire)
+        // SAFETY: A field of a valid structure, only accessed atomically. Dependent loads are
+        // ordered.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).aplic_state)) }.load(Relaxed)
     }
 
     /// Sets what [`Self::aia_state`] returns.
@@ -114,7 +126,9 @@ impl Vm {
     #[inline]
     pub fn aia_mode(&self) -> u32 {
         // SAFETY: A field of a valid structure.
-        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).mode)) }.load(Relaxed)
+        let mode = unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).mode)) }.load(Relaxed);
+
+        mode & MODE_MASK
     }
 
     /// How many vCPUs there are, at least.
@@ -255,7 +269,7 @@ impl<'a> VmLocked<'a> {
         let aia = unsafe { &*self.aia() };
 
         AiaConfig {
-            mode: aia.mode,
+            mode: aia.mode & MODE_MASK,
             nr_ids: aia.nr_ids,
             nr_sources: aia.nr_sources,
             nr_group_bits: aia.nr_group_bits,
@@ -263,6 +277,7 @@ impl<'a> VmLocked<'a> {
             nr_hart_bits: aia.nr_hart_bits,
             nr_guest_bits: aia.nr_guest_bits,
             aplic_addr: aia.aplic_addr,
+            extensions: aia.mode >> EXTENSIONS_SHIFT,
         }
     }
 
@@ -273,7 +288,7 @@ impl<'a> VmLocked<'a> {
         // SAFETY: We hold the lock under which these fields are accessed; `mode` is also read
         // without it, but not before the interrupt controllers are initialised.
         unsafe {
-            (*aia).mode = config.mode;
+            (*aia).mode = config.mode & MODE_MASK | config.extensions << EXTENSIONS_SHIFT;
             (*aia).nr_ids = config.nr_ids;
             (*aia).nr_sources = config.nr_sources;
             (*aia).nr_group_bits = config.nr_group_bits;
@@ -316,6 +331,53 @@ impl<'a> VmLocked<'a> {
         // SAFETY: Locked above.
         unsafe { bindings::kvm_unlock_all_vcpus(self.as_raw()) };
         Ok(has_run)
+    }
+
+    /// Takes the mutexes of all vCPUs, so that none runs.
+    ///
+    /// Fails with `EBUSY` if one runs now, or is being created.
+    pub fn try_lock_vcpus(&self) -> Result<VcpusLocked<'_>> {
+        // C warns of the latter.
+        if self.is_vcpu_creation_in_progress()
+            // SAFETY: The virtual machine is valid, and its lock is held.
+            || unsafe { bindings::kvm_trylock_all_vcpus(self.as_raw()) } != 0
+        {
+            return Err(EBUSY);
+        }
+        Ok(VcpusLocked {
+            vm: self.vm,
+            _vm_lock: PhantomData,
+            _not_send: NotThreadSafe,
+        })
+    }
+}
+
+/// The vCPUs of a virtual machine, whose mutexes, and `kvm->lock`, the running task holds.
+pub struct VcpusLocked<'a> {
+    vm: &'a Vm,
+    _vm_lock: PhantomData<&'a VmLocked<'a>>,
+    _not_send: NotThreadSafe,
+}
+
+impl VcpusLocked<'_> {
+    /// One more than the highest ID of a vCPU.
+    pub const MAX_IDS: u32 = bindings::KVM_MAX_VCPU_IDS;
+
+    /// The vCPU that user space has given this ID; one at a time.
+    pub fn by_id(&mut self, id: u32) -> Option<VcpuLocked<'_>> {
+        let vcpu = self.vm.vcpu_by_id(id)?;
+
+        // SAFETY: All mutexes are held as long as `self` lives, and `self` is borrowed for as long
+        // as the value does.
+        Some(unsafe { vcpu.assume_locked() })
+    }
+}
+
+impl Drop for VcpusLocked<'_> {
+    fn drop(&mut self) {
+        // SAFETY: Locked when the value was made, by the same task; no vCPU can be added since,
+        // because `kvm->lock` is held.
+        unsafe { bindings::kvm_unlock_all_vcpus(self.vm.as_raw()) };
     }
 }
 

@@ -27,8 +27,7 @@ use kernel_ext::{
             IoDevice,
             Mmio, //
         },
-        Vcpu,
-        Vm, //
+        Vcpu, //
     },
     sync::RawSpinLock, //
 };
@@ -118,21 +117,14 @@ impl VmAplic {
 }
 
 /// MSIs of an APLIC go to the vCPUs of its virtual machine.
-pub(crate) struct ToVcpus<'a> {
-    pub(crate) vm: &'a Vm,
-    pub(crate) aia: &'a VmAia,
-}
+pub(crate) struct ToVcpus<'a>(pub(crate) &'a VmAia);
 
 impl Sink for ToVcpus<'_> {
     fn send(&self, target: MsiTarget) {
         // Who is not there gets nothing.
-        let _ = self.aia.inject(
-            self.vm,
-            target.hart.get(),
-            target.guest.get(),
-            0,
-            target.eiid.get(),
-        );
+        let _ = self
+            .0
+            .inject(target.hart.get(), target.guest.get(), 0, target.eiid.get());
     }
 }
 
@@ -164,9 +156,8 @@ impl Mmio for AplicPage {
     fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result {
         let (aia, aplic, register) = Self::find(vcpu, addr, data.len())?;
         let value = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
-        let vm = vcpu.vm();
 
-        aplic.domain.write(register, value, &ToVcpus { vm, aia });
+        aplic.domain.write(register, value, &ToVcpus(aia));
         Ok(())
     }
 }

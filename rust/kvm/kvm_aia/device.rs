@@ -56,6 +56,7 @@ use crate::{
         self,
         VcpuImsic, //
     },
+    state,
     vm::VmAia, //
 };
 
@@ -85,6 +86,7 @@ fn from_c(config: AiaConfig) -> RawConfig {
         nr_hart_bits: config.nr_hart_bits,
         nr_guest_bits: config.nr_guest_bits,
         aplic_addr: config.aplic_addr,
+        extensions: config.extensions,
     }
 }
 
@@ -100,10 +102,12 @@ fn to_c(config: Config) -> AiaConfig {
         nr_hart_bits: raw.nr_hart_bits,
         nr_guest_bits: raw.nr_guest_bits,
         aplic_addr: raw.aplic_addr,
+        extensions: raw.extensions,
     }
 }
 
-fn config(vm: &VmLocked<'_>) -> Result<Config> {
+/// The configuration.
+pub(crate) fn config(vm: &VmLocked<'_>) -> Result<Config> {
     Config::try_from(from_c(vm.config())).map_err(error)
 }
 
@@ -138,7 +142,7 @@ fn by_index(vm: &Vm, index: VcpuIndex) -> Result<&Vcpu> {
 /// Makes everything that the configuration asks for.
 ///
 /// Fails with `EBUSY` if that was done, or if a vCPU is being created, and with `EINVAL` if the
-/// configuration makes no sense; then nothing has changed.
+/// configuration makes no sense; then there is none of it, and it can be tried again.
 fn initialize(mut vm: VmLocked<'_>) -> Result {
     let host = host().ok_or(ENODEV)?;
 
@@ -146,7 +150,7 @@ fn initialize(mut vm: VmLocked<'_>) -> Result {
         return Err(EBUSY);
     }
     let config = config(&vm)?;
-    let map = config.check().map_err(error)?;
+    let map = config.check(&limits(host)).map_err(error)?;
     let addresses = || {
         vm.vcpus().map(|vcpu| match vcpu.imsic_addr() {
             UNDEF_ADDR => Err(EINVAL),
@@ -255,6 +259,9 @@ impl Device for AiaDevice {
 
             return imsic.user_access(&vcpu, isel, Some(*value)).map(drop);
         }
+        if Attribute::decode(attr.group, attr.attr) == Some(Attribute::Snapshot) {
+            return state::set(vm, attr);
+        }
 
         let vm = vm.lock();
 
@@ -288,9 +295,7 @@ impl Device for AiaDevice {
                 let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
                 let register = aplic.register(offset)?;
 
-                aplic
-                    .domain
-                    .write(register, value, &ToVcpus { vm: &vm, aia });
+                aplic.domain.write(register, value, &ToVcpus(aia));
                 Ok(())
             }
             _ => Err(ENXIO),
@@ -315,6 +320,7 @@ impl Device for AiaDevice {
 
                 Value::U64(imsic.user_access(&vcpu, isel, None)?)
             }
+            Attribute::Snapshot => return state::get(vm, attr),
         };
 
         match value {
@@ -326,7 +332,9 @@ impl Device for AiaDevice {
 
     fn has(vm: &Vm, attr: &Attr) -> Result {
         match Attribute::decode(attr.group, attr.attr).ok_or(ENXIO)? {
-            Attribute::Config(_) | Attribute::AplicAddr | Attribute::Init => Ok(()),
+            Attribute::Config(_) | Attribute::AplicAddr | Attribute::Init | Attribute::Snapshot => {
+                Ok(())
+            }
             Attribute::ImsicAddr(index) => by_index(vm, index).map(drop),
             Attribute::AplicRegister(offset) => ffi::aia(vm)
                 .and_then(|aia| aia.aplic.as_ref())

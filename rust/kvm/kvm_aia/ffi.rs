@@ -130,6 +130,35 @@ pub(crate) fn imsic(vcpu: &Vcpu) -> Option<&VcpuImsic> {
     unsafe { vcpu.imsic_state().cast::<VcpuImsic>().as_ref() }
 }
 
+/// A vCPU and its interrupt file, for who delivers MSIs.
+pub(crate) struct Member {
+    vcpu: NonNull<bindings::kvm_vcpu>,
+    imsic: NonNull<VcpuImsic>,
+}
+
+// SAFETY: What can be done with a vCPU and its file can be done on any CPU.
+unsafe impl Send for Member {}
+// SAFETY: As above.
+unsafe impl Sync for Member {}
+
+impl Member {
+    /// The vCPU, which has an interrupt file, as part of its virtual machine's [`VmAia`].
+    pub(crate) fn new(vcpu: &Vcpu) -> Option<Self> {
+        Some(Self {
+            vcpu: NonNull::new(vcpu.as_raw())?,
+            imsic: NonNull::from(imsic(vcpu)?),
+        })
+    }
+
+    /// The vCPU and its interrupt file.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> (&Vcpu, &VcpuImsic) {
+        // SAFETY: vCPUs, and with them their files, are destroyed together with their virtual
+        // machine, when nobody is left who delivers MSIs.
+        unsafe { (Vcpu::from_raw(self.vcpu.as_ptr()), self.imsic.as_ref()) }
+    }
+}
+
 /// Lets everybody see the interrupt controllers.
 pub(crate) fn publish(vm: &mut VmLocked<'_>, aia: KBox<VmAia>) {
     vm.set_aia_state(KBox::into_raw(aia).cast());

@@ -33,6 +33,10 @@ use kernel_ext::{
     },
     kvm::Vcpu,
     percpu::PerCpu,
+    smp::{
+        is_system_ending,
+        PreemptionDisabled, //
+    },
     sync::RawSpinLock, //
 };
 
@@ -51,8 +55,21 @@ const HVIEN_PMU_OVF: usize = 1 << bindings::IRQ_PMU_OVF;
 struct Hart {
     /// Rank "lines": outside of the vCPUs' bindings and of the scheduler's locks.
     lines: Pin<KBox<RawSpinLock<Lines<Owner>>>>,
+    /// Whether there may be a free line, for who would take the lock in vain.
+    free: Word,
     /// `hgeie` while the hart is in a state that loses it.
     saved: Word,
+}
+
+impl Hart {
+    /// Changes the lines, and the word that says whether one is free with them.
+    fn change<R>(&self, f: impl FnOnce(&mut Lines<Owner>) -> R) -> R {
+        let mut lines = self.lines.lock();
+        let result = f(&mut lines);
+
+        self.free.store_release(lines.has_free().into());
+        result
+    }
 }
 
 /// What the host has for virtual machines.
@@ -90,6 +107,7 @@ impl Host {
                     RawSpinLock::new(Lines::new(), c"kvm_aia_lines", static_lock_class!()),
                     GFP_KERNEL,
                 )?,
+                free: Word::new(0),
                 saved: Word::new(0),
             })
         })?;
@@ -105,13 +123,18 @@ impl Host {
 
     /// Gives the lowest free guest external interrupt of `cpu` to `vcpu`.
     pub(crate) fn alloc(&self, cpu: CpuId, vcpu: &Vcpu) -> Option<Hgei> {
-        self.harts.on(cpu)?.lines.lock().alloc(Owner::new(vcpu))
+        let hart = self.harts.on(cpu)?;
+
+        if hart.free.load() == 0 {
+            return None;
+        }
+        hart.change(|lines| lines.alloc(Owner::new(vcpu)))
     }
 
     /// Takes it back. The owner's lock of the binding must not be held.
     pub(crate) fn free(&self, cpu: CpuId, line: Hgei) {
         if let Some(hart) = self.harts.on(cpu) {
-            hart.lines.lock().free(line);
+            hart.change(|lines| lines.free(line));
         }
     }
 
@@ -123,16 +146,20 @@ impl Host {
             .min(riscv_imsic::nr_guest_files(CpuId::current()));
 
         ffi::lower_nr_hgei(count);
-        self.harts.here(irqs_off).lines.lock().set_count(count);
+        self.harts
+            .here(irqs_off)
+            .change(|lines| lines.set_count(count));
         self.restore(hart);
         self.sgei.enable(irqs_off);
     }
 
-    /// This CPU cannot run guests any more: whoever has a guest file here loses it. Preemption is
-    /// off.
+    /// This CPU cannot run guests any more: whoever has a guest file here loses it.
     ///
-    /// No vCPU's thread can run here any more, so that nobody takes another file.
+    /// No vCPU's thread can run here any more, so that nobody takes another file. When the system
+    /// ends, this interrupts whatever runs, and nobody needs what is in the files.
     pub(crate) fn disable(&self) {
+        // Who waits for a file to be released spins.
+        let _here = PreemptionDisabled::new();
         let irqs_off = local_interrupt_disable();
         let hart = self.hart(&irqs_off);
 
@@ -144,6 +171,9 @@ impl Host {
         hart.write_hvictl(NO_INTERRUPT);
         drop(irqs_off);
 
+        if is_system_ending() {
+            return;
+        }
         for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
             self.evict(line);
         }

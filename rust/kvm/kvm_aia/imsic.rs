@@ -333,12 +333,22 @@ impl VcpuImsic {
 
     /// Moves the state to memory. By the vCPU's thread, or with its mutex held.
     fn release(&self, vcpu: &Vcpu) {
-        if let Some(release) = self.begin_release(vcpu, None) {
-            release.finish();
-        }
-        // Somebody else may be at it.
-        while matches!(&*self.binding.lock(), Binding::Releasing) {
-            core::hint::spin_loop();
+        loop {
+            let begun = self.change(|binding| binding.begin_release(None));
+
+            match begun {
+                Release::File(file) => {
+                    return Releasing {
+                        imsic: self,
+                        vcpu,
+                        file,
+                    }
+                    .finish();
+                }
+                Release::Nothing => return,
+                // A CPU that goes offline is at it.
+                Release::Busy => core::hint::spin_loop(),
+            }
         }
     }
 
@@ -346,6 +356,63 @@ impl VcpuImsic {
     pub(crate) fn reset(&self, vcpu: &Vcpu) {
         self.release(vcpu);
         self.file.reset();
+        self.update_line(vcpu);
+    }
+
+    /// Copies the state, wherever it is, and leaves it there. May wait for another CPU.
+    pub(crate) fn save(&self, _vcpu: &VcpuLocked<'_>, image: &mut Image) {
+        loop {
+            let (on, line) = {
+                let binding = self.binding.lock();
+
+                match &*binding {
+                    Binding::Bound(file) => (file.on(), file.line()),
+                    Binding::Software => {
+                        return self.copy(image, |isel| {
+                            self.file.access(isel.register(), 0, 0).unwrap_or(0)
+                        });
+                    }
+                    // Its CPU goes offline; soon the state is in memory.
+                    Binding::Moving | Binding::Releasing => {
+                        core::hint::spin_loop();
+                        continue;
+                    }
+                }
+            };
+            let done = kernel_ext::smp::call_on(on, |irqs_off| {
+                let binding = self.binding.lock();
+
+                // The state may have moved meanwhile.
+                binding
+                    .file()
+                    .filter(|file| file.on() == on && file.line() == line)?;
+                let registers = self.host.hart(irqs_off).guest_file(line.get());
+
+                self.copy(image, |isel| registers.read(isel.get()));
+                Some(())
+            });
+
+            if let Ok(Some(())) = done {
+                return;
+            }
+        }
+    }
+
+    /// Fills `image` with the registers that `read` returns.
+    fn copy(&self, image: &mut Image, read: impl Fn(Isel) -> u64) {
+        image.eidelivery = read(Isel::EIDELIVERY);
+        image.eithreshold = read(Isel::EITHRESHOLD);
+        for (word, eip, eie) in image.words_mut(self.file.nr_ids()) {
+            *eip = read(Isel::eip(word));
+            *eie = read(Isel::eie(word));
+        }
+    }
+
+    /// Replaces the state, which is in memory afterwards.
+    pub(crate) fn restore(&self, vcpu: &VcpuLocked<'_>, image: &Image) {
+        self.release(vcpu);
+        self.file.reset();
+        self.file.merge(image);
         self.update_line(vcpu);
     }
 

@@ -11,6 +11,7 @@
 //! - [`imsic`]: a vCPU's interrupt file, and its moves;
 //! - [`file`]: a guest interrupt file of the hardware, as an owned value;
 //! - [`host`]: which guest files are in use; the interrupt that wakes vCPUs up;
+//! - [`state`]: the state of all of it for user space, to go on elsewhere;
 //! - [`csr`]: the running hart's CSRs;
 //! - [`ffi`]: the C side.
 //!
@@ -27,6 +28,7 @@ mod file;
 mod host;
 mod imsic;
 mod registers;
+mod state;
 mod vm;
 
 const __LOG_PREFIX: &[u8] = b"kvm\0";

@@ -62,7 +62,9 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
     let Some(isel) = Isel::new(number) else {
         return match number {
             0x30..=0x3f => Outcome::Illegal,
-            0x80..=0xff if vcpu.vm().is_aia_initialized() => Outcome::Illegal,
+            0x80..=0xff if vcpu.vm().is_aia_initialized() && imsic::of(vcpu).is_some() => {
+                Outcome::Illegal
+            }
             _ => Outcome::ToUser,
         };
     };

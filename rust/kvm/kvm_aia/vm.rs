@@ -28,61 +28,73 @@ use crate::{
         ToVcpus,
         VmAplic, //
     },
-    ffi,
-    imsic, //
+    ffi::{
+        self,
+        Member, //
+    },
+    imsic::VcpuImsic, //
 };
 
 /// The initialised interrupt controllers of a virtual machine.
 pub(crate) struct VmAia {
     map: GuestMap,
     harts: HartTable<KVec<Entry>>,
+    /// By the index of the vCPU.
+    members: KVec<Member>,
     pub(crate) aplic: Option<VmAplic>,
 }
 
 impl VmAia {
-    /// Makes it of the vCPUs that there are, whose addresses are set and fit `map`. May sleep.
+    /// Makes it of the vCPUs that there are, all of which have an interrupt file at an address that
+    /// fits `map`. May sleep.
     pub(crate) fn new(vm: &Vm, map: GuestMap, aplic: Option<VmAplic>) -> Result<Self> {
         let count = usize::try_from(vm.online_vcpus())?;
         let slots = hart_table::slots_for(count).ok_or(ENOMEM)?;
         let mut storage = KVec::with_capacity(slots, GFP_KERNEL_ACCOUNT)?;
+        let mut members = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
 
         storage.resize(slots, Entry::default(), GFP_KERNEL_ACCOUNT)?;
-        let harts = vm.vcpus().filter_map(|vcpu| {
-            let address = imsic::of(vcpu)?.address();
+        for vcpu in vm.vcpus() {
+            members.push(Member::new(vcpu).ok_or(EINVAL)?, GFP_KERNEL_ACCOUNT)?;
+        }
 
-            Some((map.hart_index(address), VcpuIndex::new(vcpu.index())?))
-        });
+        // Of those that differ in the guest index only, an MSI's address finds the one of zero.
+        let harts = |canonical| {
+            (0..)
+                .map_while(VcpuIndex::new)
+                .zip(members.iter())
+                .filter_map(move |(index, member)| {
+                    let address = member.get().1.address();
+
+                    ((map.decode(address).guest == 0) == canonical)
+                        .then(|| (map.hart_index(address), index))
+                })
+        };
 
         Ok(Self {
-            harts: HartTable::build(storage, harts).ok_or(EINVAL)?,
+            harts: HartTable::build(storage, Iterator::chain(harts(true), harts(false)))
+                .ok_or(EINVAL)?,
             map,
+            members,
             aplic,
         })
     }
 
-    /// The vCPU with this hart index.
+    /// The vCPU with this hart index, and its interrupt file.
     #[inline]
-    fn vcpu<'a>(&self, vm: &'a Vm, hart_index: u32) -> Option<&'a Vcpu> {
-        vm.vcpu(self.harts.get(hart_index)?.get())
+    fn member(&self, hart_index: u32) -> Option<(&Vcpu, &VcpuImsic)> {
+        let index = self.harts.get(hart_index)?;
+
+        Some(self.members.get(index.index())?.get())
     }
 
     /// Delivers an MSI to a hart by its index. Nobody gets it if there is no such hart.
     #[inline]
-    pub(crate) fn inject(
-        &self,
-        vm: &Vm,
-        hart_index: u32,
-        guest: u32,
-        offset: u32,
-        data: u32,
-    ) -> Result {
-        let Some(vcpu) = self.vcpu(vm, hart_index) else {
-            return Ok(());
-        };
-
-        imsic::of(vcpu)
-            .ok_or(ENODEV)?
-            .inject(vcpu, guest, offset, data)
+    pub(crate) fn inject(&self, hart_index: u32, guest: u32, offset: u32, data: u32) -> Result {
+        match self.member(hart_index) {
+            Some((vcpu, imsic)) => imsic.inject(vcpu, guest, offset, data),
+            None => Ok(()),
+        }
     }
 }
 
@@ -94,14 +106,13 @@ pub(crate) fn inject_msi(vm: &Vm, addr: u64, data: u32) -> Result {
     let aia = ffi::aia(vm).ok_or(EBUSY)?;
     let addr = PhysAddr::<Guest>::new(addr);
     let target = aia.map.decode(addr);
-    let Some(vcpu) = aia.vcpu(vm, aia.map.hart_index(addr)) else {
-        return Ok(());
-    };
-    let Some(imsic) = imsic::of(vcpu).filter(|imsic| imsic.address() == target.page) else {
-        return Ok(());
-    };
 
-    imsic.inject(vcpu, target.guest, target.offset, data)
+    match aia.member(aia.map.hart_index(addr)) {
+        Some((vcpu, imsic)) if imsic.address() == target.page => {
+            imsic.inject(vcpu, target.guest, target.offset, data)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Changes the wire of source `number` of the APLIC. Any context.
@@ -113,6 +124,6 @@ pub(crate) fn inject_irq(vm: &Vm, number: u32, level: bool) -> Result {
     let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
     let source = aplic.domain.nr_sources().check(number).ok_or(ENODEV)?;
 
-    aplic.domain.set_input(source, level, &ToVcpus { vm, aia });
+    aplic.domain.set_input(source, level, &ToVcpus(aia));
     Ok(())
 }

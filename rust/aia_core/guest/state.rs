@@ -1,0 +1,850 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The state of a virtual machine's interrupt controllers as user space keeps it: one block of
+//! bytes, which holds all that is needed to go on elsewhere with interrupts in flight.
+//!
+//! ```text
+//! header            u32 version, size, nr_ids, nr_sources, nr_vcpus, reserved
+//! if nr_sources > 0:
+//!   domain          u32 domaincfg, genmsi
+//!   per 32 sources  u32 pending, enabled, wires, reserved, sourcecfg[32], target[32]
+//! per vCPU          u32 id, reserved
+//!                   u64 eidelivery, eithreshold
+//!   per 64 IDs      u64 eip, eie
+//! ```
+//!
+//! All numbers are little-endian and at multiples of their size. Words of sources come in ascending
+//! order, the first one with the source 0 that does not exist; vCPUs in ascending order of their
+//! IDs. Reserved fields are 0.
+//!
+//! [`Snapshot`] reads such a block, and has checked all of it; [`SnapshotMut`] writes one.
+
+use core::ops::Range;
+
+use crate::{
+    aplic::{
+        domaincfg::DomainCfg,
+        regs::SourceWord as WordNr,
+        target::genmsi, //
+    },
+    error::EINVAL,
+    guest_aplic::{
+        saved::{
+            SavedDomain,
+            SavedWord, //
+        },
+        word::SourceWord, //
+    },
+    ids::{
+        Eiid,
+        HartIndex,
+        NrIds,
+        NrSources,
+        VcpuId, //
+    },
+    swfile::Image,
+};
+
+/// The version of the format.
+const VERSION: u32 = 1;
+
+/// What `domaincfg` of a guest's domain reads as without IE (AIA 4.5.1).
+const DOMAINCFG: u32 = 0x8000_0000 | DomainCfg::DM;
+
+/// The bits that `genmsi` keeps (AIA 4.5.15).
+const GENMSI_BITS: u32 = genmsi(HartIndex::MAX, Eiid::MAX);
+
+/// The bits that `eidelivery` and `eithreshold` of a guest's interrupt file can have (AIA 3.8).
+const EIDELIVERY_BITS: u64 = 1;
+const EITHRESHOLD_BITS: u64 = Eiid::MAX.get() as u64;
+
+/// Sizes in bytes.
+const DOMAIN_SIZE: usize = 2 * size_of::<u32>();
+const WORD_SIZE: usize = (4 + 2 * SourceWord::SOURCES) * size_of::<u32>();
+const VCPU_SIZE: usize = 2 * size_of::<u32>() + 2 * size_of::<u64>();
+const EIX_SIZE: usize = 2 * size_of::<u64>();
+
+/// Why a snapshot is refused.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Error {
+    /// The version is an unknown one.
+    Version,
+    /// The size is not what the numbers make it.
+    Size,
+    /// The virtual machine has other numbers of identities, sources or vCPUs.
+    Counts,
+    /// A reserved field is not 0.
+    Reserved,
+    /// `domaincfg` or `genmsi` cannot have this value.
+    Domain,
+    /// No source can be in this state.
+    Source,
+    /// A source is pending and enabled, and the domain delivers: then it would have been sent.
+    Due,
+    /// The IDs of the vCPUs do not ascend.
+    VcpuOrder,
+    /// No interrupt file can be in this state.
+    File,
+}
+
+impl Error {
+    /// Returns the error number of Linux, which is negative.
+    #[inline]
+    pub const fn errno(self) -> i32 {
+        EINVAL
+    }
+}
+
+/// What a snapshot begins with.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Header {
+    /// The version of the format.
+    pub version: u32,
+    /// The size in bytes of the snapshot, or of the memory that is there for one.
+    pub size: u32,
+    /// How many identities an interrupt file has.
+    pub nr_ids: u32,
+    /// How many sources the APLIC has; 0 if there is no APLIC.
+    pub nr_sources: u32,
+    /// How many vCPUs with an interrupt file there are.
+    pub nr_vcpus: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+impl Header {
+    /// Its size in bytes.
+    pub const SIZE: usize = 6 * size_of::<u32>();
+
+    /// Reads the fields, any numbers.
+    pub fn decode(bytes: &[u8; Self::SIZE]) -> Self {
+        let mut fields = Reader(bytes);
+        let mut next = || fields.u32().unwrap_or(0);
+
+        Self {
+            version: next(),
+            size: next(),
+            nr_ids: next(),
+            nr_sources: next(),
+            nr_vcpus: next(),
+            reserved: next(),
+        }
+    }
+
+    /// Returns the bytes.
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        let mut fields = Writer(&mut bytes);
+
+        for value in [
+            self.version,
+            self.size,
+            self.nr_ids,
+            self.nr_sources,
+            self.nr_vcpus,
+            self.reserved,
+        ] {
+            fields.u32(value);
+        }
+        bytes
+    }
+
+    /// Checks what user space gives to get a snapshot, of which the numbers do not count.
+    pub fn check_request(&self) -> Result<(), Error> {
+        if self.version != VERSION {
+            return Err(Error::Version);
+        }
+        if self.reserved != 0 {
+            return Err(Error::Reserved);
+        }
+        Ok(())
+    }
+}
+
+/// What a virtual machine's snapshot is made of, and where in it.
+///
+/// # Invariants
+///
+/// `size` is the sum of all parts, and fits 32 bits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Layout {
+    nr_ids: NrIds,
+    nr_sources: Option<NrSources>,
+    nr_vcpus: u32,
+    size: u32,
+}
+
+impl Layout {
+    /// Makes that of a virtual machine with so many vCPUs that have an interrupt file; [`None`] if
+    /// the snapshot would be too large.
+    pub fn new(nr_ids: NrIds, nr_sources: Option<NrSources>, nr_vcpus: u32) -> Option<Self> {
+        let mut layout = Self {
+            nr_ids,
+            nr_sources,
+            nr_vcpus,
+            size: 0,
+        };
+        let vcpus = layout
+            .vcpu_size()
+            .checked_mul(usize::try_from(nr_vcpus).ok()?)?;
+
+        layout.size = layout.vcpus_start().checked_add(vcpus)?.try_into().ok()?;
+        // INVARIANT: Just added up, and converted.
+        Some(layout)
+    }
+
+    /// Returns the size of the snapshot in bytes.
+    #[inline]
+    pub fn size(&self) -> usize {
+        // CAST: Not narrower.
+        self.size as usize
+    }
+
+    /// Returns how many vCPUs there are.
+    #[inline]
+    pub fn nr_vcpus(&self) -> u32 {
+        self.nr_vcpus
+    }
+
+    /// Returns the header of the snapshot.
+    pub fn header(&self) -> Header {
+        Header {
+            version: VERSION,
+            size: self.size,
+            nr_ids: self.nr_ids.get(),
+            nr_sources: self.nr_sources.map_or(0, NrSources::get),
+            nr_vcpus: self.nr_vcpus,
+            reserved: 0,
+        }
+    }
+
+    /// Iterates over the words of the APLIC; there are none if there is no APLIC.
+    pub fn words(&self) -> impl Iterator<Item = WordNr> {
+        self.nr_sources.into_iter().flat_map(WordNr::all)
+    }
+
+    /// Returns where the APLIC is; [`None`] if there is none.
+    fn domain(&self) -> Option<Range<usize>> {
+        self.nr_sources?;
+        Some(Header::SIZE..Header::SIZE + DOMAIN_SIZE)
+    }
+
+    /// Returns where a word of the APLIC is; [`None`] if there is no such word.
+    fn word(&self, word: WordNr) -> Option<Range<usize>> {
+        if word.get() >= self.nr_sources?.words() {
+            return None;
+        }
+        let start = Header::SIZE + DOMAIN_SIZE + word.index() * WORD_SIZE;
+
+        Some(start..start + WORD_SIZE)
+    }
+
+    /// Returns where the vCPUs begin.
+    fn vcpus_start(&self) -> usize {
+        Header::SIZE
+            + self.nr_sources.map_or(0, |nr_sources| {
+                // CAST: 32 at most.
+                DOMAIN_SIZE + nr_sources.words() as usize * WORD_SIZE
+            })
+    }
+
+    /// Returns the size of a vCPU.
+    fn vcpu_size(&self) -> usize {
+        // CAST: 32 at most.
+        VCPU_SIZE + self.nr_ids.words() as usize * EIX_SIZE
+    }
+
+    /// Returns where a vCPU is, by its position; [`None`] if there are not as many.
+    fn vcpu(&self, position: u32) -> Option<Range<usize>> {
+        if position >= self.nr_vcpus {
+            return None;
+        }
+        // No overflow: by the invariant all of them fit.
+        let start = self.vcpus_start() + usize::try_from(position).ok()? * self.vcpu_size();
+
+        Some(start..start + self.vcpu_size())
+    }
+
+    /// Returns the bits of `word` that stand for a source.
+    fn implemented(&self, word: WordNr) -> u32 {
+        let first = word.get() * u32::BITS;
+        let exists = |n: u32| {
+            self.nr_sources
+                .is_some_and(|nr_sources| nr_sources.check(first + n).is_some())
+        };
+
+        (0..u32::BITS)
+            .filter(|&n| exists(n))
+            .fold(0, |bits, n| bits | 1 << n)
+    }
+}
+
+/// Fields that are read one after the other.
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (first, rest) = self.0.split_first_chunk()?;
+
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+}
+
+/// Fields that are written one after the other; what does not fit is dropped.
+struct Writer<'a>(&'a mut [u8]);
+
+impl Writer<'_> {
+    fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some((first, rest)) = core::mem::take(&mut self.0).split_first_chunk_mut() {
+            *first = bytes;
+            self.0 = rest;
+        }
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.bytes(value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: u64) {
+        self.bytes(value.to_le_bytes());
+    }
+}
+
+/// A snapshot to restore.
+///
+/// # Invariants
+///
+/// The bytes are as long as the layout says, and every part of them is a state that the controllers
+/// of such a virtual machine can be in.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    layout: Layout,
+    bytes: &'a [u8],
+}
+
+impl<'a> Snapshot<'a> {
+    /// Checks `bytes`, which may be anything.
+    ///
+    /// What is left to the caller is whether there are vCPUs with these IDs. Since the IDs ascend,
+    /// each is there once if each exists and there are as many as the virtual machine has.
+    pub fn open(layout: Layout, bytes: &'a [u8]) -> Result<Self, Error> {
+        let header = Header::decode(bytes.first_chunk().ok_or(Error::Size)?);
+        let wanted = layout.header();
+
+        header.check_request()?;
+        if (header.nr_ids, header.nr_sources, header.nr_vcpus)
+            != (wanted.nr_ids, wanted.nr_sources, wanted.nr_vcpus)
+        {
+            return Err(Error::Counts);
+        }
+        if header.size != wanted.size || bytes.len() != layout.size() {
+            return Err(Error::Size);
+        }
+
+        // INVARIANT: The length is right; the rest follows, before anybody has it.
+        let snapshot = Self { layout, bytes };
+        snapshot.check_aplic()?;
+        snapshot.check_vcpus()?;
+        Ok(snapshot)
+    }
+
+    fn check_aplic(&self) -> Result<(), Error> {
+        let Some(domain) = self.domain() else {
+            return Ok(());
+        };
+
+        if domain.domaincfg & !DomainCfg::IE != DOMAINCFG || domain.genmsi & !GENMSI_BITS != 0 {
+            return Err(Error::Domain);
+        }
+        for word in self.layout.words() {
+            let (saved, reserved) = self.read_word(word).ok_or(Error::Size)?;
+            let mut restored = SourceWord::new();
+
+            if reserved != 0 {
+                return Err(Error::Reserved);
+            }
+            restored.restore(&saved, self.layout.implemented(word));
+            // What a source cannot have was dropped.
+            if restored.save() != saved {
+                return Err(Error::Source);
+            }
+            if restored.is_due() && domain.domaincfg & DomainCfg::IE != 0 {
+                return Err(Error::Due);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_vcpus(&self) -> Result<(), Error> {
+        let mut last = None;
+        let mut image = Image::default();
+
+        for position in 0..self.layout.nr_vcpus {
+            let (id, reserved) = self.read_vcpu(position, &mut image).ok_or(Error::Size)?;
+
+            if reserved != 0 {
+                return Err(Error::Reserved);
+            }
+            if last.is_some_and(|last| id <= last) {
+                return Err(Error::VcpuOrder);
+            }
+            last = Some(id);
+
+            let unknown = |word: u64, bits: u64| word & !bits != 0;
+            if unknown(image.eidelivery, EIDELIVERY_BITS)
+                || unknown(image.eithreshold, EITHRESHOLD_BITS)
+                || image
+                    .words(self.layout.nr_ids)
+                    .any(|(word, eip, eie)| unknown(eip | eie, word.valid_bits()))
+            {
+                return Err(Error::File);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the fields at `range`.
+    fn part(&self, range: Range<usize>) -> Option<Reader<'a>> {
+        self.bytes.get(range).map(Reader)
+    }
+
+    /// Returns the APLIC's state that is not in a word; [`None`] if there is no APLIC.
+    pub fn domain(&self) -> Option<SavedDomain> {
+        let mut fields = self.part(self.layout.domain()?)?;
+
+        Some(SavedDomain {
+            domaincfg: fields.u32()?,
+            genmsi: fields.u32()?,
+        })
+    }
+
+    /// Returns a word of the APLIC; [`None`] if it has no such word.
+    pub fn word(&self, word: WordNr) -> Option<SavedWord> {
+        self.read_word(word).map(|(saved, _)| saved)
+    }
+
+    fn read_word(&self, word: WordNr) -> Option<(SavedWord, u32)> {
+        let mut fields = self.part(self.layout.word(word)?)?;
+        let mut saved = SavedWord {
+            pending: fields.u32()?,
+            enabled: fields.u32()?,
+            wires: fields.u32()?,
+            ..Default::default()
+        };
+        let reserved = fields.u32()?;
+
+        for field in saved.sourcecfg.iter_mut().chain(&mut saved.target) {
+            *field = fields.u32()?;
+        }
+        Some((saved, reserved))
+    }
+
+    /// Returns the ID of a vCPU by its position, from 0; [`None`] if there are not as many.
+    pub fn vcpu_id(&self, position: u32) -> Option<VcpuId> {
+        self.part(self.layout.vcpu(position)?)?
+            .u32()
+            .map(VcpuId::new)
+    }
+
+    /// Reads the interrupt file of a vCPU by its position, from 0, and returns the vCPU's ID;
+    /// [`None`] if there are not as many.
+    pub fn vcpu(&self, position: u32, image: &mut Image) -> Option<VcpuId> {
+        self.read_vcpu(position, image).map(|(id, _)| id)
+    }
+
+    fn read_vcpu(&self, position: u32, image: &mut Image) -> Option<(VcpuId, u32)> {
+        let mut fields = self.part(self.layout.vcpu(position)?)?;
+        let (id, reserved) = (fields.u32()?, fields.u32()?);
+
+        *image = Image {
+            eidelivery: fields.u64()?,
+            eithreshold: fields.u64()?,
+            ..Default::default()
+        };
+        for (_, eip, eie) in image.words_mut(self.layout.nr_ids) {
+            *eip = fields.u64()?;
+            *eie = fields.u64()?;
+        }
+        Some((VcpuId::new(id), reserved))
+    }
+}
+
+/// A snapshot that is being made.
+#[derive(Debug)]
+pub struct SnapshotMut<'a> {
+    layout: Layout,
+    bytes: &'a mut [u8],
+}
+
+impl<'a> SnapshotMut<'a> {
+    /// Begins one; [`None`] if `bytes` is not as long as the layout says.
+    ///
+    /// Each part of the layout is then to be written once.
+    pub fn new(layout: Layout, bytes: &'a mut [u8]) -> Option<Self> {
+        if bytes.len() != layout.size() {
+            return None;
+        }
+        *bytes.first_chunk_mut()? = layout.header().encode();
+        Some(Self { layout, bytes })
+    }
+
+    /// Returns the fields at `range`.
+    fn part(&mut self, range: Range<usize>) -> Option<Writer<'_>> {
+        self.bytes.get_mut(range).map(Writer)
+    }
+
+    /// Writes the APLIC's state that is not in a word; [`None`] if there is no APLIC.
+    pub fn set_domain(&mut self, saved: &SavedDomain) -> Option<()> {
+        let mut fields = self.part(self.layout.domain()?)?;
+
+        fields.u32(saved.domaincfg);
+        fields.u32(saved.genmsi);
+        Some(())
+    }
+
+    /// Writes a word of the APLIC; [`None`] if it has no such word.
+    pub fn set_word(&mut self, word: WordNr, saved: &SavedWord) -> Option<()> {
+        let mut fields = self.part(self.layout.word(word)?)?;
+
+        for value in [saved.pending, saved.enabled, saved.wires, 0] {
+            fields.u32(value);
+        }
+        for &value in saved.sourcecfg.iter().chain(&saved.target) {
+            fields.u32(value);
+        }
+        Some(())
+    }
+
+    /// Writes the interrupt file of a vCPU at its position, from 0; [`None`] if there are not as
+    /// many.
+    ///
+    /// Of what a guest interrupt file holds, that which no file in memory can have is left out.
+    pub fn set_vcpu(&mut self, position: u32, id: VcpuId, image: &Image) -> Option<()> {
+        let nr_ids = self.layout.nr_ids;
+        let mut fields = self.part(self.layout.vcpu(position)?)?;
+
+        fields.u32(id.get());
+        fields.u32(0);
+        fields.u64(image.eidelivery & EIDELIVERY_BITS);
+        fields.u64(image.eithreshold & EITHRESHOLD_BITS);
+        for (word, eip, eie) in image.words(nr_ids) {
+            fields.u64(eip & word.valid_bits());
+            fields.u64(eie & word.valid_bits());
+        }
+        Some(())
+    }
+}
+
+#[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_state))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
+mod tests {
+    use super::*;
+
+    /// 33 sources are two words, 63 identities one.
+    const SIZE: usize = 24 + 8 + 2 * 272 + 2 * (24 + 16);
+    const DOMAIN: usize = 24;
+    const WORD: usize = 32;
+    const VCPU: usize = WORD + 2 * 272;
+
+    type Result = core::result::Result<(), Error>;
+
+    fn layout() -> Option<Layout> {
+        Layout::new(NrIds::MIN, NrSources::new(33), 2)
+    }
+
+    fn word(n: u32) -> WordNr {
+        WordNr::new(n).unwrap_or(WordNr::of(crate::ids::SourceId::MIN))
+    }
+
+    /// A level-sensitive source 4 with a high wire, pending, and an edge-sensitive one 5.
+    fn saved_word() -> SavedWord {
+        let mut saved = SavedWord {
+            pending: 1 << 4,
+            enabled: 1 << 5,
+            wires: 1 << 4 | 1 << 9,
+            ..Default::default()
+        };
+        for (source, sourcecfg) in [(4, 6), (5, 4)] {
+            saved.sourcecfg[source] = sourcecfg;
+            saved.target[source] = 0x0004_0010 + source as u32;
+        }
+        saved
+    }
+
+    /// A snapshot of two vCPUs, 3 and 7.
+    fn make(bytes: &mut [u8; SIZE]) -> Option<Layout> {
+        let layout = layout()?;
+        let mut snapshot = SnapshotMut::new(layout, bytes)?;
+        let mut image = Image {
+            // With bits that no file in memory has.
+            eidelivery: 1 << 30 | 1,
+            eithreshold: 1 << 11 | 2047,
+            ..Default::default()
+        };
+
+        snapshot.set_domain(&SavedDomain {
+            domaincfg: 0x8000_0104,
+            genmsi: 0x0004_0007,
+        })?;
+        snapshot.set_word(word(0), &saved_word())?;
+        snapshot.set_word(word(1), &SavedWord::default())?;
+        image.eip[0] = !0;
+        image.eie[0] = 6;
+        // Nor has this one these identities.
+        image.eip[1] = !0;
+        snapshot.set_vcpu(0, VcpuId::new(3), &image)?;
+        snapshot.set_vcpu(1, VcpuId::new(7), &Image::default())?;
+        Some(layout)
+    }
+
+    /// What is said to a good snapshot with `value` at `offset`.
+    fn with(offset: usize, value: &[u8]) -> Result {
+        let mut bytes = [0; SIZE];
+        let layout = make(&mut bytes).ok_or(Error::Size)?;
+
+        if let Some(at) = bytes.get_mut(offset..offset + value.len()) {
+            at.copy_from_slice(value);
+        }
+        Snapshot::open(layout, &bytes).map(drop)
+    }
+
+    /// Asserts that `error` is said to every one of `values` at `offset`.
+    fn refused(offset: usize, values: &[u32], error: Error) {
+        for value in values {
+            assert_eq!(with(offset, &value.to_le_bytes()), Err(error));
+        }
+    }
+
+    fn accepted(offset: usize, values: &[u32]) {
+        for value in values {
+            assert_eq!(with(offset, &value.to_le_bytes()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        let size = |ids, sources, vcpus| {
+            Layout::new(NrIds::new(ids)?, NrSources::new(sources), vcpus).map(|l| l.size())
+        };
+        assert_eq!(size(63, 0, 0), Some(24));
+        assert_eq!(size(63, 0, 1), Some(24 + 40));
+        assert_eq!(size(63, 1, 0), Some(24 + 8 + 272));
+        assert_eq!(size(63, 31, 0), Some(24 + 8 + 272));
+        assert_eq!(size(63, 33, 2), Some(SIZE));
+        assert_eq!(size(2047, 1023, 1024), Some(32 + 32 * 272 + 1024 * 536));
+        // Sizes are numbers of 32 bits.
+        assert_eq!(size(2047, 0, 8_012_998), Some(24 + 8_012_998 * 536));
+        assert_eq!(size(2047, 0, 8_012_999), None);
+        assert_eq!(size(2047, 0, u32::MAX), None);
+    }
+
+    #[test]
+    fn numbers_are_little_endian() -> Result {
+        let mut bytes = [0; SIZE];
+        make(&mut bytes).ok_or(Error::Size)?;
+
+        let header = [1, SIZE as u32, 63, 33, 2, 0];
+        for (field, value) in bytes.chunks(4).zip(header) {
+            assert_eq!(field, value.to_le_bytes());
+        }
+        assert_eq!(bytes[DOMAIN..][..8], [4, 1, 0, 0x80, 7, 0, 4, 0]);
+        // Pending, enabled, wires, reserved; sourcecfg of 4 and 5, and target of 5.
+        assert_eq!(bytes[WORD..][..9], [0x10, 0, 0, 0, 0x20, 0, 0, 0, 0x10]);
+        assert_eq!(bytes[WORD + 16 + 16], 6);
+        assert_eq!(bytes[WORD + 16 + 20], 4);
+        assert_eq!(bytes[WORD + 144 + 20..][..4], [0x15, 0, 4, 0]);
+        assert_eq!(bytes[VCPU..][..9], [3, 0, 0, 0, 0, 0, 0, 0, 1]);
+        assert_eq!(bytes[VCPU + 16..][..4], [0xff, 7, 0, 0]);
+        // Identity 0 does not exist.
+        assert_eq!(bytes[VCPU + 24..][..2], [0xfe, 0xff]);
+        assert_eq!(bytes[VCPU + 32..][..2], [6, 0]);
+        assert_eq!(bytes[VCPU + 40], 7);
+        Ok(())
+    }
+
+    #[test]
+    fn what_was_written_is_read() -> Result {
+        let mut bytes = [0xff; SIZE];
+        let layout = make(&mut bytes).ok_or(Error::Size)?;
+        let snapshot = Snapshot::open(layout, &bytes)?;
+        let mut image = Image::default();
+
+        assert_eq!(
+            snapshot.domain().map(|d| (d.domaincfg, d.genmsi)),
+            Some((0x8000_0104, 0x0004_0007))
+        );
+        assert!(snapshot.word(word(0)) == Some(saved_word()));
+        assert!(snapshot.word(word(1)) == Some(SavedWord::default()));
+        assert!(snapshot.word(word(2)).is_none());
+        assert_eq!(snapshot.vcpu_id(0), Some(VcpuId::new(3)));
+        assert_eq!(snapshot.vcpu_id(1), Some(VcpuId::new(7)));
+        assert_eq!(snapshot.vcpu_id(2), None);
+        assert_eq!(snapshot.vcpu(0, &mut image), Some(VcpuId::new(3)));
+        assert_eq!((image.eidelivery, image.eithreshold), (1, 2047));
+        assert_eq!((image.eip[0], image.eie[0], image.eip[1]), (!1, 6, 0));
+        assert_eq!(snapshot.vcpu(1, &mut image), Some(VcpuId::new(7)));
+        assert!(image == Image::default());
+        assert_eq!(snapshot.vcpu(2, &mut image), None);
+        Ok(())
+    }
+
+    #[test]
+    fn without_an_aplic() -> Result {
+        let layout = Layout::new(NrIds::MIN, None, 0).ok_or(Error::Size)?;
+        let mut bytes = [0; 24];
+        let mut snapshot = SnapshotMut::new(layout, &mut bytes).ok_or(Error::Size)?;
+
+        assert!(snapshot.set_domain(&SavedDomain::default()).is_none());
+        assert!(snapshot.set_word(word(0), &SavedWord::default()).is_none());
+        assert!(snapshot
+            .set_vcpu(0, VcpuId::new(0), &Image::default())
+            .is_none());
+        let snapshot = Snapshot::open(layout, &bytes)?;
+        assert!(snapshot.domain().is_none());
+        assert!(snapshot.word(word(0)).is_none());
+        assert_eq!(layout.words().count(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn the_length_is_that_of_the_layout() -> Result {
+        let mut bytes = [0; SIZE];
+        let layout = make(&mut bytes).ok_or(Error::Size)?;
+
+        for len in [0, 23, 24, SIZE - 1] {
+            let less = bytes.get(..len).unwrap_or_default();
+            assert_eq!(Snapshot::open(layout, less).err(), Some(Error::Size));
+            let less = bytes.get_mut(..len).unwrap_or_default();
+            assert!(SnapshotMut::new(layout, less).is_none());
+        }
+        refused(4, &[0, SIZE as u32 - 1, SIZE as u32 + 1], Error::Size);
+        Ok(())
+    }
+
+    #[test]
+    fn the_header_is_that_of_the_virtual_machine() {
+        refused(0, &[0, 2, 1 << 31], Error::Version);
+        refused(8, &[0, 62, 127], Error::Counts);
+        refused(12, &[0, 32, 34, 1024], Error::Counts);
+        refused(16, &[0, 1, 3, u32::MAX], Error::Counts);
+        refused(20, &[1, 1 << 31], Error::Reserved);
+
+        let mut request = Header {
+            version: 1,
+            ..Default::default()
+        };
+        assert_eq!(request.check_request(), Ok(()));
+        request.nr_ids = 5;
+        request.size = u32::MAX;
+        assert_eq!(request.check_request(), Ok(()));
+        request.reserved = 1;
+        assert_eq!(request.check_request(), Err(Error::Reserved));
+        request.version = 2;
+        assert_eq!(request.check_request(), Err(Error::Version));
+    }
+
+    // AP-9, AP-10.
+    #[test]
+    fn domain_registers() {
+        accepted(DOMAIN, &[0x8000_0004, 0x8000_0104]);
+        refused(
+            DOMAIN,
+            &[0, 0x104, 0x8000_0100, 0x8000_0105, 0x8000_0304, !0],
+            Error::Domain,
+        );
+        accepted(DOMAIN + 4, &[0, 0xfffc_07ff]);
+        refused(DOMAIN + 4, &[1 << 11, 1 << 12, 1 << 17], Error::Domain);
+    }
+
+    // AP-13 to AP-15, AP-33.
+    #[test]
+    fn sources() {
+        let sourcecfg = |n: usize| WORD + 16 + 4 * n;
+        let target = |n: usize| WORD + 144 + 4 * n;
+
+        // Pending bits: 4 has a high input, 5 may always be pending, but not while it is due.
+        accepted(WORD, &[0, 1 << 4]);
+        refused(WORD, &[1, 1 << 9, 1 << 31], Error::Source);
+        refused(WORD, &[1 << 5], Error::Due);
+        // Enable bits, likewise.
+        accepted(WORD + 4, &[0, 1 << 5]);
+        refused(WORD + 4, &[1, 1 << 9], Error::Source);
+        refused(WORD + 4, &[1 << 4], Error::Due);
+        // Wires are there whether or not their sources are active, unless they do not exist.
+        accepted(WORD + 8, &[1 << 4, 1 << 4 | !0 << 10]);
+        refused(WORD + 8, &[0, 1 << 4 | 1], Error::Source);
+        refused(WORD + 12, &[1], Error::Reserved);
+
+        accepted(sourcecfg(6), &[0, 1, 4, 5, 6, 7]);
+        refused(sourcecfg(6), &[2, 3, 8, 1 << 10], Error::Source);
+        refused(sourcecfg(0), &[1, 4], Error::Source);
+        refused(sourcecfg(4), &[0, 7], Error::Source);
+        accepted(target(5), &[0, 0xffff_f7ff]);
+        refused(target(5), &[1 << 11], Error::Source);
+        refused(target(6), &[1], Error::Source);
+
+        // The second word has sources 32 and 33.
+        let second = 272;
+        accepted(second + sourcecfg(0), &[4]);
+        accepted(second + sourcecfg(1), &[4]);
+        refused(second + sourcecfg(2), &[4], Error::Source);
+        accepted(second + WORD + 8, &[1, 2]);
+        refused(second + WORD + 8, &[4], Error::Source);
+    }
+
+    /// A source that is pending and enabled waits for IE, and only for that (AP-39).
+    #[test]
+    fn due_sources() -> Result {
+        let mut bytes = [0; SIZE];
+        let layout = make(&mut bytes).ok_or(Error::Size)?;
+        let mut open = |pending, ie| {
+            bytes[WORD] = pending;
+            bytes[DOMAIN + 1] = ie;
+            Snapshot::open(layout, &bytes).map(drop)
+        };
+
+        assert_eq!(open(0x30, 1), Err(Error::Due));
+        assert_eq!(open(0x30, 0), Ok(()));
+        assert_eq!(open(0x10, 1), Ok(()));
+        Ok(())
+    }
+
+    #[test]
+    fn vcpus_ascend() {
+        let second = VCPU + 40;
+
+        accepted(VCPU, &[0, 6]);
+        refused(VCPU, &[7, 8, u32::MAX], Error::VcpuOrder);
+        accepted(second, &[4, u32::MAX]);
+        refused(second, &[0, 2, 3], Error::VcpuOrder);
+        refused(VCPU + 4, &[1], Error::Reserved);
+        refused(second + 4, &[1 << 31], Error::Reserved);
+    }
+
+    // IM-24, IM-25.
+    #[test]
+    fn files() {
+        let second = VCPU + 40;
+
+        accepted(second + 8, &[0, 1]);
+        refused(second + 8, &[2, 0x4000_0000], Error::File);
+        refused(second + 12, &[1], Error::File);
+        accepted(second + 16, &[0, 1, 2047]);
+        refused(second + 16, &[2048], Error::File);
+        refused(second + 20, &[1], Error::File);
+        for eix in [second + 24, second + 32] {
+            accepted(eix, &[0, 2, !1]);
+            refused(eix, &[1], Error::File);
+            accepted(eix + 4, &[!0]);
+        }
+    }
+}
