@@ -317,20 +317,14 @@ impl<'a> VmLocked<'a> {
         unsafe { bindings::kvm_is_vcpu_creation_in_progress(self.as_raw()) }
     }
 
-    /// Whether a vCPU has run; fails with `EBUSY` if one runs now.
+    /// Whether a vCPU has run; fails with `EBUSY` if one runs now, or is being created.
     pub fn has_run(&self) -> Result<bool> {
-        // SAFETY: The virtual machine is valid, and its lock is held.
-        if unsafe { bindings::kvm_trylock_all_vcpus(self.as_raw()) } != 0 {
-            return Err(EBUSY);
-        }
-        let has_run = self
+        let _stopped = self.try_lock_vcpus()?;
+
+        Ok(self
             .vcpus()
             // SAFETY: The vCPU's mutex is held, so nobody writes to the field.
-            .any(|vcpu| unsafe { addr_of!((*vcpu.as_raw()).arch.ran_atleast_once).read() });
-
-        // SAFETY: Locked above.
-        unsafe { bindings::kvm_unlock_all_vcpus(self.as_raw()) };
-        Ok(has_run)
+            .any(|vcpu| unsafe { addr_of!((*vcpu.as_raw()).arch.ran_atleast_once).read() }))
     }
 
     /// Takes the mutexes of all vCPUs, so that none runs.
