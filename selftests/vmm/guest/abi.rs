@@ -66,6 +66,33 @@ pub mod op {
     pub const POLL_CLAIM: u64 = 10;
     /// Stores to every page of RAM that the guest uses, so that none faults later.
     pub const TOUCH: u64 = 11;
+    /// Loads a1 bytes at a0. r0 = value, zero-extended, r1 = what it trapped with.
+    ///
+    /// Here and below: 0, or scause + 1 of the exception.
+    pub const LOAD: u64 = 12;
+    /// Stores the a1 low bytes of a2 at a0. r1 = what it trapped with.
+    pub const STORE: u64 = 13;
+    /// Accesses indirect register a0 by the instruction a1, see [`super::csr`],
+    /// with the operand a2. r0 = old value, r1 = what it trapped with.
+    pub const IREG: u64 = 14;
+    /// The same with stopei: instruction a1, operand a2.
+    pub const TOPEI: u64 = 15;
+    /// Reads sip. r0 = value.
+    pub const SIP: u64 = 16;
+}
+
+/// Instructions that access a CSR.
+pub mod csr {
+    /// csrr: reads only.
+    pub const READ: u64 = 0;
+    /// csrw: writes only.
+    pub const WRITE: u64 = 1;
+    /// csrrw: reads and writes.
+    pub const SWAP: u64 = 2;
+    /// csrrs: reads, and sets bits.
+    pub const SET: u64 = 3;
+    /// csrrc: reads, and clears bits.
+    pub const CLEAR: u64 = 4;
 }
 
 /// One vCPU's mailbox.
@@ -85,6 +112,8 @@ pub struct Mailbox {
     pub abort: AtomicU64,
     /// External interrupts of which stopei knew nothing.
     pub empty: AtomicU64,
+    /// For the guest's own use: not zero while an instruction may trap.
+    pub probe: AtomicU64,
     /// scause, sepc and stval of an unexpected trap, after which the vCPU halts.
     pub trap: [AtomicU64; 3],
     /// Interrupts counted in all.

@@ -11,6 +11,7 @@
 
 #[allow(dead_code, reason = "the VMM uses the rest")]
 mod abi;
+mod probe;
 
 use abi::*;
 use core::{
@@ -79,7 +80,7 @@ global_asm!(
     "csrr a1, scause",
     "csrr a2, sepc",
     "csrr a3, stval",
-    "call guest_trap",            // returns only after an interrupt: sepc is unchanged
+    "call guest_trap",            // after an interrupt, or past a probed instruction
     "ld ra, 0(sp)",
     "ld t0, 8(sp)",
     "ld t1, 16(sp)",
@@ -195,6 +196,9 @@ fn count(mb: &Mailbox, id: u64) {
 
 #[no_mangle]
 extern "C" fn guest_trap(mb: &Mailbox, cause: u64, epc: u64, tval: u64) {
+    if cause & CAUSE_IRQ == 0 && probe::trapped(mb, cause, epc) {
+        return;
+    }
     if cause != CAUSE_IRQ | IRQ_S_EXT {
         fault(mb, cause, epc, tval);
     }
@@ -374,6 +378,21 @@ fn command(mb: &Mailbox, op: u64, a: &[u64; 6]) -> (u64, u64) {
         op::TOUCH => {
             touch();
             (0, 0)
+        }
+        op::LOAD => probe::load(mb, a[0], a[1]),
+        op::STORE => probe::store(mb, a[0], a[1], a[2]),
+        op::IREG => masked(|| {
+            // SAFETY: Any select may be written; what is behind it is up to the access.
+            unsafe { asm!("csrw 0x150, {}", in(reg) a[0], options(nostack)) };
+            probe::ireg(mb, a[1], a[2])
+        }),
+        op::TOPEI => probe::topei(mb, a[1], a[2]),
+        op::SIP => {
+            let sip: u64;
+
+            // SAFETY: Only reads.
+            unsafe { asm!("csrr {}, sip", out(reg) sip, options(nomem, nostack)) };
+            (sip, 0)
         }
         _ => (0, 0),
     }

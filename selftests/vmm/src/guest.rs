@@ -9,6 +9,7 @@ use crate::{
     vcpu::{
         Devices,
         End,
+        Left,
         Vcpu, //
     },
     Aia,
@@ -64,6 +65,9 @@ pub struct Config {
     pub sources: u32,
     /// Guest index bits in the addresses of the guest's IMSICs.
     pub guest_bits: u32,
+    /// Whether what KVM leaves to user space of the interrupt controllers is
+    /// read-only zero, and noted for [`Guest::left`]. It ends the vCPU otherwise.
+    pub lenient: bool,
 }
 
 impl Config {
@@ -75,6 +79,7 @@ impl Config {
             ids: None,
             sources: 0,
             guest_bits: 0,
+            lenient: false,
         }
     }
 
@@ -105,6 +110,19 @@ pub struct Guest {
 impl Guest {
     /// A machine ready to start.
     pub fn new(kvm: &Kvm, cfg: Config) -> Result<Self> {
+        let guest = Self::bare(kvm, cfg)?;
+
+        guest.ready()?;
+        Ok(guest)
+    }
+
+    /// Initialises the AIA device of a bare machine.
+    pub fn ready(&self) -> Result<()> {
+        self.aia.init().context("AIA INIT")
+    }
+
+    /// A machine whose AIA device is configured, but not initialised yet.
+    pub fn bare(kvm: &Kvm, cfg: Config) -> Result<Self> {
         if cfg.vcpus == 0 || cfg.vcpus > MAX_VCPUS {
             return Err(Error::new(format!("{} vCPUs are not possible", cfg.vcpus)));
         }
@@ -113,27 +131,47 @@ impl Guest {
 
         mem.attach(&vm)?;
         let aia = Aia::new(&vm).context("KVM_CREATE_DEVICE(RISCV_AIA)")?;
-        let devices = Arc::new(Devices::default());
-        let vcpus = (0..cfg.vcpus)
-            .map(|index| {
-                let fd = vm
-                    .create_vcpu(index as u64)
-                    .context(format!("KVM_CREATE_VCPU {index}"))?;
-                let mailbox = MAILBOXES + (index * size_of::<Mailbox>()) as u64;
-
-                Vcpu::new(fd, index, RAM_BASE, mailbox, devices.clone())
-            })
-            .collect::<Result<Vec<_>>>()?;
-
-        aia.configure(&cfg)?;
-        Ok(Self {
-            vcpus,
+        let devices = Arc::new(Devices {
+            lenient: cfg.lenient,
+            ..Default::default()
+        });
+        let mut guest = Self {
+            vcpus: Vec::new(),
             aia,
             vm,
             mem,
             devices,
             cfg,
-        })
+        };
+
+        for _ in 0..cfg.vcpus {
+            guest.add_vcpu()?;
+        }
+        guest.aia.configure(&cfg)?;
+        Ok(guest)
+    }
+
+    /// Adds a vCPU, and gives its index.
+    pub fn add_vcpu(&mut self) -> Result<usize> {
+        let index = self.vcpus.len();
+
+        if index == MAX_VCPUS {
+            return Err(Error::new("too many vCPUs"));
+        }
+        let fd = self
+            .vm
+            .create_vcpu(index as u64)
+            .context(format!("KVM_CREATE_VCPU {index}"))?;
+        let mailbox = MAILBOXES + (index * size_of::<Mailbox>()) as u64;
+
+        self.vcpus.push(Vcpu::new(
+            fd,
+            index,
+            RAM_BASE,
+            mailbox,
+            self.devices.clone(),
+        )?);
+        Ok(index)
     }
 
     /// Its configuration.
@@ -198,6 +236,15 @@ impl Guest {
     /// How often the guest stored to the doorbell.
     pub fn doorbell(&self) -> u64 {
         self.devices.doorbell.load(Ordering::Acquire)
+    }
+
+    /// The accesses that KVM left to user space since this was asked.
+    pub fn left(&self) -> Vec<Left> {
+        self.devices
+            .left
+            .lock()
+            .map(|mut l| l.drain(..).collect())
+            .unwrap_or_default()
     }
 
     /// What the guest wrote to the SBI console.
@@ -273,7 +320,7 @@ impl Guest {
         );
 
         if let Err(e) = waited {
-            mb.abort.store(1, Ordering::Relaxed);
+            self.abort(vcpu);
             return Err(e);
         }
         if !self.done(vcpu) {
@@ -287,6 +334,11 @@ impl Guest {
             }));
         }
         Ok(mb.ret.each_ref().map(|r| r.load(Ordering::Relaxed)))
+    }
+
+    /// Tells a vCPU to give up the waiting that its command is.
+    pub fn abort(&self, vcpu: usize) {
+        self.mem.mailbox(vcpu).abort.store(1, Ordering::Relaxed);
     }
 
     /// Gives a command and waits for it.

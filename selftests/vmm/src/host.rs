@@ -9,7 +9,8 @@ use crate::{
     },
     Context,
     Error,
-    Result, //
+    Result,
+    PATIENCE, //
 };
 use std::{
     collections::BTreeMap,
@@ -25,6 +26,11 @@ use std::{
     path::{
         Path,
         PathBuf, //
+    },
+    thread::sleep,
+    time::{
+        Duration,
+        Instant, //
     },
 };
 
@@ -54,6 +60,24 @@ fn parse_cpu_list(text: &str) -> Result<Vec<usize>> {
 /// Lets the calling thread run on `cpus` only.
 pub fn pin_self(cpus: &[usize]) -> Result<()> {
     sys::set_affinity(0, cpus).context(format!("affinity {cpus:?}"))
+}
+
+/// Puts a CPU on- or offline.
+pub fn set_online(cpu: usize, online: bool) -> Result<()> {
+    let start = Instant::now();
+
+    loop {
+        let result = fs::write(
+            format!("/sys/devices/system/cpu/cpu{cpu}/online"),
+            if online { "1" } else { "0" },
+        );
+
+        match result {
+            // The firmware may refuse to start a hart that has not quite stopped yet.
+            Err(_) if online && start.elapsed() < PATIENCE => sleep(Duration::from_millis(10)),
+            other => return other.context(format!("CPU {cpu} online = {online}")),
+        }
+    }
 }
 
 /// Whether the CPUs have the hypervisor extension.

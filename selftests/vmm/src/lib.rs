@@ -5,6 +5,8 @@
 //! [`Guest`] is a virtual machine with the in-kernel AIA device and a guest
 //! program that obeys commands in memory, [`Aia`] is the device alone, and
 //! [`host`] tells what the machine below has. See `guest/main.rs` for the guest.
+//! [`fixture`] is a machine for the device that never runs; [`suite`] runs a table
+//! of tests.
 
 #![deny(unsafe_code)]
 
@@ -12,16 +14,28 @@
 #[path = "../guest/abi.rs"]
 pub mod abi;
 mod aia;
+mod commands;
+pub mod fixture;
 mod guest;
 pub mod host;
 mod measure;
+pub mod regs;
 mod stats;
+pub mod suite;
 mod sys;
 mod vcpu;
+mod verdict;
+
+pub use ktap::diag;
 
 pub use aia::{
     Aia,
-    Mode, //
+    Mode,
+    Place, //
+};
+pub use commands::{
+    Outcome,
+    ILLEGAL, //
 };
 pub use guest::{
     Config,
@@ -33,8 +47,26 @@ pub use measure::{
     Report, //
 };
 pub use stats::Stats;
-pub use sys::GuestMemory;
-pub use vcpu::End;
+pub use suite::{
+    Machine,
+    Need,
+    Test, //
+};
+pub use sys::{
+    GuestMemory,
+    TestMemory, //
+};
+pub use vcpu::{
+    End,
+    Left,
+    NO_VSFILE, //
+};
+pub use verdict::{
+    ensure,
+    exact,
+    refused,
+    same, //
+};
 
 use std::fmt::Display;
 

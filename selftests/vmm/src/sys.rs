@@ -14,6 +14,7 @@ use crate::{
     },
     Context,
     Error,
+    Place,
     Result, //
 };
 use kvm_bindings::{
@@ -178,22 +179,76 @@ pub(crate) fn stats_fd(fd: &impl AsRawFd) -> io::Result<File> {
     }
 }
 
-/// Reads a device attribute of the size of `T` to `value`.
-pub(crate) fn get_device_attr<T: Copy>(
+/// Memory of the process that a device cannot use as it would like to.
+#[derive(Debug)]
+pub struct TestMemory(Mapping);
+
+impl TestMemory {
+    const PAGE: usize = 0x1000;
+
+    /// A page, one that is not there, and one that can only be read.
+    pub fn new() -> Result<Self> {
+        let map = Mapping::new(3 * Self::PAGE, libc::MAP_ANONYMOUS, None, 0)
+            .context("memory that is not there")?;
+
+        for (page, prot) in [(1, libc::PROT_NONE), (2, libc::PROT_READ)] {
+            // SAFETY: A page of the mapping, to which there is no reference.
+            let failed =
+                unsafe { libc::mprotect(map.addr.byte_add(page * Self::PAGE), Self::PAGE, prot) };
+
+            if failed != 0 {
+                return Err(io::Error::last_os_error()).context("mprotect");
+            }
+        }
+        Ok(Self(map))
+    }
+
+    pub(crate) fn address(&self, place: Place) -> u64 {
+        let page = Self::PAGE as u64;
+
+        self.0.addr as u64
+            + match place {
+                Place::Nowhere => page,
+                Place::Short(bytes) => page - bytes.min(page),
+                Place::ReadOnly => 2 * page,
+            }
+    }
+}
+
+/// Reads a device attribute over the low bytes of `value`.
+pub(crate) fn get_device_attr(
     dev: &DeviceFd,
     group: u32,
     attr: u64,
-    value: &mut T,
+    value: &mut u128,
 ) -> io::Result<()> {
     let mut attr = kvm_device_attr {
         flags: 0,
         group,
         attr,
-        addr: (value as *mut T) as u64,
+        addr: (value as *mut u128) as u64,
     };
 
-    // SAFETY: The device writes at most the attribute's size, which is that of `T`: see the
-    // callers in aia.rs, all of them integers.
+    // SAFETY: The device writes at most the attribute's size, and none has more than 8 bytes.
+    unsafe { dev.get_device_attr(&mut attr) }.map_err(|e| io::Error::from_raw_os_error(e.errno()))
+}
+
+/// Reads a device attribute to `place` in `mem`.
+pub(crate) fn get_device_attr_at(
+    dev: &DeviceFd,
+    group: u32,
+    attr: u64,
+    mem: &TestMemory,
+    place: Place,
+) -> io::Result<()> {
+    let mut attr = kvm_device_attr {
+        flags: 0,
+        group,
+        attr,
+        addr: mem.address(place),
+    };
+
+    // SAFETY: The device writes at most to the mapping, to which there is no reference.
     unsafe { dev.get_device_attr(&mut attr) }.map_err(|e| io::Error::from_raw_os_error(e.errno()))
 }
 
@@ -208,6 +263,15 @@ pub(crate) fn sbi_call(run: &kvm_run) -> (u64, u64, [u64; 6]) {
 /// Sets error and value that such a call returns.
 pub(crate) fn set_sbi_ret(run: &mut kvm_run, ret: [u64; 2]) {
     run.__bindgen_anon_1.riscv_sbi.ret = ret;
+}
+
+/// Gives the CSR whose access KVM left to us the value `value`; its number.
+pub(crate) fn answer_csr(run: &mut kvm_run, value: u64) -> u64 {
+    // SAFETY: The caller saw KVM_EXIT_RISCV_CSR, for which this member is valid.
+    let csr = unsafe { &mut run.__bindgen_anon_1.riscv_csr };
+
+    csr.ret_value = value;
+    csr.csr_num
 }
 
 /// The calling thread's id.

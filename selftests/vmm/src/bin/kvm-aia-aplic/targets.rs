@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Where MSIs go: target and genmsi.
+
+use crate::domain::{
+    to,
+    Domain, //
+};
+use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS;
+use vmm::{
+    regs::aplic::*,
+    same,
+    Context,
+    Machine,
+    Mode,
+    Result, //
+};
+
+const GUEST: u32 = 1 << 12;
+
+/// Hart index and identity of an active source read back, bit 11 does not (AP-28).
+pub(crate) fn read_back(m: &Machine) -> Result<()> {
+    let d = Domain::new(m, Mode::Emul, 1, 40)?;
+
+    for source in [1, 31, 32, 40] {
+        d.write(SOURCECFG + 4 * source, sm::EDGE1)?;
+        for (value, mask) in [
+            (to(0, 1), !0),
+            (to(1, 255), !0),
+            (to(0x3fff, 0x7ff), !0),
+            (to(5, 0) | 0x800, !0x800),
+            // The guest index is WARL.
+            (u32::MAX, !0x800),
+        ] {
+            d.write(TARGET + 4 * source, value)?;
+            let got = d.read(TARGET + 4 * source)? & !(0x3f << 12);
+
+            same(got, value & mask & !(0x3f << 12), || {
+                format!("target {source} after {value:#x}")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Every source to its own identity, on two harts in turn, exactly once.
+fn all_in(m: &Machine, mode: Mode) -> Result<()> {
+    const SOURCES: u32 = 96;
+    let d = Domain::new(m, mode, 2, SOURCES)?;
+    let hart = |source: u32| (source % 2) as usize;
+
+    for source in 1..=SOURCES {
+        d.source(source, sm::EDGE1, to(source % 2, 100 + source))?;
+    }
+    d.deliver(true)?;
+    for source in 1..=SOURCES {
+        d.wire(source, true)?;
+        d.wire(source, false)?;
+        d.came(hart(source), &[100 + source], &format!("by wire {source}"))?;
+        d.came(1 - hart(source), &[], &format!("by wire {source}"))?;
+    }
+    // All at once.
+    d.deliver(false)?;
+    for source in 1..=SOURCES {
+        d.wire(source, true)?;
+    }
+    d.deliver(true)?;
+    for hart in 0..2 {
+        let ids: Vec<u32> = (1..=SOURCES)
+            .filter(|s| s % 2 == hart)
+            .map(|s| 100 + s)
+            .collect();
+
+        d.came(hart as usize, &ids, "by all wires")?;
+    }
+    Ok(())
+}
+
+pub(crate) fn all(m: &Machine) -> Result<()> {
+    all_in(m, Mode::Emul)
+}
+
+pub(crate) fn all_files(m: &Machine) -> Result<()> {
+    all_in(m, Mode::Auto)
+}
+
+/// MSIs that nobody takes are sent all the same, and lost (AP-39, IM-10).
+pub(crate) fn nobody(m: &Machine) -> Result<()> {
+    let d = Domain::new(m, Mode::Emul, 2, 8)?;
+    let last = d
+        .guest()
+        .aia()
+        .config(KVM_DEV_RISCV_AIA_CONFIG_IDS)
+        .context("IDS")?;
+    let mut targets = vec![to(2, 5), to(0x3fff, 5), to(0, 0), to(0, 5) | GUEST];
+
+    if last < 0x7ff {
+        targets.extend([to(0, last + 1), to(0, 0x7ff)]);
+    }
+    d.deliver(true)?;
+    for target in targets {
+        let when = &format!("with target {target:#x}");
+
+        d.source(1, sm::EDGE1, target)?;
+        d.wire(1, true)?;
+        d.wire(1, false)?;
+        d.came(0, &[], when)?;
+        d.came(1, &[], when)?;
+        d.pending(1, false, when)?;
+        d.write(GENMSI, target & !GUEST)?;
+        if target & GUEST == 0 {
+            d.came(0, &[], "by genmsi")?;
+            d.came(1, &[], "by genmsi")?;
+        } else {
+            d.came(0, &[5], "by genmsi")?;
+        }
+    }
+    // Nothing is broken by that.
+    d.source(1, sm::EDGE1, to(1, last))?;
+    d.wire(1, true)?;
+    d.came(1, &[last], "at the end")
+}
+
+/// A target that changes counts for what is sent from then on (AP-28).
+pub(crate) fn retarget(m: &Machine) -> Result<()> {
+    let d = Domain::new(m, Mode::Emul, 2, 8)?;
+
+    d.source(2, sm::EDGE1, to(0, 60))?;
+    d.wire(2, true)?;
+    d.pending(2, true, "before delivery")?;
+    d.write(TARGET + 8, to(1, 61))?;
+    d.deliver(true)?;
+    d.came(0, &[], "to the old target")?;
+    d.came(1, &[61], "to the new target")
+}
+
+/// An extempore MSI, whether or not the domain delivers (AP-26).
+fn genmsi_in(m: &Machine, mode: Mode) -> Result<()> {
+    let d = Domain::new(m, mode, 2, 8)?;
+
+    for on in [false, true, false] {
+        d.deliver(on)?;
+        for (hart, id) in [(0, 1), (1, 63), (1, 32), (0, 64), (0, 33)] {
+            let when = &format!("by genmsi, delivery {on}");
+
+            d.write(GENMSI, to(hart, id))?;
+            d.came(hart as usize, &[id], when)?;
+            d.came(1 - hart as usize, &[], when)?;
+            d.reads(GENMSI, to(hart, id), when)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn genmsi(m: &Machine) -> Result<()> {
+    genmsi_in(m, Mode::Emul)
+}
+
+pub(crate) fn genmsi_files(m: &Machine) -> Result<()> {
+    genmsi_in(m, Mode::Auto)
+}
+
+/// genmsi has no other fields, and is never seen busy (AP-26).
+pub(crate) fn genmsi_bits(m: &Machine) -> Result<()> {
+    let d = Domain::new(m, Mode::Emul, 1, 8)?;
+
+    for value in [u32::MAX, to(0x3fff, 0x7ff), to(0x3fff, 0) | 0x3_f800] {
+        d.write(GENMSI, value)?;
+        d.reads(GENMSI, value & to(0x3fff, 0x7ff), "read back")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Loads and stores in and around the pages of the controllers. Nothing that a
+//! guest does there may harm it but by the exception or error it asked for, and
+//! none but an aligned 32-bit store to a port sets anything pending (IM-8, IM-9, AP-8).
+
+use crate::{
+    boot,
+    ids, //
+};
+use libc::EIO;
+use vmm::{
+    abi::{
+        APLIC_BASE,
+        IMSIC_BASE, //
+    },
+    diag,
+    ensure,
+    regs::{
+        aplic,
+        imsic::*, //
+    },
+    same,
+    End,
+    Guest,
+    Machine,
+    Result, //
+};
+
+/// What a store writes: it is an identity at any width and in any half.
+const VALUE: u64 = 0x0005_0005_0005_0005;
+
+fn nothing_pending(guest: &Guest) -> Result<()> {
+    for vcpu in 0..guest.config().vcpus {
+        for w in 0..(ids(guest)? + 1) / 64 {
+            same(guest.ireg_read(vcpu, EIP0 + 2 * w)?, 0, || {
+                format!("pending bits of vCPU {vcpu}, word {w}")
+            })?;
+        }
+        same(guest.total(vcpu), 0, || {
+            format!("interrupts of vCPU {vcpu}")
+        })?;
+    }
+    Ok(())
+}
+
+/// A load, which reads 0, and a store, which does nothing.
+fn nothing_there(guest: &Guest, addr: u64, size: u64) -> Result<()> {
+    let value = guest
+        .load(1, addr, size)?
+        .read(|| format!("load of {size} bytes at {addr:#x}"))?;
+
+    same(value, 0, || format!("load of {size} bytes at {addr:#x}"))?;
+    guest
+        .store(1, addr, size, VALUE)?
+        .read(|| format!("store of {size} bytes at {addr:#x}"))?;
+    Ok(())
+}
+
+/// The accesses that user space was asked about, in words.
+fn say_left(guest: &Guest, what: &str) {
+    let left = guest.left();
+
+    diag(format!("{what}: {} exits to user space", left.len()));
+}
+
+/// All of the page but the ports.
+pub(crate) fn imsic_page(m: &Machine) -> Result<()> {
+    let guest = boot(m, 2)?;
+    let page = guest.config().imsic_page(0);
+
+    for offset in (8..0x1000).step_by(4) {
+        nothing_there(&guest, page + offset, 4)?;
+    }
+    same(guest.left(), vec![], || "left to user space".into())?;
+    // The ports read as zero (IM-12).
+    for offset in [SETEIPNUM_LE, SETEIPNUM_BE] {
+        let value = guest
+            .load(1, page + offset, 4)?
+            .read(|| format!("load of port {offset}"))?;
+
+        same(value, 0, || format!("port {offset}"))?;
+    }
+    nothing_pending(&guest)
+}
+
+pub(crate) fn imsic_sizes(m: &Machine) -> Result<()> {
+    let guest = boot(m, 2)?;
+    let page = guest.config().imsic_page(0);
+
+    for size in [1, 2, 8] {
+        for offset in (0..16)
+            .step_by(size as usize)
+            .chain([0x1000 - size as usize])
+        {
+            nothing_there(&guest, page + offset as u64, size)?;
+        }
+    }
+    say_left(&guest, "IMSIC accesses of 1, 2, 8 bytes");
+    nothing_pending(&guest)
+}
+
+pub(crate) fn imsic_around(m: &Machine) -> Result<()> {
+    let guest = boot(m, 2)?;
+    let (first, end) = (IMSIC_BASE, guest.config().imsic_page(2));
+
+    for (addr, size) in [
+        (first - 4, 4),
+        (first - 8, 8),
+        (first - 1, 1),
+        (end, 4),
+        (end + 4, 4),
+        (end, 8),
+        (end + 0xffc, 4),
+        (end + 0x1000, 1),
+    ] {
+        nothing_there(&guest, addr, size)?;
+        // A load and a store, and only user space can know what is there.
+        same(guest.left().len(), 2, || {
+            format!("exits to user space for {addr:#x}")
+        })?;
+    }
+    nothing_pending(&guest)
+}
+
+pub(crate) fn aplic_holes(m: &Machine) -> Result<()> {
+    const SOURCES: u32 = 4;
+    let mut cfg = crate::config(2);
+
+    cfg.sources = SOURCES;
+    let guest = m.boot(cfg)?;
+    // Around each register, and some of what is far from any.
+    let near = (0..aplic::SIZE).step_by(4).filter(|&o| {
+        !aplic::exists(o, SOURCES)
+            && (o % 0x400 == 0
+                || aplic::exists(o.saturating_sub(4), SOURCES)
+                || aplic::exists(o + 4, SOURCES))
+    });
+
+    for offset in near {
+        nothing_there(&guest, APLIC_BASE + u64::from(offset), 4)?;
+    }
+    say_left(&guest, "APLIC holes");
+    nothing_pending(&guest)
+}
+
+pub(crate) fn aplic_sizes(m: &Machine) -> Result<()> {
+    const SOURCE: u64 = 3;
+    let mut cfg = crate::config(2);
+
+    cfg.sources = 4;
+    let guest = m.boot(cfg)?;
+    let at = |offset: u32| APLIC_BASE + u64::from(offset);
+
+    guest.call(0, vmm::abi::op::WRITE32, &[at(aplic::SOURCECFG + 12), 1])?;
+    guest.call(0, vmm::abi::op::WRITE32, &[at(aplic::TARGET + 12), 7])?;
+    for (register, wanted) in [
+        (aplic::SOURCECFG + 12, 1),
+        (aplic::TARGET + 12, 7),
+        (aplic::DOMAINCFG, 0x8000_0004),
+    ] {
+        for size in [1, 2, 8] {
+            for offset in (0..8).step_by(size as usize) {
+                guest
+                    .store(1, at(register & !7) + offset, size, VALUE)?
+                    .read(|| format!("store of {size} bytes near {register:#x}"))?;
+                guest
+                    .load(1, at(register & !7) + offset, size)?
+                    .read(|| format!("load of {size} bytes near {register:#x}"))?;
+            }
+        }
+        let value = guest.load(1, at(register), 4)?.read(|| "load".into())?;
+
+        same(value, wanted, || format!("register {register:#x}"))?;
+    }
+    for size in [1, 2, 8] {
+        guest
+            .store(1, at(aplic::SETIPNUM & !7), size, (SOURCE << 32) | SOURCE)?
+            .read(|| "store".into())?;
+        guest
+            .store(1, at(aplic::SETIPNUM_LE), size, SOURCE)?
+            .read(|| "store".into())?;
+        guest
+            .store(1, at(aplic::GENMSI), size, 5)?
+            .read(|| "store".into())?;
+    }
+    let pending = guest
+        .load(1, at(aplic::SETIP), 4)?
+        .read(|| "load of setip".into())?;
+
+    same(pending, 0, || "setip".into())?;
+    say_left(&guest, "APLIC accesses of 1, 2, 8 bytes");
+    nothing_pending(&guest)
+}
+
+pub(crate) fn aplic_around(m: &Machine) -> Result<()> {
+    let mut cfg = crate::config(2);
+
+    cfg.sources = 4;
+    let guest = m.boot(cfg)?;
+    let end = APLIC_BASE + u64::from(aplic::SIZE);
+
+    for (addr, size) in [(end, 4), (end + 4, 4), (end, 8), (end + 0x4000, 4)] {
+        nothing_there(&guest, addr, size)?;
+        same(guest.left().len(), 2, || {
+            format!("exits to user space for {addr:#x}")
+        })?;
+    }
+    nothing_pending(&guest)
+}
+
+/// An access that is not aligned traps, or KVM gives it up: it does nothing,
+/// and hurts nobody but the vCPU.
+pub(crate) fn misaligned(m: &Machine) -> Result<()> {
+    let aligned = |addr: u64, size: u64| addr % size == 0;
+
+    for (base, what) in [
+        (IMSIC_BASE, "IMSIC"),
+        (APLIC_BASE + u64::from(aplic::SETIPNUM_LE), "APLIC"),
+    ] {
+        for (offset, size) in [(1, 2), (1, 4), (2, 4), (3, 4), (4, 8), (0xffe, 4)] {
+            let mut cfg = crate::config(2);
+
+            cfg.sources = 4;
+            let mut guest = m.boot(cfg)?;
+            let addr = base + offset;
+
+            ensure(!aligned(addr, size), || "aligned".into())?;
+            guest.give(1, vmm::abi::op::STORE, &[addr, size, VALUE]);
+            guest.until(
+                |g| g.done(1) || g.ended(1),
+                || format!("a store of {size} bytes at {addr:#x}"),
+            )?;
+            if guest.ended(1) {
+                let end = guest.wait_end(1)?;
+
+                same(end, End::RunFailed(EIO), || {
+                    format!("end of a store of {size} bytes at {addr:#x} ({what})")
+                })?;
+            }
+            for w in 0..(ids(&guest)? + 1) / 64 {
+                same(guest.ireg_read(0, EIP0 + 2 * w)?, 0, || {
+                    format!("pending bits, word {w}")
+                })?;
+            }
+            guest.signal_msi(0, 9)?;
+            guest.until(|g| g.count(0, 9) == 1, || "identity 9".into())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The extensions of KVM_DEV_TYPE_RISCV_AIA: what they allow, that nothing changes for who does
+//! not ask for them, and a guest that goes on elsewhere with interrupts in flight.
+//!
+//! Documentation/kvm-extensions.rst has the rules. A kernel without the extensions is skipped.
+
+mod auto;
+mod flight;
+mod get;
+mod ids;
+mod set;
+mod snapshot;
+mod sys;
+
+use ktap::Tap;
+use kvm_ioctls::Kvm;
+use std::process::ExitCode;
+use vmm::{
+    suite,
+    Aia,
+    Need::{
+        Files,
+        FilesAndCpus,
+        Nothing, //
+    },
+    Test, //
+};
+
+/// Group and numbers of the attributes.
+const CONFIG: u32 = 0;
+const CONFIG_EXTENSIONS: u32 = 7;
+const STATE: u32 = 5;
+const SNAPSHOT: u64 = 0;
+
+/// Bits of [`CONFIG_EXTENSIONS`].
+const AUTO_ANYWHERE: u32 = 1 << 0;
+const EMUL_IDS: u32 = 1 << 1;
+
+const TESTS: &[Test] = &[
+    (
+        "extensions: none at first, known bits only",
+        Nothing,
+        auto::bits,
+    ),
+    ("extensions: fixed by INIT", Nothing, auto::fixed),
+    ("AUTO_ANYWHERE: which modes", Nothing, auto::modes),
+    ("AUTO_ANYWHERE: a guest in mode AUTO", Nothing, auto::guest),
+    ("EMUL_IDS: limits", Nothing, ids::limits),
+    ("EMUL_IDS: INIT checks the mode", Nothing, ids::init),
+    ("EMUL_IDS: given up or kept", Nothing, ids::withdrawn),
+    (
+        "EMUL_IDS: a guest with 2047 identities",
+        Nothing,
+        ids::guest,
+    ),
+    ("state: HAS", Nothing, get::has),
+    ("state: nothing before INIT", Nothing, get::before_init),
+    ("state: GET, the header", Nothing, get::header),
+    ("state: GET, memory too small", Nothing, get::too_small),
+    ("state: faults", Nothing, get::faults),
+    ("state: the layout", Nothing, get::layout),
+    ("state: vCPUs by their IDs", Nothing, get::vcpu_ids),
+    ("state: not while a vCPU runs", Nothing, get::busy),
+    ("state: SET, header", Nothing, set::header),
+    ("state: SET, APLIC", Nothing, set::aplic),
+    ("state: SET, vCPUs", Nothing, set::vcpus),
+    ("state: SET, another machine's", Nothing, set::others),
+    ("state: SET sends nothing", Nothing, set::silent),
+    ("in flight: EMUL to EMUL", Nothing, flight::emul),
+    (
+        "in flight: HWACCEL to HWACCEL",
+        FilesAndCpus(2, 2),
+        flight::hwaccel,
+    ),
+    ("in flight: HWACCEL to EMUL", Files(2), flight::to_memory),
+    ("in flight: EMUL to HWACCEL", Files(2), flight::from_memory),
+    (
+        "in flight: AUTO, without files or with",
+        Nothing,
+        flight::auto,
+    ),
+    ("in flight: back to an earlier state", Nothing, flight::back),
+];
+
+/// Whether the kernel has the extensions; it has if nobody can tell.
+fn is_there() -> bool {
+    let device = Kvm::new().ok().and_then(|kvm| {
+        let vm = kvm.create_vm().ok()?;
+
+        Aia::new(&vm).ok()
+    });
+
+    device.is_none_or(|aia| aia.has(CONFIG, CONFIG_EXTENSIONS.into()).is_ok())
+}
+
+fn main() -> ExitCode {
+    if !is_there() {
+        return Tap::skip_all("the kernel has no extensions");
+    }
+    suite::run(None, TESTS)
+}

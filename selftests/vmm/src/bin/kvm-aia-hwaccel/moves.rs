@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! vCPUs that change their CPU at every chance.
+
+use crate::flow::undisturbed;
+use std::{
+    thread::sleep,
+    time::Duration, //
+};
+use vmm::{
+    abi::op,
+    diag,
+    ensure,
+    exact,
+    regs::imsic::*,
+    same,
+    Config,
+    End,
+    Guest,
+    Machine,
+    Mode,
+    Result,
+    NO_VSFILE, //
+};
+
+const DURATION: Duration = Duration::from_secs(4);
+
+/// Small numbers that look like chance, and are the same each time.
+fn random(n: u32) -> u32 {
+    n.wrapping_add(1).wrapping_mul(0x9e37_79b1) >> 16
+}
+
+/// Both ends of the flow move, sometimes twice before they can run.
+fn both(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = m.boot(Config::new(2, mode))?;
+
+    undisturbed(&guest, DURATION, |n| {
+        let r = random(n);
+
+        guest.pin((r % 3 / 2) as usize, &[m.cpu((r / 3) as usize)])?;
+        // Often less than it takes to get there.
+        sleep(Duration::from_micros((random(r) % 1500).into()));
+        Ok(())
+    })
+}
+
+pub(crate) fn hwaccel(m: &Machine) -> Result<()> {
+    both(m, Mode::Hwaccel)
+}
+
+pub(crate) fn emul(m: &Machine) -> Result<()> {
+    both(m, Mode::Emul)
+}
+
+/// All vCPUs move, and there are more than files: each is in a file at one time
+/// and in software at another.
+pub(crate) fn auto(m: &Machine) -> Result<()> {
+    let vcpus = m.files() as usize + 3;
+    let guest = m.boot(Config::new(vcpus, Mode::Auto))?;
+
+    undisturbed(&guest, DURATION, |n| {
+        let r = random(n);
+
+        guest.pin(r as usize % vcpus, &[m.cpu(r as usize / vcpus)])?;
+        sleep(Duration::from_micros((random(r) % 1000).into()));
+        Ok(())
+    })
+}
+
+/// The registers of a file go with the vCPU, whatever is done to it meanwhile.
+fn registers(m: &Machine, mode: Mode, cpus: &[usize]) -> Result<()> {
+    let guest = m.boot(Config::new(1, mode))?;
+    let eip = |n: usize| 0x8000_0001_0000_0010u64.rotate_left(7 * n as u32) & !1;
+    let mut wanted = 0;
+
+    guest.mask(0)?;
+    for (n, &cpu) in cpus.iter().cycle().take(40).enumerate() {
+        let eie = 0x0123_4567_89ab_cdefu64.rotate_left(n as u32) & !1;
+        let (threshold, delivery) = (n as u64 % 64, n as u64 % 2);
+
+        guest.ireg_write(0, EIE0, eie)?;
+        guest.ireg_write(0, EIE0 + 2, !eie)?;
+        guest.ireg_write(0, EITHRESHOLD, threshold)?;
+        guest.ireg_write(0, EIDELIVERY, delivery)?;
+        // What the guest sets pending, before and after MSIs while it moves.
+        wanted |= eip(n);
+        guest.ireg(0, EIP0, vmm::abi::csr::SET, eip(n))?;
+        guest.pin(0, &[cpu])?;
+        for id in 0..64 {
+            if (n + id) % 5 == 0 {
+                guest.signal_msi(0, 64 + id as u32)?;
+            }
+        }
+        guest.call(0, op::NOP, &[])?;
+        let when = |what| format!("{what} after move {n}, to CPU {cpu}");
+        let late = (0..64)
+            .filter(|id| (n + id) % 5 == 0)
+            .fold(0u64, |bits, id| bits | (1 << id));
+
+        same(guest.ireg_read(0, EIP0)?, wanted, || when("eip0"))?;
+        same(guest.ireg_read(0, EIP0 + 2)?, late, || when("eip2"))?;
+        same(guest.ireg_read(0, EIE0)?, eie, || when("eie0"))?;
+        same(guest.ireg_read(0, EIE0 + 2)?, !eie, || when("eie2"))?;
+        same(guest.ireg_read(0, EITHRESHOLD)?, threshold, || {
+            when("eithreshold")
+        })?;
+        same(guest.ireg_read(0, EIDELIVERY)?, delivery, || {
+            when("eidelivery")
+        })?;
+        guest.ireg_write(0, EIP0 + 2, 0)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn state(m: &Machine) -> Result<()> {
+    registers(m, Mode::Hwaccel, m.cpus())
+}
+
+/// The same where one CPU has no file left, so that the state is in software there.
+pub(crate) fn state_auto(m: &Machine) -> Result<()> {
+    let others = fill(m, m.cpu(0))?;
+
+    registers(m, Mode::Auto, m.cpus())?;
+    drop(others);
+    registers(m, Mode::Auto, m.cpus())
+}
+
+/// A machine whose vCPUs have all files of `cpu`, and do not run.
+fn fill(m: &Machine, cpu: usize) -> Result<Guest> {
+    let files = m.files() as usize;
+    let mut guest = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;
+
+    for n in 0..files {
+        guest.boot(n, &[cpu])?;
+        guest.stop(n)?;
+    }
+    Ok(guest)
+}
+
+/// A vCPU that finds no file where it is sent can go back, and has lost nothing.
+pub(crate) fn refused_and_back(m: &Machine) -> Result<()> {
+    let (home, full) = (m.cpu(0), m.cpu(1));
+    let others = fill(m, full)?;
+    let mut guest = Guest::new(m.kvm(), Config::new(1, Mode::Hwaccel))?;
+
+    guest.boot(0, &[home])?;
+    for attempt in 1..=5 {
+        guest.send_from_host(0, 1, 20, 1, Guest::signal_msi)?;
+        guest.pin(0, &[full])?;
+        let end = guest.wait_end(0)?;
+
+        same(
+            end,
+            End::FailEntry {
+                reason: NO_VSFILE,
+                cpu: full as u32,
+            },
+            || format!("entry {attempt} on CPU {full}, which has no file left"),
+        )?;
+        for id in 21..=40 {
+            guest.signal_msi(0, id)?;
+        }
+        guest.start(0, &[home])?;
+        guest.until(
+            |g| (21..=40).all(|id| g.count(0, id) == attempt),
+            || {
+                format!(
+                    "MSIs sent after entry {attempt} had failed, counted {} in all",
+                    guest.total(0)
+                )
+            },
+        )?;
+        exact(&guest, 0, 1, 40, attempt)?;
+    }
+    // With a file free again, it can go there.
+    drop(others);
+    guest.pin(0, &[full])?;
+    guest.call(0, op::NOP, &[])?;
+    guest.send_from_host(0, 1, 40, 1, Guest::signal_msi)?;
+    exact(&guest, 0, 1, 40, 6)
+}
+
+/// A vCPU made after INIT has no file: it runs, the others are none the worse,
+/// and what it wants of the file goes to user space.
+fn too_late(m: &Machine, mode: Mode) -> Result<()> {
+    let mut guest = m.boot(Config {
+        lenient: true,
+        ..Config::new(2, mode)
+    })?;
+    let late = guest.add_vcpu()?;
+
+    guest.start(late, &[m.cpu(0)])?;
+    for round in 0..8 {
+        guest.pin(late, &[m.cpu(round)])?;
+        guest.call(late, op::TOUCH, &[])?;
+        same(guest.topei(late, vmm::abi::csr::SWAP, 0)?, 0, || {
+            "stopei of a vCPU without a file".into()
+        })?;
+        same(guest.ireg_read(late, EIP0)?, 0, || {
+            "eip0 of a vCPU without a file".into()
+        })?;
+        let left = guest.left().len();
+
+        ensure(left >= 2, || {
+            format!("{left} exits to user space instead of 2")
+        })?;
+        guest.send_from_host(0, 1, 40, 1, Guest::signal_msi)?;
+        guest.send_from_host(1, 1, 40, 1, Guest::signal_msi)?;
+    }
+    diag("a vCPU without a file runs");
+    for vcpu in 0..2 {
+        exact(&guest, vcpu, 1, 40, 8)?;
+    }
+    exact(&guest, late, 1, 40, 0)
+}
+
+pub(crate) fn late_vcpu(m: &Machine) -> Result<()> {
+    too_late(m, Mode::Emul)
+}
+
+pub(crate) fn late_vcpu_files(m: &Machine) -> Result<()> {
+    too_late(m, Mode::Hwaccel)
+}
+
+/// Every file of every CPU still works.
+pub(crate) fn quiet(m: &Machine) -> Result<()> {
+    for &cpu in m.cpus() {
+        let mut guest = Guest::new(m.kvm(), Config::new(m.files() as usize, Mode::Hwaccel))?;
+
+        for n in 0..m.files() as usize {
+            guest.boot(n, &[cpu])?;
+            guest.send_from_host(n, 1, 40, 2, Guest::signal_msi)?;
+            exact(&guest, n, 1, 40, 2)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! KVM guests with and without hardware guest interrupt files: every MSI
+//! arrives once, and with a guest file none of them costs an exit.
+//!
+//! The argument (AIA_ARG_kvm_guestfile) is the number of guest files that each
+//! CPU of the machine has; without it the kernel's own count is believed.
+
+mod delivery;
+mod exits;
+mod files;
+mod moving;
+mod share;
+mod vcpu;
+
+use std::process::ExitCode;
+use vmm::{
+    suite,
+    Need,
+    Test, //
+};
+
+const TESTS: &[Test] = &[
+    (
+        "KVM finds the guest files that the machine has",
+        Need::Nothing,
+        files::file_count,
+    ),
+    (
+        "hwaccel and auto are accepted only where there are guest files",
+        Need::Nothing,
+        files::modes,
+    ),
+    (
+        "emul: MSIs of a vCPU to itself, exact, exits for each",
+        Need::Nothing,
+        delivery::emul_self,
+    ),
+    (
+        "emul: MSIs between vCPUs, exact, exits for each",
+        Need::Nothing,
+        delivery::emul_other,
+    ),
+    (
+        "emul: MSIs with guest index bits in the address",
+        Need::Nothing,
+        delivery::emul_guest_bits,
+    ),
+    (
+        "emul: MSIs by KVM_SIGNAL_MSI, exact, exits for each",
+        Need::Nothing,
+        delivery::emul_signal,
+    ),
+    (
+        "emul: MSIs by irqfd, exact, exits for each",
+        Need::Nothing,
+        delivery::emul_irqfd,
+    ),
+    (
+        "emul: wires by KVM_IRQ_LINE, exact, exits for each",
+        Need::Nothing,
+        delivery::emul_wires,
+    ),
+    (
+        "emul: MSIs wake a vCPU in WFI",
+        Need::Nothing,
+        vcpu::emul_wfi,
+    ),
+    (
+        "emul: claims by polling, console, doorbell, shutdown",
+        Need::Nothing,
+        vcpu::emul_polling,
+    ),
+    (
+        "emul: registers by the device, pending bits set by it",
+        Need::Nothing,
+        vcpu::emul_state,
+    ),
+    (
+        "emul: no MSI is lost while the vCPU moves",
+        Need::FilesAndCpus(0, 2),
+        moving::emul_move_host,
+    ),
+    (
+        "guest file: MSIs of a vCPU to itself, exact, no exit",
+        Need::Files(1),
+        delivery::hw_self,
+    ),
+    (
+        "guest file: MSIs between vCPUs, exact, no exit",
+        Need::Vcpus(2),
+        delivery::hw_other,
+    ),
+    (
+        "guest file: MSIs with guest index bits, exact, no exit",
+        Need::Vcpus(2),
+        delivery::hw_guest_bits,
+    ),
+    (
+        "guest file: MSIs by KVM_SIGNAL_MSI, exact, no exit",
+        Need::Files(1),
+        delivery::hw_signal,
+    ),
+    (
+        "guest file: MSIs by irqfd, exact, no exit",
+        Need::Files(1),
+        delivery::hw_irqfd,
+    ),
+    (
+        "guest file: wires by KVM_IRQ_LINE, exact, no exit",
+        Need::Files(1),
+        delivery::hw_wires,
+    ),
+    (
+        "guest file: MSIs wake a vCPU in WFI",
+        Need::Files(1),
+        vcpu::hw_wfi,
+    ),
+    (
+        "guest file: claims by polling, console, doorbell, shutdown",
+        Need::Files(1),
+        vcpu::hw_polling,
+    ),
+    (
+        "guest file: registers by the device, pending bits set by it",
+        Need::Files(1),
+        vcpu::hw_state,
+    ),
+    (
+        "guest files are where the address map says, one vCPU in each",
+        Need::Files(1),
+        files::places,
+    ),
+    (
+        "hwaccel without a free guest file fails the entry, and only that",
+        Need::Files(1),
+        share::exhausted,
+    ),
+    (
+        "auto with more vCPUs than guest files delivers every MSI",
+        Need::Files(1),
+        share::overcommit,
+    ),
+    (
+        "two VMs share the guest files, and nothing else",
+        Need::Nothing,
+        share::two_vms,
+    ),
+    (
+        "guest file: no MSI of the host is lost while the vCPU moves",
+        Need::FilesAndCpus(1, 2),
+        moving::hw_move_host,
+    ),
+    (
+        "guest file: no MSI of a vCPU is lost while the other moves",
+        Need::FilesAndCpus(2, 2),
+        moving::hw_move_vcpu,
+    ),
+    (
+        "auto: none is lost moving between guest file and software",
+        Need::FilesAndCpus(1, 2),
+        moving::auto_move_vcpu,
+    ),
+];
+
+fn main() -> ExitCode {
+    suite::run(Some("AIA_ARG_kvm_guestfile"), TESTS)
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A test program on a machine with KVM: what the machine has, what each test
+//! needs of it, and the TAP output.
+
+use crate::{
+    host::{
+        self,
+        Imsics, //
+    },
+    Config,
+    Context,
+    Error,
+    Guest,
+    Mode,
+    Result, //
+};
+use ktap::Tap;
+use kvm_ioctls::{
+    Cap,
+    Kvm, //
+};
+use std::{
+    env,
+    process::ExitCode, //
+};
+
+/// The machine below.
+#[derive(Debug)]
+pub struct Machine {
+    kvm: Kvm,
+    cpus: Vec<usize>,
+    files: u32,
+    told_files: Option<u32>,
+    imsics: Option<Imsics>,
+}
+
+impl Machine {
+    /// What the machine has, or why nothing can be tested there. `told_files`
+    /// is what the tester knows of its guest interrupt files.
+    fn look(told_files: Option<u32>) -> Result<Result<Self, String>> {
+        let has_h = host::has_hypervisor()?;
+        let kvm = match Kvm::new() {
+            Ok(kvm) => kvm,
+            Err(e) if has_h => return Err(Error::new(format!("/dev/kvm: {e}"))),
+            Err(_) => return Ok(Err("no hypervisor extension".into())),
+        };
+        let imsics = Imsics::read()?;
+
+        if !kvm.check_extension(Cap::Irqchip) {
+            return if imsics.is_none() {
+                Ok(Err("KVM has no AIA on this machine".into()))
+            } else {
+                Err(Error::new("KVM has no AIA, but the machine has an IMSIC"))
+            };
+        }
+        let files = host::kvm_guest_files()?.or(told_files).ok_or_else(|| {
+            Error::new("neither the kernel's log nor the argument tells the number of guest files")
+        })?;
+
+        Ok(Ok(Self {
+            kvm,
+            cpus: host::online_cpus()?,
+            files,
+            told_files,
+            imsics,
+        }))
+    }
+
+    /// /dev/kvm.
+    pub fn kvm(&self) -> &Kvm {
+        &self.kvm
+    }
+
+    /// The CPUs that were online at the start.
+    pub fn cpus(&self) -> &[usize] {
+        &self.cpus
+    }
+
+    /// The CPU on which vCPU `n` of several runs.
+    pub fn cpu(&self, n: usize) -> usize {
+        self.cpus[n % self.cpus.len()]
+    }
+
+    /// Guest interrupt files per CPU.
+    pub fn files(&self) -> u32 {
+        self.files
+    }
+
+    /// The same as the tester says.
+    pub fn told_files(&self) -> Option<u32> {
+        self.told_files
+    }
+
+    /// The S-level IMSICs, if there are any in a device tree.
+    pub fn imsics(&self) -> Option<&Imsics> {
+        self.imsics.as_ref()
+    }
+
+    /// The mode that uses as much of the hardware as there is.
+    pub fn best_mode(&self) -> Mode {
+        if self.files == 0 {
+            Mode::Emul
+        } else {
+            Mode::Auto
+        }
+    }
+
+    /// Boots a guest of `cfg` with its vCPUs spread over the CPUs.
+    pub fn boot(&self, cfg: Config) -> Result<Guest> {
+        let mut guest = Guest::new(&self.kvm, cfg)?;
+
+        for n in 0..cfg.vcpus {
+            guest.boot(n, &[self.cpu(n)])?;
+        }
+        Ok(guest)
+    }
+}
+
+/// What a test needs of the machine.
+#[derive(Clone, Copy, Debug)]
+pub enum Need {
+    /// Nothing.
+    Nothing,
+    /// So many guest files per CPU.
+    Files(u32),
+    /// So many guest files per CPU, and so many CPUs.
+    FilesAndCpus(u32, usize),
+    /// So many guest files on all CPUs together.
+    Vcpus(u32),
+}
+
+impl Need {
+    /// Why `machine` does not do.
+    fn missing(self, machine: &Machine) -> Option<String> {
+        let (files, cpus) = match self {
+            Self::Nothing => (0, 1),
+            Self::Files(files) => (files, 1),
+            Self::FilesAndCpus(files, cpus) => (files, cpus),
+            Self::Vcpus(n) if machine.files * (machine.cpus.len() as u32) < n => {
+                return Some(format!("needs {n} guest files on all CPUs together"));
+            }
+            Self::Vcpus(_) => (0, 1),
+        };
+
+        if machine.files < files {
+            Some(format!("needs {files} guest files per CPU"))
+        } else if machine.cpus.len() < cpus {
+            Some(format!("needs {cpus} CPUs"))
+        } else {
+            None
+        }
+    }
+}
+
+/// A test: what it shows, what it needs, and the test.
+pub type Test = (&'static str, Need, fn(&Machine) -> Result<()>);
+
+/// The number of guest files in the environment variable `argument`, if it is set.
+fn told_files(argument: Option<&str>) -> Result<Option<u32>> {
+    match argument.map(|name| (name, env::var(name))) {
+        Some((name, Ok(n))) => n.parse().map(Some).context(name),
+        _ => Ok(None),
+    }
+}
+
+/// Runs `tests` and gives the program's exit code. The environment variable
+/// `argument`, if there is one, may tell the number of guest files per CPU.
+pub fn run(argument: Option<&str>, tests: &[Test]) -> ExitCode {
+    let machine = match told_files(argument).and_then(Machine::look) {
+        Ok(Ok(machine)) => machine,
+        Ok(Err(why)) => return Tap::skip_all(why),
+        Err(e) => Tap::new(tests.len()).bail_out(e),
+    };
+    let mut tap = Tap::new(tests.len());
+
+    tap.diag(format!(
+        "{} CPUs, {} guest files each",
+        machine.cpus.len(),
+        machine.files
+    ));
+    for &(name, need, test) in tests {
+        match need.missing(&machine) {
+            Some(why) => tap.skip(why, name),
+            None => {
+                tap.check(test(&machine), name);
+            }
+        }
+    }
+    tap.finish()
+}
