@@ -37,7 +37,8 @@
  *               until the handler ran
  *   latency  r  "rounds lost leaked min_ns avg_ns max_ns"
  *   hold     w  "C USECS": C runs with interrupts off for so long
- *   stray    w  "C ID [N]": write ID to the interrupt file of C, N times
+ *   stray    w  "C ID [N [LAST]]": write the IDs from ID to LAST, or ID only, to
+ *               the interrupt file of C, N times
  *   wired    w  "LINE TYPE": make a device of one vector that is a line of the
  *               APLIC, as IRQ_TYPE_*. The handler of a level line disables it
  *   stats    r  per vector: "V irq total cpu0 cpu1 ..."
@@ -75,9 +76,12 @@
 
 #define AIA_MAX_VECS		4096
 #define AIA_MAX_HOLD_US		500000
+#define AIA_MAX_IDS		2048
 #define AIA_MAX_LOST		5
 #define AIA_POSTED		8
 #define AIA_SPINS		2000
+/* A busy host may stop a virtual CPU for seconds */
+#define AIA_PATIENCE_NS		(15ULL * NSEC_PER_SEC)
 
 struct aia_msg {
 	phys_addr_t		addr;
@@ -823,7 +827,7 @@ static int aia_write_latency(char *buf)
 			aia_latency.leaked++;
 
 		t = ktime_get_ns();
-		end = t + NSEC_PER_SEC;
+		end = t + AIA_PATIENCE_NS;
 		enable_irq(vec->irq);
 		while (atomic64_read(&vec->total) == before && ktime_get_ns() < end)
 			cpu_relax();
@@ -905,15 +909,23 @@ static int aia_write_hold(char *buf)
 
 static int aia_write_stray(char *buf)
 {
-	u32 cpu, id, count = 1;
+	u32 cpu, id, i, count = 1, last;
+	int n;
 
-	if (sscanf(buf, "%i %i %i", &cpu, &id, &count) < 2)
+	n = sscanf(buf, "%i %i %i %i", &cpu, &id, &count, &last);
+	if (n < 2)
+		return -EINVAL;
+	if (n < 4)
+		last = id;
+	if (last < id || last - id >= AIA_MAX_IDS)
 		return -EINVAL;
 	if (cpu >= nr_cpu_ids || !cpu_possible(cpu) || !aia_pages[cpu])
 		return -EINVAL;
 
-	while (count--)
-		writel(id, aia_pages[cpu]);
+	while (count--) {
+		for (i = 0; i <= last - id; i++)
+			writel(id + i, aia_pages[cpu]);
+	}
 	return 0;
 }
 

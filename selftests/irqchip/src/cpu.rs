@@ -4,11 +4,12 @@
 
 use crate::{
     read,
+    sys,
     wait_until,
     write,
-    Result, //
+    Result,
+    PATIENCE, //
 };
-use std::time::Duration;
 
 const BASE: &str = "/sys/devices/system/cpu";
 
@@ -41,7 +42,7 @@ pub fn set_online(cpu: usize, on: bool) -> Result {
     let mut result = Ok(());
 
     // The firmware may refuse to start a hart that has not quite stopped yet.
-    wait_until(Duration::from_secs(2), || {
+    wait_until(PATIENCE, || {
         if online().contains(&cpu) == on {
             result = Ok(());
             return true;
@@ -53,6 +54,18 @@ pub fn set_online(cpu: usize, on: bool) -> Result {
         result.is_ok() || !on
     });
     result
+}
+
+/// Waits until each CPU that is online has taken the interrupts that were pending, and its
+/// handlers have ended.
+///
+/// While a thread is in user mode on a CPU, interrupts are on there, and no handler runs.
+/// Whoever was just there has seen the end of everything that came before.
+pub fn flush() -> Result {
+    let result = sys::tour(&online(), &possible());
+
+    // A CPU that has gone meanwhile has done so, too.
+    result.or_else(|_| sys::tour(&online(), &possible()))
 }
 
 /// CPUs that can be taken offline: never the last one.

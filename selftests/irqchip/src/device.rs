@@ -11,10 +11,12 @@ use crate::{
     read,
     wait_until,
     write,
-    Result, //
+    Result,
+    PATIENCE, //
 };
 use ktap::Tap;
 use std::{
+    ops::RangeInclusive,
     path::Path,
     process::{
         Command,
@@ -126,12 +128,14 @@ impl Module {
 
     /// Writes an ID to a CPU's interrupt file, on nobody's behalf.
     pub fn stray(&self, cpu: usize, id: u32) -> Result {
-        self.strays(cpu, id, 1)
+        tell("stray", format!("{cpu} {id}"))
     }
 
-    /// As [`Self::stray`], many times.
-    pub fn strays(&self, cpu: usize, id: u32, times: u32) -> Result {
-        tell("stray", format!("{cpu} {id} {times}"))
+    /// As [`Self::stray`] for one ID after the other, all of that so many times.
+    pub fn strays(&self, cpu: usize, ids: RangeInclusive<u32>, times: u32) -> Result {
+        let (first, last) = ids.into_inner();
+
+        tell("stray", format!("{cpu} {first} {times} {last}"))
     }
 
     /// How many messages went to an address that is no interrupt file.
@@ -298,11 +302,12 @@ impl Vector {
         Ok(field::<String>(&self.row("inject")?, 1)? == "fired")
     }
 
-    /// Starts sending one MSI after the other, each when the handler saw the one before.
-    pub fn send(&self, count: u64, timeout_us: u64, settle_us: u64) -> Result {
+    /// Starts sending one MSI after the other, each when the handler saw the one before,
+    /// or has not within the timeout.
+    pub fn send(&self, count: u64, timeout: Duration, settle_us: u64) -> Result {
         tell(
             "seq",
-            format!("{} {count} {timeout_us} {settle_us}", self.nr),
+            format!("{} {count} {} {settle_us}", self.nr, timeout.as_micros()),
         )
     }
 
@@ -354,12 +359,10 @@ impl Vector {
         Ok(self.stats()?.total)
     }
 
-    /// Waits for a count, and a little longer for what is too many.
+    /// Waits for a count, and for what is too many.
     pub fn expect(&self, total: u64, what: &str) -> Result {
-        wait_until(Duration::from_secs(1), || {
-            self.total().is_ok_and(|t| t >= total)
-        });
-        pause(20);
+        wait_until(PATIENCE, || self.total().is_ok_and(|t| t >= total));
+        self.flush()?;
         let seen = self.total()?;
 
         ensure(seen == total, || {
@@ -389,11 +392,12 @@ impl Vector {
 
     /// Waits until the driver has no move in flight for the vector.
     pub fn settle(&self) -> Result {
-        let settled = wait_until(Duration::from_secs(2), || {
-            irqdebug::Irq::read(self.irq).is_ok_and(|i| !i.moving())
-        });
+        irqdebug::settle(self.irq)
+    }
 
-        ensure(settled, || format!("irq {} is still moving", self.irq))
+    /// Waits until all that was sent so far has been taken.
+    pub fn flush(&self) -> Result {
+        irqdebug::flush(self.irq)
     }
 
     /// Moves to a CPU, waiting while a move before it is in flight.

@@ -6,19 +6,16 @@
 use crate::{
     cpu,
     ensure,
+    pause,
     read,
     wait_until,
     write,
-    Result, //
+    Result,
+    PATIENCE, //
 };
 use std::{
     collections::BTreeMap,
-    fs,
-    thread::sleep,
-    time::{
-        Duration,
-        Instant, //
-    }, //
+    fs, //
 };
 
 const BASE: &str = "/sys/kernel/debug/irq";
@@ -131,6 +128,20 @@ impl Irq {
     }
 }
 
+/// Waits until the IMSIC driver has no move in flight for the interrupt.
+pub fn settle(irq: u32) -> Result {
+    let settled = wait_until(PATIENCE, || Irq::read(irq).is_ok_and(|i| !i.moving()));
+
+    ensure(settled, || format!("irq {irq} is still moving"))
+}
+
+/// Waits until all that was sent to the interrupt so far has been taken: whatever a move
+/// carries to another CPU is there when the move is over.
+pub fn flush(irq: u32) -> Result {
+    settle(irq)?;
+    cpu::flush()
+}
+
 /// The numbers of all interrupts.
 pub fn irqs() -> Vec<u32> {
     let mut irqs: Vec<u32> = names("irqs")
@@ -172,38 +183,45 @@ pub struct Occupancy {
     pub allocated: u64,
 }
 
-/// The occupancy of the IMSIC's domain when nothing changes it any more.
+/// The occupancy of the IMSIC's domain at rest: as many IDs are in use as there are interrupts.
 ///
-/// An ID comes back when its hart has looked at it, and after a move when no MSI to it can
-/// be on its way.
+/// More are as long as a move is in flight, a hart has not looked at an ID that was freed,
+/// or an MSI to it can still be on its way. What there is when that does not end.
 pub fn occupancy() -> Result<Occupancy> {
-    let mut last = occupancy_now()?;
-    let mut since = Instant::now();
-    let end = since + Duration::from_secs(5);
+    let mut now = occupancy_now()?;
 
-    while since.elapsed() < Duration::from_millis(60) && Instant::now() < end {
-        sleep(Duration::from_millis(5));
-        let now = occupancy_now()?;
+    wait_until(PATIENCE, || {
+        let owned = irqs().into_iter().filter(|n| has_id(*n)).count();
 
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-    }
-    Ok(last)
+        occupancy_now().is_ok_and(|o| {
+            now = o;
+            now.allocated == owned as u64
+        })
+    });
+    Ok(now)
 }
 
-/// Waits until the occupancy is `base` again.
+fn has_id(irq: u32) -> bool {
+    Irq::read(irq).is_ok_and(|i| i.target().is_some())
+}
+
+/// Waits until the occupancy is `base` again, and looks once more for what came back twice.
 pub fn occupancy_is(base: &Result<Occupancy>) -> Result {
     let base = base.as_ref().map_err(|e| e.clone())?;
-    let mut now = occupancy()?;
-    let back = wait_until(Duration::from_secs(5), || {
-        occupancy().is_ok_and(|o| {
+    let mut now = occupancy_now()?;
+
+    wait_until(PATIENCE, || {
+        occupancy_now().is_ok_and(|o| {
             now = o;
             now == *base
         })
     });
-
-    ensure(back, || format!("IDs: {now:?}, before: {base:?}"))
+    if now == *base {
+        cpu::flush()?;
+        pause(20);
+        now = occupancy_now()?;
+    }
+    ensure(now == *base, || format!("IDs: {now:?}, before: {base:?}"))
 }
 
 /// What the IMSIC's domain shows: the one that is its own MSI parent.

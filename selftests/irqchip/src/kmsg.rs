@@ -31,24 +31,23 @@ const COMPLAINTS: &[&str] = &[
     "detected stalls",
 ];
 
-/// The log from boot, one line for each message, without the prefix.
-pub fn log() -> Result<Vec<String>> {
+/// What is in the log, oldest first: the number of each message, and its first line.
+///
+/// The kernel counts messages from boot; old ones give way when the buffer is full.
+fn records() -> Result<Vec<(u64, String)>> {
     let mut file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open("/dev/kmsg")
         .map_err(|e| format!("/dev/kmsg: {e}"))?;
-    let mut lines = Vec::new();
+    let mut records = Vec::new();
     let mut record = [0; 8192];
 
     loop {
         match file.read(&mut record) {
             Ok(0) => break,
             Ok(n) => {
-                let text = String::from_utf8_lossy(&record[..n]);
-                let text = text.split_once(';').map_or("", |(_, t)| t);
-
-                lines.push(text.lines().next().unwrap_or_default().to_string());
+                records.extend(parse(&String::from_utf8_lossy(&record[..n])));
             }
             Err(e) if e.kind() == ErrorKind::WouldBlock => break,
             // Records were overwritten: go on with the oldest that is there.
@@ -56,7 +55,22 @@ pub fn log() -> Result<Vec<String>> {
             Err(e) => return Err(format!("/dev/kmsg: {e}")),
         }
     }
-    Ok(lines)
+    Ok(records)
+}
+
+/// A record of `/dev/kmsg`: "priority,number,time,flags;text".
+fn parse(record: &str) -> Option<(u64, String)> {
+    let (prefix, text) = record.split_once(';')?;
+
+    Some((
+        prefix.split(',').nth(1)?.parse().ok()?,
+        text.lines().next().unwrap_or_default().into(),
+    ))
+}
+
+/// The log, one line for each message, without the prefix.
+pub fn log() -> Result<Vec<String>> {
+    Ok(records()?.into_iter().map(|(_, line)| line).collect())
 }
 
 /// The first line that has this in it.
@@ -64,14 +78,15 @@ pub fn find(needle: &str) -> Option<String> {
     log().ok()?.into_iter().find(|l| l.contains(needle))
 }
 
-/// A place in the log, to look for complaints that come after it.
+/// A place in the log, to look for complaints that come after it: the number of the next
+/// message.
 #[derive(Debug)]
-pub struct Mark(usize);
+pub struct Mark(u64);
 
 impl Mark {
     /// The end of the log as it is now.
     pub fn now() -> Self {
-        Self(log().map_or(0, |l| l.len()))
+        Self(records().map_or(0, |r| r.last().map_or(0, |(n, _)| n + 1)))
     }
 
     /// The beginning of the log.
@@ -81,9 +96,10 @@ impl Mark {
 
     /// Fails with the first complaints that came after the mark.
     pub fn quiet(&self) -> Result {
-        let bad: Vec<String> = log()?
+        let bad: Vec<String> = records()?
             .into_iter()
-            .skip(self.0)
+            .filter(|(number, _)| *number >= self.0)
+            .map(|(_, line)| line)
             .filter(|l| COMPLAINTS.iter().any(|c| l.contains(c)))
             .take(3)
             .collect();
@@ -93,5 +109,18 @@ impl Mark {
         } else {
             Err(bad.join("\n"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_and_first_line() {
+        let record = "6,339,5140900,-;a device; or two\n SUBSYSTEM=x\n";
+
+        assert_eq!(parse(record), Some((339, "a device; or two".into())));
+        assert_eq!(parse("no prefix"), None);
     }
 }

@@ -25,6 +25,10 @@ use std::{
     },
 };
 
+/// How long to wait for what has to come. It costs nothing when all is well, and a busy
+/// host may well stop a virtual CPU for seconds.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Errors are for people: they end up in the diagnostics of a test.
 pub type Result<T = ()> = std::result::Result<T, String>;
 
@@ -52,10 +56,13 @@ pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool 
     let end = Instant::now() + limit;
 
     loop {
+        // Whoever was stopped in the middle of this looks once more.
+        let late = Instant::now() >= end;
+
         if condition() {
             return true;
         }
-        if Instant::now() >= end {
+        if late {
             return false;
         }
         sleep(Duration::from_millis(2));

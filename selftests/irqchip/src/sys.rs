@@ -6,12 +6,35 @@
 
 use crate::Result;
 use std::{
+    cell::RefCell,
     io,
     mem, //
 };
 
+thread_local! {
+    /// Where the thread wants to run; nothing for all CPUs.
+    static WISH: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
 /// Lets the calling thread run on these CPUs only.
 pub fn pin(cpus: &[usize]) -> Result {
+    go(cpus)?;
+    WISH.with_borrow_mut(|wish| *wish = cpus.to_vec());
+    Ok(())
+}
+
+/// Takes the calling thread to each of these CPUs, one after the other, and back to where
+/// it may run: where [`pin`] said, or on all those possible.
+pub fn tour(cpus: &[usize], possible: &[usize]) -> Result {
+    let result = cpus.iter().try_for_each(|cpu| go(&[*cpu]));
+    // Not what the kernel says: that leaves out CPUs that are offline now.
+    let back = WISH.with_borrow(|wish| go(if wish.is_empty() { possible } else { wish }));
+
+    // The CPU of the wish may be gone.
+    result.and(back.or_else(|_| go(possible)))
+}
+
+fn go(cpus: &[usize]) -> Result {
     // SAFETY: `cpu_set_t` is a bit map; all zeroes is the empty set.
     let mut set: libc::cpu_set_t = unsafe { mem::zeroed() };
 

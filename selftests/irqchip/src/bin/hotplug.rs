@@ -20,13 +20,11 @@ use irqtest::{
     kmsg,
     pause,
     wait_until,
-    Result, //
+    Result,
+    PATIENCE, //
 };
 use ktap::Tap;
-use std::{
-    process::ExitCode,
-    time::Duration, //
-};
+use std::process::ExitCode;
 
 /// More than any run takes; the threads are stopped when the test is done.
 const ENDLESS: u64 = 1_000_000_000;
@@ -50,13 +48,13 @@ fn evacuated(cpu: usize) -> Result {
 fn bring(device: &Device, cpu: usize) -> Result {
     for vec in &device.vecs {
         interrupts::set_affinity(vec.irq, &[cpu])?;
-        let there = wait_until(Duration::from_secs(2), || {
+        let there = wait_until(PATIENCE, || {
             interrupts::effective(vec.irq) == [cpu] && vec.target().is_ok_and(|t| t.0 == cpu)
         });
 
         ensure(there, || format!("irq {} did not go to CPU {cpu}", vec.irq))?;
         let before = vec.stats()?;
-        let counted = wait_until(Duration::from_secs(2), || {
+        let counted = wait_until(PATIENCE, || {
             vec.stats()
                 .is_ok_and(|s| s.cpus[cpu] > before.cpus[cpu] + 2)
         });
@@ -92,9 +90,7 @@ fn down_to_one(device: &Device) -> Result {
 
     for vec in &device.vecs {
         let before = vec.total()?;
-        let goes_on = wait_until(Duration::from_secs(2), || {
-            vec.total().is_ok_and(|t| t > before + 2)
-        });
+        let goes_on = wait_until(PATIENCE, || vec.total().is_ok_and(|t| t > before + 2));
 
         result = result.and(ensure(goes_on && vec.target()?.0 == last[0], || {
             format!("irq {} does not come on CPU {last:?}", vec.irq)
@@ -122,7 +118,7 @@ fn main() -> ExitCode {
     let device = match module.ready(4, "").and_then(|d| {
         d.vecs
             .iter()
-            .try_for_each(|v| v.send(ENDLESS, 2_000_000, 50))?;
+            .try_for_each(|v| v.send(ENDLESS, PATIENCE, 50))?;
         Ok(d)
     }) {
         Ok(device) => device,
@@ -171,7 +167,7 @@ fn main() -> ExitCode {
     for vec in &device.vecs {
         // Stops the thread; the counts are as they were.
         quiet = quiet.and(vec.spray(0)).and_then(|()| {
-            pause(60);
+            vec.flush()?;
             let before = vec.total()?;
 
             vec.fire(1)?;
@@ -180,7 +176,6 @@ fn main() -> ExitCode {
     }
     tap.check(quiet, "exact counts at the end");
     drop(device);
-    pause(50);
     tap.check(irqdebug::occupancy_is(&base), "all IDs came back");
     tap.check(mark.quiet(), "no complaint of the kernel");
     tap.finish()

@@ -16,7 +16,6 @@ use irqtest::{
         Occupancy, //
     },
     kmsg,
-    pause,
     Result, //
 };
 use ktap::Tap;
@@ -32,13 +31,25 @@ fn no_space(error: &str) -> bool {
 
 /// Allocates until nothing is left; every refusal has to be ENOSPC.
 fn fill(module: &Module) -> Result<Vec<Device>> {
+    let start = irqdebug::occupancy()?;
     let mut devices = Vec::new();
     let mut size = 64;
+    let mut taken = 0;
 
     while size > 0 {
         match module.alloc(size, "") {
-            Ok(device) => devices.push(device),
-            Err(e) if no_space(&e) => size /= 2,
+            Ok(device) => {
+                devices.push(device);
+                taken += size as u64;
+            }
+            Err(e) if no_space(&e) => {
+                size /= 2;
+                // What was had of this one comes back first.
+                back(Occupancy {
+                    available: start.available.saturating_sub(taken),
+                    allocated: start.allocated + taken,
+                })?;
+            }
             Err(e) => return Err(e),
         }
     }
@@ -157,9 +168,22 @@ fn spread(module: &Module, imsic: &Imsic, base: Occupancy) -> Result {
     ensure(most - least <= 1, || format!("by CPU {by_cpu:?}"))
 }
 
+/// A device. Those that were freed before may have all IDs, of a hart that was not let to look
+/// at them; then they have to come back first.
+fn ready(module: &Module, count: usize, flags: &str, base: Occupancy) -> Result<Device> {
+    match module.ready(count, flags) {
+        Err(e) if no_space(&e) => {
+            back(base)?;
+            module.ready(count, flags)
+        }
+        result => result,
+    }
+}
+
 fn rounds(module: &Module, base: Occupancy) -> Result {
     for round in 0..1000 {
-        let device = module.ready(1 + round % 3, if round % 2 == 0 { "" } else { "deferred" })?;
+        let flags = if round % 2 == 0 { "" } else { "deferred" };
+        let device = ready(module, 1 + round % 3, flags, base)?;
 
         if round % 50 == 0 {
             device.vecs[0].fire(1)?;
@@ -174,7 +198,7 @@ fn busy_rounds(module: &Module, base: Occupancy) -> Result {
     let cpus = cpu::online();
 
     for round in 0..200 {
-        let device = module.ready(2, "")?;
+        let device = ready(module, 2, "", base)?;
 
         for vec in &device.vecs {
             interrupts::set_affinity(vec.irq, &[cpus[round % cpus.len()]])?;
@@ -207,8 +231,8 @@ fn requests(module: &Module) -> Result {
     for vec in &device.vecs {
         vec.spray(0)?;
     }
-    pause(50);
     for vec in &device.vecs {
+        vec.flush()?;
         let before = vec.total()?;
 
         vec.fire(1)?;

@@ -11,12 +11,13 @@ use irqtest::{
     ensure,
     interrupts,
     kmsg,
-    pause,
     sys::{
         self,
         Membarrier, //
     },
-    Result, //
+    wait_until,
+    Result,
+    PATIENCE, //
 };
 use ktap::Tap;
 use std::{
@@ -26,9 +27,11 @@ use std::{
         atomic::{
             AtomicBool,
             AtomicU64,
+            AtomicUsize,
             Ordering, //
         },
-        Arc, //
+        Arc,
+        Barrier, //
     },
     thread::{
         self,
@@ -43,8 +46,11 @@ use std::{
 /// For one storm.
 const TIME: Duration = Duration::from_secs(2);
 
-/// Fewer barriers than this in that time is a failure of its own.
+/// As many barriers, and IPIs on each CPU, have to be seen however long it takes.
 const LEAST: u64 = 10;
+
+/// A grace period waits for all CPUs. When it takes this long, the kernel complains, too.
+const STALL: Duration = Duration::from_secs(20);
 
 const CALLS: &str = "Function call interrupts";
 
@@ -74,15 +80,18 @@ struct Spinners {
 }
 
 impl Spinners {
-    fn start(cpus: &[usize]) -> Self {
+    /// Starts them, and waits until each is where it belongs.
+    fn start(cpus: &[usize]) -> Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        let threads = cpus
+        let there = Arc::new(AtomicUsize::new(0));
+        let threads: Vec<JoinHandle<Result>> = cpus
             .iter()
             .map(|&cpu| {
-                let stop = stop.clone();
+                let (stop, there) = (stop.clone(), there.clone());
 
                 thread::spawn(move || {
                     sys::pin(&[cpu])?;
+                    there.fetch_add(1, Ordering::Relaxed);
                     while !stop.load(Ordering::Relaxed) {
                         spin_loop();
                     }
@@ -90,8 +99,15 @@ impl Spinners {
                 })
             })
             .collect();
+        let spinners = Self { stop, threads };
+        let all = wait_until(PATIENCE, || there.load(Ordering::Relaxed) == cpus.len());
 
-        Self { stop, threads }
+        if all {
+            Ok(spinners)
+        } else {
+            spinners.stop()?;
+            Err(format!("no threads on CPUs {cpus:?}"))
+        }
     }
 
     fn stop(self) -> Result {
@@ -110,22 +126,30 @@ fn expedited(count: u64) -> Result<u64> {
 
     for &from in &cpus {
         let others: Vec<usize> = cpus.iter().copied().filter(|c| *c != from).collect();
-        let spinners = Spinners::start(&others);
 
         sys::pin(&[from])?;
-        pause(50);
+        let spinners = Spinners::start(&others)?;
         let before = calls();
+        let mut done = repeat(count, || sys::membarrier(Membarrier::PrivateExpedited))?;
+        let mut after = calls();
 
-        let done = repeat(count, || sys::membarrier(Membarrier::PrivateExpedited))?;
-        let after = calls();
+        // Whenever the thread there does not run, no IPI is needed: a CPU that stands still
+        // meanwhile has none.
+        wait_until(PATIENCE, || {
+            let seen = others.iter().all(|c| after.on(*c) >= before.on(*c) + LEAST);
 
+            if !seen && sys::membarrier(Membarrier::PrivateExpedited).is_ok() {
+                done += 1;
+                after = calls();
+            }
+            seen
+        });
         total += done;
         spinners.stop()?;
         for cpu in others {
             let seen = after.on(cpu) - before.on(cpu);
 
-            // Whenever the thread there does not run, no IPI is needed.
-            ensure(seen >= done / 2, || {
+            ensure(seen >= LEAST, || {
                 format!("{seen} IPIs on CPU {cpu} for {done} barriers from CPU {from}")
             })?;
         }
@@ -137,17 +161,38 @@ fn expedited(count: u64) -> Result<u64> {
 /// From all CPUs to all CPUs at once.
 fn crossfire(count: u64) -> Result {
     let cpus = cpu::online();
-    let before = calls();
+    let before = Arc::new(calls());
+    let start = Arc::new(Barrier::new(cpus.len()));
+    // CPUs without an IPI so far.
+    let left = Arc::new(AtomicUsize::new(cpus.len()));
     let threads: Vec<JoinHandle<Result>> = cpus
         .iter()
         .map(|&cpu| {
+            let (before, start, left) = (before.clone(), start.clone(), left.clone());
+
             thread::spawn(move || {
-                sys::pin(&[cpu])?;
-                repeat(count, || {
+                let both = || {
                     sys::membarrier(Membarrier::PrivateExpedited)?;
                     sys::membarrier(Membarrier::GlobalExpedited)
-                })
-                .map(|_| ())
+                };
+                let pinned = sys::pin(&[cpu]);
+
+                start.wait();
+                pinned?;
+                repeat(count, both)?;
+
+                // Go on for the others.
+                let end = Instant::now() + PATIENCE;
+                let mut counted = false;
+
+                while left.load(Ordering::Relaxed) > 0 && Instant::now() < end {
+                    if !counted && calls().on(cpu) > before.on(cpu) {
+                        counted = true;
+                        left.fetch_sub(1, Ordering::Relaxed);
+                    }
+                    both()?;
+                }
+                Ok(())
             })
         })
         .collect();
@@ -171,15 +216,19 @@ fn global() -> Result {
         let start = Instant::now();
 
         sys::membarrier(Membarrier::Global)?;
-        ensure(start.elapsed() < Duration::from_secs(5), || {
+        ensure(start.elapsed() < STALL, || {
             format!("a barrier took {:?}", start.elapsed())
         })?;
     }
     Ok(())
 }
 
-/// One thread hands a growing number to the other, waking it each time.
-fn ping_pong(count: u64) -> Result {
+/// Ends the game of [`ping_pong`].
+const END: u64 = u64::MAX;
+
+/// One thread hands a growing number to the other, waking it each time. Whoever is not woken
+/// waits for ever.
+fn ping_pong(count: u64) -> Result<u64> {
     let cpus = cpu::online();
     let ball = Arc::new(AtomicU64::new(0));
     let peer = {
@@ -188,34 +237,44 @@ fn ping_pong(count: u64) -> Result {
         let cpu = cpus[1];
 
         thread::spawn(move || {
-            sys::pin(&[cpu])?;
-            for n in 0..count {
-                while ball.load(Ordering::Acquire) != 2 * n + 1 {
-                    thread::park();
+            let pinned = sys::pin(&[cpu]);
+
+            loop {
+                match ball.load(Ordering::Acquire) {
+                    END => return pinned,
+                    // Odd numbers are for this side.
+                    seen if seen % 2 == 1 => {
+                        ball.store(seen + 1, Ordering::Release);
+                        me.unpark();
+                    }
+                    _ => thread::park(),
                 }
-                ball.store(2 * n + 2, Ordering::Release);
-                me.unpark();
             }
-            Ok(())
         })
     };
 
     sys::pin(&cpus[..1])?;
-    let start = Instant::now();
+    let mut n = 0;
+    let result = repeat(count, || {
+        let start = Instant::now();
 
-    for n in 0..count {
         ball.store(2 * n + 1, Ordering::Release);
         peer.thread().unpark();
-        while ball.load(Ordering::Acquire) != 2 * n + 2 {
-            thread::park_timeout(Duration::from_secs(2));
-            ensure(start.elapsed() < Duration::from_secs(60), || {
-                format!("stuck at {n}")
-            })?;
+        while ball.load(Ordering::Acquire) != 2 * n + 2 && start.elapsed() < PATIENCE {
+            thread::park_timeout(PATIENCE);
         }
-    }
-    peer.join()
-        .map_err(|_| "the other thread panicked")?
-        .and_then(|()| sys::pin(&cpus))
+        n += 1;
+        ensure(start.elapsed() < PATIENCE, || format!("stuck at {n}"))
+    });
+
+    ball.store(END, Ordering::Release);
+    peer.thread().unpark();
+    sys::pin(&cpus)?;
+    // A thread that was not woken is not to be waited for.
+    let result = result?;
+
+    peer.join().map_err(|_| "the other thread panicked")??;
+    Ok(result)
 }
 
 /// Storms while CPUs come and go; whoever comes back takes IPIs again.
@@ -244,9 +303,8 @@ fn hotplug() -> Result {
                 cpu::set_online(cpu, false)?;
                 cpu::set_online(cpu, true)?;
                 let before = calls().on(cpu);
-                let spinner = Spinners::start(&[cpu]);
-                let came =
-                    irqtest::wait_until(Duration::from_secs(5), || calls().on(cpu) > before + 5);
+                let spinner = Spinners::start(&[cpu])?;
+                let came = wait_until(PATIENCE, || calls().on(cpu) > before + 5);
 
                 spinner.stop()?;
                 ensure(came, || format!("no IPIs on CPU {cpu} after it came back"))
@@ -299,8 +357,14 @@ fn main() -> ExitCode {
         "barriers from all CPUs to all CPUs (825c78e6a60c)",
     );
     tap.check(global(), "global barriers are prompt");
+
+    let result = ping_pong(count);
+
+    if let Ok(done) = result {
+        tap.diag(format!("{done} times to and fro"));
+    }
     tap.check(
-        ping_pong(count),
+        result.map(|_| ()),
         "two CPUs wake each other, what was written before is seen (825c78e6a60c)",
     );
     if cpu::removable().is_empty() {

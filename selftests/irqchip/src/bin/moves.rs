@@ -20,7 +20,8 @@ use irqtest::{
     pause,
     sys,
     wait_until,
-    Result, //
+    Result,
+    PATIENCE, //
 };
 use ktap::Tap;
 use std::{
@@ -82,9 +83,7 @@ fn go(vec: Vector, cpu: usize, deferred: bool) -> Result {
     vec.affine(cpu)?;
     if deferred {
         vec.fire(1)?;
-        let moved = wait_until(Duration::from_secs(1), || {
-            vec.target().is_ok_and(|t| t.0 == cpu)
-        });
+        let moved = wait_until(PATIENCE, || vec.target().is_ok_and(|t| t.0 == cpu));
 
         ensure(moved, || {
             format!("deferred move to CPU {cpu} did not happen")
@@ -114,12 +113,12 @@ fn injected(module: &Module, flags: &str) -> Result<u32> {
 
             // From the old CPU, and from the new one.
             sys::pin(&[cpus[round / 2]])?;
-            pause(10);
             let before = vec.total()?;
 
             vec.inject(point)?;
             go(vec, to, deferred)?;
-            pause(10);
+            // The old CPU makes a deferred move, which shows before it writes the message.
+            vec.flush()?;
             let hit = vec.injected()?;
 
             vec.inject(-1)?;
@@ -170,10 +169,9 @@ fn pending(module: &Module) -> Result {
         let before = vec.total()?;
 
         vec.mask(true)?;
-        pause(10);
         vec.fire(1)?;
         vec.affine(cpus[1])?;
-        pause(10);
+        cpu::flush()?;
         ensure(vec.total()? == before, || "came while disabled".into())?;
         vec.mask(false)?;
         vec.settle()?;
@@ -182,12 +180,14 @@ fn pending(module: &Module) -> Result {
     sys::pin(&cpus)
 }
 
-/// A move is over soon, without any interrupt to help, whoever started it.
-fn prompt(module: &Module) -> Result<Duration> {
+/// A move is over soon, without any interrupt to help, whoever started it. Some may take
+/// longer, of a hart that the host does not let run; one without help would take for ever.
+fn prompt(module: &Module) -> Result<(Duration, Duration)> {
     let cpus = cpu::online();
     let device = module.ready(1, "")?;
     let vec = device.vecs[0];
-    let mut longest = Duration::ZERO;
+    let mut times = Vec::new();
+    let mut flushes = Vec::new();
 
     for round in 0..20 {
         sys::pin(&[cpus[round % cpus.len()]])?;
@@ -197,14 +197,24 @@ fn prompt(module: &Module) -> Result<Duration> {
         let start = Instant::now();
 
         vec.settle()?;
-        longest = longest.max(start.elapsed());
+        times.push(start.elapsed());
+        let start = Instant::now();
+
+        cpu::flush()?;
+        flushes.push(start.elapsed());
     }
     sys::pin(&cpus)?;
-    // Some ticks, and as much again for a slow emulator.
-    ensure(longest < Duration::from_millis(100), || {
-        format!("a move took {longest:?}")
+    times.sort_unstable();
+    flushes.sort_unstable();
+    let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+    // Some ticks, and as much again for a slow emulator; where idle CPUs take longer to wake
+    // up, that many times longer.
+    let limit = Duration::from_millis(100).max(5 * flushes[flushes.len() / 2]);
+
+    ensure(median < limit, || {
+        format!("moves took {times:?}, {limit:?} are allowed")
     })?;
-    Ok(longest)
+    Ok((median, longest))
 }
 
 /// While the old CPU cannot take part, a move there is in flight; the next one
@@ -339,7 +349,6 @@ fn race(module: &Module) -> Result {
         vec.expect(before + 1, "after the race")?;
     }
     device.free()?;
-    pause(50);
     irqdebug::occupancy_is(&Ok(base))?;
     mark.quiet()
 }
@@ -402,24 +411,24 @@ fn posted(module: &Module, delay: Duration) -> Result<u64> {
         vec.posted(Duration::ZERO)?;
         vec.move_to(cpus[round % cpus.len()])?;
         vec.fire(1)?;
-        pause(2);
+        vec.flush()?;
         let before = vec.total()?;
 
         vec.posted(delay)?;
         vec.affine(cpus[(round + 1) % cpus.len()])?;
         vec.fire(1)?;
-        pause(15);
+        vec.flush()?;
         stragglers += vec.total()?.saturating_sub(before);
 
         // The old ID is the lowest free one: these get it.
         let next = module.ready(8, "")?;
 
-        pause(5);
         for other in &next.vecs {
             other.expect(0, "a straggler went to the next owner")?;
         }
         next.free()?;
         vec.posted(Duration::ZERO)?;
+        vec.flush()?;
         let before = vec.total()?;
 
         vec.fire(1)?;
@@ -507,8 +516,8 @@ fn main() -> ExitCode {
 
     let result = prompt(&module);
 
-    if let Ok(longest) = result {
-        tap.diag(format!("longest move: {longest:?}"));
+    if let Ok((median, longest)) = result {
+        tap.diag(format!("moves: median {median:?}, longest {longest:?}"));
     }
     tap.check(
         result.map(|_| ()),

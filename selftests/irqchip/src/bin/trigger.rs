@@ -16,15 +16,12 @@ use irqtest::{
         Irq, //
     },
     kmsg,
-    pause,
     wait_until,
-    Result, //
+    Result,
+    PATIENCE, //
 };
 use ktap::Tap;
-use std::{
-    process::ExitCode,
-    time::Duration, //
-};
+use std::process::ExitCode;
 
 /// Rounds on each CPU.
 const ROUNDS: u64 = 25;
@@ -34,18 +31,21 @@ fn once(irq: u32) -> Result {
     let before = interrupts::total(irq);
 
     irqdebug::trigger(irq)?;
-    let came = wait_until(Duration::from_secs(1), || interrupts::total(irq) > before);
+    let came = wait_until(PATIENCE, || interrupts::total(irq) > before);
 
     ensure(came, || format!("irq {irq}: no interrupt after trigger"))
 }
 
-/// Waits until no move is in flight: the next one would have to wait for it.
-fn settle(irq: u32) -> Result {
-    let settled = wait_until(Duration::from_secs(2), || {
-        Irq::read(irq).is_ok_and(|i| !i.moving())
+/// Waits until a move has happened and is over. A deferred one is made by the next
+/// interrupt, after it was counted.
+fn moved(irq: u32, cpu: usize) -> Result {
+    let there = wait_until(PATIENCE, || {
+        Irq::read(irq).is_ok_and(|i| i.effective() == [cpu] && !i.moving())
     });
 
-    ensure(settled, || format!("irq {irq} is still moving"))
+    ensure(there, || {
+        format!("irq {irq}: effective {:?}", interrupts::effective(irq))
+    })
 }
 
 /// Rounds on one CPU after the other. Where moves are deferred to the next
@@ -59,23 +59,26 @@ fn rounds(irq: u32) -> Result {
 
     // End where it began, so that each CPU was moved to.
     cpus.push(cpus[0]);
+    irqdebug::settle(irq)?;
     interrupts::set_affinity(irq, &cpus[..1])?;
     if deferred {
         once(irq)?;
-        pause(20);
     }
+    moved(irq, cpus[0])?;
 
     for pair in cpus.windows(2) {
         let (old, new) = (pair[0], pair[1]);
-
-        settle(irq)?;
         let before = interrupts::line(irq);
 
         interrupts::set_affinity(irq, &[new])?;
-        for _ in 0..ROUNDS {
+        for round in 0..ROUNDS {
             once(irq)?;
+            if deferred && round == 0 {
+                moved(irq, new)?;
+            }
         }
-        pause(20);
+        moved(irq, new)?;
+        irqdebug::flush(irq)?;
         let after = interrupts::line(irq);
         let (on_old, on_new) = (
             after.on(old) - before.on(old),
@@ -92,9 +95,6 @@ fn rounds(irq: u32) -> Result {
         ensure(on_new == ROUNDS - late, || {
             format!("irq {irq}: {on_old} on CPU {old}, {on_new} on CPU {new}, the target")
         })?;
-        ensure(interrupts::effective(irq) == [new], || {
-            format!("irq {irq}: effective {:?}", interrupts::effective(irq))
-        })?;
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ fn chase(irq: u32) -> Result {
         let _ = interrupts::set_affinity(irq, &[cpus[round % cpus.len()]]);
         once(irq)?;
     }
-    pause(50);
+    irqdebug::flush(irq)?;
     let seen = interrupts::total(irq) - before;
 
     ensure(seen == count as u64, || {
@@ -129,7 +129,7 @@ fn replay(device: &Device) -> Result {
 
             vec.mask(true)?;
             vec.fire(1)?;
-            pause(2);
+            vec.flush()?;
             ensure(vec.total()? == before, || "came while disabled".into())?;
             vec.mask(false)?;
             vec.expect(before + 1, "disable, fire, enable")?;
@@ -145,7 +145,7 @@ fn level() -> Result {
     ensure(irqdebug::trigger(irq).is_err(), || {
         "a level interrupt was injected".into()
     })?;
-    pause(20);
+    irqdebug::flush(irq)?;
     ensure(interrupts::total(irq) == rtc.total(), || {
         "the count of a level interrupt changed".into()
     })
