@@ -26,19 +26,25 @@ PROGRAMS = image.BUILD / "programs"
 MACHINES = 2
 
 
-def kernel_of(impl):
+def kernel_of(name):
     """The built kernel."""
-    path = image.BUILD / f"kernel-{impl}/arch/riscv/boot/Image"
+    path = image.BUILD / f"kernel-{name}/arch/riscv/boot/Image"
     if not path.exists():
-        sys.exit(f"error: there is no {path}; make kernel IMPL={impl}")
+        sys.exit(f"error: there is no {path}; "
+                 f"tools/kernel-build {name} builds it")
     return str(path)
+
+
+def initrd_of(name):
+    """The initramfs with the modules of that kernel."""
+    return str(image.BUILD / f"initramfs-{name}.cpio")
 
 
 def do_initramfs(options):
     """Builds the programs and one initramfs per kernel."""
     programs = image.build_programs(LOGS / "cargo-selftests.log")
-    for impl in options.impl:
-        path, tests = image.make(impl, programs)
+    for name in options.impl:
+        path, tests = image.make(name, programs)
         PROGRAMS.write_text("\n".join(tests) + "\n", encoding="utf-8")
         print(f":: {path.relative_to(image.REPO)}: {path.stat().st_size >> 10}"
               f" KiB, {len(tests)} programs", file=sys.stderr)
@@ -56,7 +62,7 @@ def do_run(options):
     try:
         command = machine.command(
             "-kernel", kernel_of(impl),
-            "-initrd", str(image.BUILD / f"initramfs-{impl}.cpio"),
+            "-initrd", initrd_of(impl),
             "-append", append)
     except (ValueError, Unavailable) as e:
         sys.exit(f"error: {e}")
@@ -138,6 +144,9 @@ def selected(options):
                                                   or options.row):
                 continue
             picked.append((impl, row))
+    if not picked:
+        sys.exit(f"error: no row is named {options.row}; they are: "
+                 + " ".join(row.name for row in table()))
     return picked
 
 
@@ -146,8 +155,8 @@ def run_one(impl, row, report):
     title = f"{row.name}[{impl}]"
     start = time.monotonic()
     try:
-        results = run_row(row, kernel_of(impl),
-                          str(image.BUILD / f"initramfs-{impl}.cpio"),
+        name = row.kernel_name(impl)
+        results = run_row(row, kernel_of(name), initrd_of(name),
                           str(LOGS / f"{row.name}-{impl}.log"))
     except Unavailable as e:
         results = [Result(",".join(row.tests) or row.name, SKIP, str(e))]
@@ -185,14 +194,18 @@ def unused(report):
                    [Result(name, FAIL, "no row runs it")], 0)
 
 
+def do_kernels(options):
+    """Prints which kernels the rows need, those to be built first first."""
+    names = dict.fromkeys(row.kernel_name(impl)
+                          for impl, row in selected(options))
+    print(" ".join(sorted(names, key=lambda name: name.endswith("-debug"))))
+
+
 def do_test(options):
     """Boots the rows; the exit code says whether all passed."""
     pathlib.Path(options.results).parent.mkdir(parents=True, exist_ok=True)
     report = Report(options.results, options.verbose)
     picked = selected(options)
-    if not picked:
-        sys.exit(f"error: no row is named {options.row}; they are: "
-                 + " ".join(row.name for row in table()))
     free = Slots(harts_at_once())
     # Biggest first: these run alone, and small ones fill up what is left.
     picked.sort(key=lambda p: -p[1].machine.smp)
@@ -213,7 +226,7 @@ def do_list(_options):
     for row in table():
         m = row.machine
         print(f"{row.name}: aia={m.aia} guest-files={m.guest_files} "
-              f"smp={m.smp} sockets={m.sockets} {m.qemu}: "
+              f"smp={m.smp} sockets={m.sockets} {m.qemu} {row.kernel}: "
               + ",".join(row.tests))
 
 
@@ -231,17 +244,18 @@ def main():
     one.add_argument("--sockets", type=int, default=1)
     one.add_argument("--mem", default="1G")
     one.add_argument("--qemu", default="")
-    one = commands.add_parser("test")
-    one.add_argument("--impl", action="append", required=True)
-    one.add_argument("--reference", action="append", default=[])
-    one.add_argument("--row", default="")
+    for name in ("kernels", "test"):
+        one = commands.add_parser(name)
+        one.add_argument("--impl", action="append", required=True)
+        one.add_argument("--reference", action="append", default=[])
+        one.add_argument("--row", default="")
     one.add_argument("--results", required=True)
     one.add_argument("--verbose", action="store_true")
     commands.add_parser("list")
     options = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
-    return {"initramfs": do_initramfs, "run": do_run, "test": do_test,
-            "list": do_list}[options.command](options)
+    return {"initramfs": do_initramfs, "run": do_run, "kernels": do_kernels,
+            "test": do_test, "list": do_list}[options.command](options)
 
 
 if __name__ == "__main__":

@@ -35,14 +35,13 @@ def append_line(tests, args=None, kunit=False, extra=""):
 class Boot:
     """One run of a machine, its console going to a log and to the parser."""
 
-    # A test that works says something more often than that.
-    SILENCE = 150
-
-    def __init__(self, command, console, log, timeout):
+    def __init__(self, command, console, log, timeout, silence=150):
         self.command = command
         self.console = console
         self.log = log
         self.timeout = timeout
+        # A test that works says something more often than that.
+        self.silence = silence
         self.done_actions = 0
 
     def run(self):
@@ -84,9 +83,9 @@ class Boot:
                 left = end - time.monotonic()
                 if left <= 0:
                     return f"timeout after {self.timeout} s"
-                if not selector.select(min(left, self.SILENCE)):
-                    if left > self.SILENCE:
-                        return f"nothing said for {self.SILENCE} s"
+                if not selector.select(min(left, self.silence)):
+                    if left > self.silence:
+                        return f"nothing said for {self.silence} s"
                     continue
                 data = os.read(qemu.stdout.fileno(), 65536)
                 if not data:
@@ -156,7 +155,7 @@ def run_row(row, kernel, initrd, log):
     append = append_line(row.tests, row.args, row.kunit, row.append)
     command = row.machine.command("-kernel", kernel, "-initrd", initrd,
                                   "-append", append)
-    why = Boot(command, console, log, row.timeout).run()
+    why = Boot(command, console, log, row.timeout, row.silence).run()
     return console.finish(why)
 
 

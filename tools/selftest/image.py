@@ -91,9 +91,9 @@ def modules(out):
     return sorted(out.rglob("*.ko"))
 
 
-def make(impl, programs):
-    """Writes build/initramfs-IMPL.cpio; returns its path and the tests."""
-    path = BUILD / f"initramfs-{impl}.cpio"
+def make(kernel, programs):
+    """Writes build/initramfs-KERNEL.cpio; returns its path and the tests."""
+    path = BUILD / f"initramfs-{kernel}.cpio"
     busybox = subprocess.run(
         [str(REPO / "tools/toolchain.d/busybox")], stdout=subprocess.PIPE,
         check=False).stdout.decode().strip()
@@ -111,7 +111,7 @@ def make(impl, programs):
     cpio.regular("init", REPO / "selftests/init/init")
     for name in sorted(tests):
         cpio.regular(f"tests/{name}", tests[name])
-    for module in modules(BUILD / f"kernel-{impl}"):
+    for module in modules(BUILD / f"kernel-{kernel}"):
         cpio.regular(f"tests/{module.name}", module, 0o644)
     cpio.close()
     os.replace(str(path) + ".new", path)

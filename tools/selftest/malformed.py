@@ -48,6 +48,11 @@ NOTHING = "imsic@28000000:gone,aplic@d000000:gone"
 DIRECT = "aplic@d000000:there"
 NO_DIRECT = "aplic@d000000:gone"
 
+# Refused early and late, with much to give back: also on the debug kernel.
+DEBUG = ("dt-imsic-reg-second-endless", "dt-imsic-second",
+         "dt-aplic-low-groups", "dt-aplic-reg-shared",
+         "dt-direct-indexes-twice")
+
 
 @dataclasses.dataclass
 class Case:
@@ -559,24 +564,24 @@ def for_kernel(case, directory, kernel, initrd, append):
 
 def boot(case, row, kernel, initrd, log):
     """Boots a tree; returns the results."""
-    tests = ["malformed", *case.tests]
+    case = dataclasses.replace(case, machine=row.machine)
     args = {"malformed": f"{case.left},cpus:{case.cpus}"}
     extra = "printk.devkmsg=on"
     if not case.tests:
-        # Maybe there is no console: the test is the first process.
-        extra += " rdinit=/tests/malformed"
-    append = append_line(tests, args, extra=extra)
+        # Maybe there is no console.
+        extra += " aia.log"
+    append = append_line(row.tests, args, extra=extra)
     make = for_all if case.firmware else for_kernel
     expect = {f"says {what}": what for what in case.says}
     expect["switches itself off"] = "reboot: Power down"
-    console = LogConsole(tests, False, expect=expect)
+    console = LogConsole(row.tests, False, expect=expect)
     with tempfile.TemporaryDirectory(prefix="aia-") as directory:
         command = make(case, directory, kernel, initrd, append)
-        why = Boot(command, console, log, row.timeout).run()
+        why = Boot(command, console, log, row.timeout, row.silence).run()
     return console.finish(why)
 
 
-def rows(make_row):
+def rows(make_row, make_debug_row):
     """The rows for the table of machines."""
     cases = [*((f"dt-{case.name}", case) for case in wrong()),
              *((f"dt-right-{case.name}", case) for case in right())]
@@ -584,5 +589,9 @@ def rows(make_row):
         def how(row, kernel, initrd, log, case=case):
             return boot(case, row, kernel, initrd, log)
 
-        yield make_row(name, case.machine, ["malformed", *case.tests],
-                       impl=("rust",), timeout=45, boot=how)
+        tests = ["malformed", *case.tests]
+        yield make_row(name, case.machine, tests, impl=("rust",), timeout=90,
+                       boot=how)
+        if name in DEBUG:
+            yield make_debug_row(name, case.machine, tests, timeout=600,
+                                 boot=how)

@@ -4,6 +4,7 @@
 import dataclasses
 import typing
 
+import client
 import malformed
 from machine import Machine
 
@@ -12,7 +13,7 @@ TOOLS = {"rtc-ticks", "vmm-demo"}
 
 # Tests of the MSI side, on any machine with an IMSIC.
 MSI = ["topology", "trigger", "ids", "moves", "stale", "hotplug", "ipi",
-       "unmask_latency", "storm"]
+       "scftorture", "unmask_latency", "storm"]
 
 
 @dataclasses.dataclass
@@ -28,9 +29,17 @@ class Row:
     kunit: bool = False
     args: dict = dataclasses.field(default_factory=dict)
     append: str = ""
+    # "debug": the kernel with the checkers of selftests/config.debug.
+    kernel: str = ""
+    # Seconds in all, and without a word.
     timeout: int = 300
+    silence: int = 150
     # Boots it in another way: takes the row, kernel, initrd and log.
     boot: typing.Optional[typing.Callable] = None
+
+    def kernel_name(self, impl):
+        """The kernel that it boots: build/kernel-NAME."""
+        return f"{impl}-{self.kernel}" if self.kernel else impl
 
 
 def matrix():
@@ -43,6 +52,27 @@ def matrix():
                 ["topology", "trigger", "kvm-guestfile"],
                 args={"topology": f"guests={guests}",
                       "kvm_guestfile": guests})
+
+
+def kvm(ssaia):
+    """KVM's interrupt controllers for guests."""
+    tests = ["kvm-aia-device", "kvm-aia-emul", "kvm-aia-aplic",
+             "kvm-aia-extensions", "kvm-aia-hwaccel", "kvm-aia-race"]
+    for name, machine in (
+            ("g0-h2", Machine(smp=2, guest_files=0)),
+            ("g1-h1", Machine(smp=1, guest_files=1)),
+            ("g3-h4", Machine(smp=4, guest_files=3)),
+            ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7)),
+            ("ssaia", Machine(smp=2, aia="aplic", cpu=ssaia))):
+        yield Row(f"kvm-{name}", machine, tests, timeout=900)
+
+
+def debug(name, machine, tests, **fields):
+    """A row for the debug kernel, which takes several times as long. Memory
+    takes time too: kmemleak looks at all of KASAN's shadow of it."""
+    machine = dataclasses.replace(machine, mem="512M")
+    return Row(f"debug-{name}", machine, [*tests, "kmemleak"], impl=("rust",),
+               kernel="debug", silence=400, **fields)
 
 
 def table():
@@ -71,9 +101,27 @@ def table():
             ["wired"], args={"wired": "exact=1"}),
         # Two APLICs, each for the harts of its socket.
         Row("direct-s2", Machine(smp=4, sockets=2, aia="aplic"),
-            ["topology", "trigger", "hotplug", "wired"]),
+            ["topology", "trigger", "hotplug", "scftorture", "wired"]),
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
-        *malformed.rows(Row),
+        debug("kunit", Machine(smp=2), [], kunit=True, timeout=900),
+        debug("moves", Machine(smp=2),
+              ["topology", "trigger", "moves", "hotplug"],
+              args={"hotplug": "rounds=3"}, timeout=1800),
+        debug("msi", Machine(smp=2),
+              ["ids", "stale", "ipi", "scftorture", "storm"],
+              args={"ipi": "count=500", "storm": "count=10000"},
+              timeout=1800),
+        debug("wired-msi", Machine(smp=2), ["wired"], timeout=900),
+        debug("wired-direct", Machine(smp=2, aia="aplic"),
+              ["topology", "scftorture", "wired"], timeout=900),
+        debug("kvm", Machine(smp=2),
+              ["kvm-guestfile", "kvm-aia-device", "kvm-aia-emul",
+               "kvm-aia-aplic", "kvm-aia-extensions"], timeout=1800),
+        debug("kvm-races", Machine(smp=2),
+              ["kvm-aia-hwaccel", "kvm-aia-race"], timeout=1800),
+        *kvm(ssaia),
+        *client.rows(Row),
+        *malformed.rows(Row, debug),
     ]
     names = [row.name for row in rows]
     assert len(names) == len(set(names)), "two rows of one name"

@@ -12,7 +12,8 @@ SPLATS = re.compile(
     r"|possible circular locking|\bKASAN\b|\bUBSAN\b|\bKCSAN\b"
     r"|Unable to handle kernel|sleeping function called|scheduling while"
     r"|soft lockup|hard LOCKUP|nobody cared|kmemleak: [1-9]"
-    r"|rust_kernel: panicked|recursive locking detected")
+    r"|rust_kernel: panicked|recursive locking detected"
+    r"|Disabling lock debugging|turning off the locking correctness")
 
 _RESULT = re.compile(r"(ok|not ok)\b *(\d+)? *-? *(.*)$")
 _PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*(SKIP.*))?$", re.IGNORECASE)
