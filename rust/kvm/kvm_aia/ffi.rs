@@ -42,6 +42,7 @@ use kernel_ext::{
         device,
         io_bus::IoDevice,
         Vcpu,
+        VcpuLocked,
         Vm,
         VmLocked, //
     },
@@ -596,14 +597,28 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_set_csr(
     })
 }
 
-/// Hands the outcome of an emulated access to C.
+/// Emulates an access of the guest to a CSR by `emulate`, and hands the outcome to C.
 ///
 /// # Safety
 ///
-/// `old` must be null or writable.
-unsafe fn emulated(outcome: Outcome, old: *mut usize) -> c_int {
+/// `vcpu` must be valid and loaded by the calling task; `old` must be null or writable.
+unsafe fn emulated(
+    emulate: impl FnOnce(&VcpuLocked<'_>, Access) -> Outcome,
+    vcpu: *mut bindings::kvm_vcpu,
+    old: *mut usize,
+    value: usize,
+    mask: usize,
+) -> c_int {
+    // SAFETY: By the requirements of this function.
+    let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+    // CAST: As wide as the hart.
+    let access = Access {
+        value: value as u64,
+        mask: mask as u64,
+    };
+
     // CAST: Small numbers.
-    (match outcome {
+    (match emulate(&vcpu, access) {
         Outcome::Done(value) => {
             // SAFETY: By the requirements of this function.
             if let Some(old) = unsafe { old.as_mut() } {
@@ -631,15 +646,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_rmw_topei(
     mask: usize,
 ) -> c_int {
     // SAFETY: By the requirements of this function.
-    let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
-    // CAST: As wide as the hart.
-    let access = Access {
-        value: value as u64,
-        mask: mask as u64,
-    };
-
-    // SAFETY: By the requirements of this function.
-    unsafe { emulated(registers::stopei(&vcpu, access), old) }
+    unsafe { emulated(registers::stopei, vcpu, old, value, mask) }
 }
 
 /// Emulates an access to `sireg`.
@@ -656,15 +663,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_rmw_ireg(
     mask: usize,
 ) -> c_int {
     // SAFETY: By the requirements of this function.
-    let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
-    // CAST: As wide as the hart.
-    let access = Access {
-        value: value as u64,
-        mask: mask as u64,
-    };
-
-    // SAFETY: By the requirements of this function.
-    unsafe { emulated(registers::sireg(&vcpu, access), old) }
+    unsafe { emulated(registers::sireg, vcpu, old, value, mask) }
 }
 
 /// Delivers an MSI.

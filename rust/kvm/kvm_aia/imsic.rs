@@ -42,6 +42,7 @@ use kernel::{
     static_lock_class, //
 };
 use kernel_ext::{
+    arch::riscv::hypervisor::GuestFileRegisters,
     kvm::{
         io_bus::{
             IoDevice,
@@ -50,6 +51,7 @@ use kernel_ext::{
         Vcpu,
         VcpuLocked, //
     },
+    smp,
     sync::RawSpinLock, //
 };
 
@@ -359,43 +361,53 @@ impl VcpuImsic {
         self.update_line(vcpu);
     }
 
-    /// Copies the state, wherever it is, and leaves it there. May wait for another CPU.
-    pub(crate) fn save(&self, _vcpu: &VcpuLocked<'_>, image: &mut Image) {
+    /// Calls `f` where the state is: with the registers of the guest file on its own CPU, or without
+    /// for the file in memory. The binding is locked meanwhile. May wait for another CPU.
+    ///
+    /// With the vCPU's mutex held, so that only a CPU that goes offline may be moving the state.
+    fn with_state<R: Send>(
+        &self,
+        _vcpu: &VcpuLocked<'_>,
+        mut f: impl FnMut(Option<&GuestFileRegisters<'_>>) -> R + Send,
+    ) -> R {
         loop {
             let (on, line) = {
                 let binding = self.binding.lock();
 
                 match &*binding {
                     Binding::Bound(file) => (file.on(), file.line()),
-                    Binding::Software => {
-                        return self.copy(image, |isel| {
-                            self.file.access(isel.register(), 0, 0).unwrap_or(0)
-                        });
-                    }
-                    // Its CPU goes offline; soon the state is in memory.
+                    Binding::Software => return f(None),
+                    // Soon the state is in memory.
                     Binding::Moving | Binding::Releasing => {
                         core::hint::spin_loop();
                         continue;
                     }
                 }
             };
-            let done = kernel_ext::smp::call_on(on, |irqs_off| {
+            let done = smp::call_on(on, |irqs_off| {
                 let binding = self.binding.lock();
 
                 // The state may have moved meanwhile.
                 binding
                     .file()
                     .filter(|file| file.on() == on && file.line() == line)?;
-                let registers = self.host.hart(irqs_off).guest_file(line.get());
-
-                self.copy(image, |isel| registers.read(isel.get()));
-                Some(())
+                Some(f(Some(&self.host.hart(irqs_off).guest_file(line.get()))))
             });
 
-            if let Ok(Some(())) = done {
-                return;
+            if let Ok(Some(result)) = done {
+                return result;
             }
         }
+    }
+
+    /// Copies the state, wherever it is, and leaves it there. May wait for another CPU.
+    pub(crate) fn save(&self, vcpu: &VcpuLocked<'_>, image: &mut Image) {
+        self.with_state(vcpu, |registers| {
+            self.copy(image, |isel| match registers {
+                Some(registers) => registers.read(isel.get()),
+                None => self.file.access(isel.register(), 0, 0).unwrap_or(0),
+            });
+        });
     }
 
     /// Fills `image` with the registers that `read` returns.
@@ -464,49 +476,18 @@ impl VcpuImsic {
         isel: Isel,
         write: Option<u64>,
     ) -> Result<u64> {
-        loop {
-            let (on, line) = {
-                let binding = self.binding.lock();
+        let mask = if write.is_some() { u64::MAX } else { 0 };
+        let value = write.unwrap_or_default();
+        let old = self.with_state(vcpu, |registers| match (registers, write) {
+            (Some(registers), Some(value)) => Some(registers.swap(isel.get(), value)),
+            (Some(registers), None) => Some(registers.read(isel.get())),
+            (None, _) => self.file.access(isel.register(), value, mask),
+        });
 
-                match &*binding {
-                    Binding::Bound(file) => (file.on(), file.line()),
-                    Binding::Software => {
-                        let mask = if write.is_some() { u64::MAX } else { 0 };
-                        let value = write.unwrap_or_default();
-                        let old = self.file.access(isel.register(), value, mask);
-
-                        drop(binding);
-                        if write.is_some() {
-                            self.update_line(vcpu);
-                        }
-                        return old.ok_or(ENOENT);
-                    }
-                    // Its CPU goes offline; soon the state is in memory.
-                    Binding::Moving | Binding::Releasing => {
-                        core::hint::spin_loop();
-                        continue;
-                    }
-                }
-            };
-            let done = kernel_ext::smp::call_on(on, |irqs_off| {
-                let binding = self.binding.lock();
-
-                // The state may have moved meanwhile.
-                binding
-                    .file()
-                    .filter(|file| file.on() == on && file.line() == line)?;
-                let registers = self.host.hart(irqs_off).guest_file(line.get());
-
-                Some(match write {
-                    Some(value) => registers.swap(isel.get(), value),
-                    None => registers.read(isel.get()),
-                })
-            });
-
-            if let Ok(Some(value)) = done {
-                return Ok(value);
-            }
+        if write.is_some() {
+            self.update_line(vcpu);
         }
+        old.ok_or(ENOENT)
     }
 
     /// Checks a register number of user space.
