@@ -75,6 +75,23 @@ def debug(name, machine, tests, **fields):
                kernel="debug", silence=400, **fields)
 
 
+def checked():
+    """What the debug kernel has to say, in a quarter of an hour: memory, locks
+    and sleep in all paths, not endurance."""
+    two = Machine(smp=2)
+    yield debug("kunit", two, [], kunit=True, timeout=900)
+    yield debug("moves", two, ["topology", "moves"], timeout=1800)
+    yield debug("msi", two, ["stale", "storm"],
+                args={"storm": "count=3000"}, timeout=1800)
+    yield debug("wired-msi", two, ["wired"], timeout=900)
+    yield debug("wired-direct", Machine(smp=2, aia="aplic"),
+                ["topology", "scftorture", "wired"], timeout=900)
+    yield debug("kvm", two, ["kvm-guestfile", "kvm-aia-device",
+                             "kvm-aia-extensions"], timeout=1800)
+    yield debug("kvm-races", two, ["kvm-aia-hwaccel", "kvm-aia-race"],
+                timeout=1800)
+
+
 def table():
     """All rows."""
     ssaia = "rv64,h=true,ssaia=true,smaia=true"
@@ -103,25 +120,10 @@ def table():
         Row("direct-s2", Machine(smp=4, sockets=2, aia="aplic"),
             ["topology", "trigger", "hotplug", "scftorture", "wired"]),
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
-        debug("kunit", Machine(smp=2), [], kunit=True, timeout=900),
-        debug("moves", Machine(smp=2),
-              ["topology", "trigger", "moves", "hotplug"],
-              args={"hotplug": "rounds=3"}, timeout=1800),
-        debug("msi", Machine(smp=2),
-              ["ids", "stale", "ipi", "scftorture", "storm"],
-              args={"ipi": "count=500", "storm": "count=10000"},
-              timeout=1800),
-        debug("wired-msi", Machine(smp=2), ["wired"], timeout=900),
-        debug("wired-direct", Machine(smp=2, aia="aplic"),
-              ["topology", "scftorture", "wired"], timeout=900),
-        debug("kvm", Machine(smp=2),
-              ["kvm-guestfile", "kvm-aia-device", "kvm-aia-emul",
-               "kvm-aia-aplic", "kvm-aia-extensions"], timeout=1800),
-        debug("kvm-races", Machine(smp=2),
-              ["kvm-aia-hwaccel", "kvm-aia-race"], timeout=1800),
         *kvm(ssaia),
         *client.rows(Row),
         *malformed.rows(Row, debug),
+        *checked(),
     ]
     names = [row.name for row in rows]
     assert len(names) == len(set(names)), "two rows of one name"
