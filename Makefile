@@ -18,6 +18,7 @@ KSRC ?=
 QEMU ?=
 ROW ?=
 V ?= 0
+DEBUG ?=
 export IMPL KSRC ROW V
 
 ifneq ($(filter-out rust c,$(IMPL)),)
@@ -49,12 +50,13 @@ help:
 	@echo '	SOCKETS=1	IMSIC groups, 1 to 4; SMP is a multiple'
 	@echo '	KSRC=DIR	a Linux 7.3.y tree of your own, it is not changed'
 	@echo '	QEMU=PROGRAM	another QEMU; "bpo" is the newer one of the toolchain'
+	@echo '	DEBUG=1		make kernel: with lockdep, KASAN and kmemleak'
 	@echo '	V=1		show the output of every step'
 	@echo '	AIA_TOOLCHAIN=host|root AIA_CACHE=DIR AIA_JOBS=N'
 
 kernel:
 	@tree=$$(tools/kernel-tree) && \
-		$(TOOLCHAIN) tools/kernel-build $(IMPL) "$$tree"
+		$(TOOLCHAIN) tools/kernel-build $(IMPL)$(if $(DEBUG),-debug) "$$tree"
 
 initramfs: kernel
 	@$(SELFTEST) initramfs --impl $(IMPL)
