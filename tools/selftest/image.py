@@ -17,8 +17,6 @@ def build_programs(log):
     selftests = REPO / "selftests"
     command = ["cargo", "build", "--release", "--target", TARGET,
                "--message-format=json-render-diagnostics"]
-    if (selftests / "Cargo.lock").exists():
-        command.append("--locked")
     env = dict(os.environ, CARGO_TARGET_DIR=str(BUILD / "cargo"))
     # In the workspace's directory: that is where cargo looks for its
     # .cargo/config.toml.

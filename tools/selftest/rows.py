@@ -5,6 +5,7 @@ import dataclasses
 import typing
 
 import client
+import linux_guest
 import malformed
 from machine import Machine
 
@@ -122,6 +123,7 @@ def table():
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
         *kvm(ssaia),
         *client.rows(Row),
+        *linux_guest.rows(Row),
         *malformed.rows(Row, debug),
         *checked(),
     ]

@@ -4,11 +4,13 @@
 
 use crate::{
     abi::*,
+    bus::Bus,
     stats::Stats,
     sys::GuestMemory,
     vcpu::{
         Devices,
         End,
+        Entry,
         Left,
         Vcpu, //
     },
@@ -94,6 +96,19 @@ impl Config {
     }
 }
 
+/// A program of the VMM's user, instead of the guest program of this crate.
+#[derive(Clone, Copy, Debug)]
+pub struct Program<'a> {
+    /// Bytes of RAM.
+    pub ram: u64,
+    /// What lies in RAM, by offsets.
+    pub parts: &'a [(u64, &'a [u8])],
+    /// Where vCPU 0 begins; it starts the others, by the SBI.
+    pub pc: u64,
+    /// Its second argument, after its index.
+    pub arg: u64,
+}
+
 /// A virtual machine.
 // Fields drop in this order: the vCPUs stop before the VM goes, and the VM
 // before its memory.
@@ -104,6 +119,8 @@ pub struct Guest {
     vm: VmFd,
     mem: GuestMemory,
     devices: Arc<Devices>,
+    /// Of vCPU 0, if the program is not this crate's.
+    entry: Option<Entry>,
     cfg: Config,
 }
 
@@ -123,10 +140,39 @@ impl Guest {
 
     /// A machine whose AIA device is configured, but not initialised yet.
     pub fn bare(kvm: &Kvm, cfg: Config) -> Result<Self> {
+        Self::build(kvm, cfg, GuestMemory::new(IMAGE)?, None)
+    }
+
+    /// A machine with a program of the caller's, ready to start. What is said of
+    /// commands, counts and [`Self::boot`] is not for this one.
+    pub fn with_program(kvm: &Kvm, cfg: Config, program: &Program<'_>) -> Result<Self> {
+        let guest = Self::build(
+            kvm,
+            cfg,
+            GuestMemory::with_parts(program.ram, program.parts)?,
+            Some(Entry {
+                pc: program.pc,
+                arg: program.arg,
+                waits: false,
+            }),
+        )?;
+
+        guest.ready()?;
+        Ok(guest)
+    }
+
+    /// Adds the VMM's devices, before the vCPUs start.
+    pub fn plug(&self, bus: impl Bus + 'static) -> Result<()> {
+        self.devices
+            .bus
+            .set(Box::new(bus))
+            .map_err(|_| Error::new("two buses"))
+    }
+
+    fn build(kvm: &Kvm, cfg: Config, mem: GuestMemory, entry: Option<Entry>) -> Result<Self> {
         if cfg.vcpus == 0 || cfg.vcpus > MAX_VCPUS {
             return Err(Error::new(format!("{} vCPUs are not possible", cfg.vcpus)));
         }
-        let mem = GuestMemory::new(IMAGE)?;
         let vm = kvm.create_vm().context("KVM_CREATE_VM")?;
 
         mem.attach(&vm)?;
@@ -141,6 +187,7 @@ impl Guest {
             vm,
             mem,
             devices,
+            entry,
             cfg,
         };
 
@@ -162,15 +209,20 @@ impl Guest {
             .vm
             .create_vcpu(index as u64)
             .context(format!("KVM_CREATE_VCPU {index}"))?;
-        let mailbox = MAILBOXES + (index * size_of::<Mailbox>()) as u64;
+        let entry = match self.entry {
+            Some(entry) => Entry {
+                waits: index != 0,
+                ..entry
+            },
+            None => Entry {
+                pc: RAM_BASE,
+                arg: MAILBOXES + (index * size_of::<Mailbox>()) as u64,
+                waits: false,
+            },
+        };
 
-        self.vcpus.push(Vcpu::new(
-            fd,
-            index,
-            RAM_BASE,
-            mailbox,
-            self.devices.clone(),
-        )?);
+        self.vcpus
+            .push(Vcpu::new(fd, index, entry, self.devices.clone())?);
         Ok(index)
     }
 

@@ -14,6 +14,7 @@
 #[path = "../guest/abi.rs"]
 pub mod abi;
 mod aia;
+mod bus;
 mod commands;
 pub mod fixture;
 mod guest;
@@ -33,6 +34,7 @@ pub use aia::{
     Mode,
     Place, //
 };
+pub use bus::Bus;
 pub use commands::{
     Outcome,
     ILLEGAL, //
@@ -40,6 +42,7 @@ pub use commands::{
 pub use guest::{
     Config,
     Guest,
+    Program,
     PATIENCE, //
 };
 pub use measure::{

@@ -94,16 +94,38 @@ pub struct GuestMemory(Mapping);
 impl GuestMemory {
     /// Zeroed RAM with `image` at its start.
     pub fn new(image: &[u8]) -> Result<Self> {
-        let len = RAM_SIZE as usize;
-
         // Populated now, so that the guest faults on the G-stage only, and once per page.
-        let map = Mapping::new(len, libc::MAP_ANONYMOUS | libc::MAP_POPULATE, None, 0)
-            .context("guest memory")?;
-        if image.len() > len {
-            return Err(Error::new("guest image larger than its memory"));
+        Self::of_size(RAM_SIZE, libc::MAP_POPULATE, &[(0, image)])
+    }
+
+    /// So many bytes of zeroed RAM, at least [`RAM_SIZE`], with each of `parts` at
+    /// its offset.
+    pub fn with_parts(size: u64, parts: &[(u64, &[u8])]) -> Result<Self> {
+        if size < RAM_SIZE {
+            return Err(Error::new("less guest memory than the mailboxes need"));
         }
-        // SAFETY: `image` fits, and the guest does not run yet.
-        unsafe { map.addr.cast::<u8>().copy_from(image.as_ptr(), image.len()) };
+        Self::of_size(size, 0, parts)
+    }
+
+    fn of_size(size: u64, flags: libc::c_int, parts: &[(u64, &[u8])]) -> Result<Self> {
+        let len = size as usize;
+        let map =
+            Mapping::new(len, libc::MAP_ANONYMOUS | flags, None, 0).context("guest memory")?;
+
+        for &(offset, part) in parts {
+            let offset = offset as usize;
+
+            if offset > len || part.len() > len - offset {
+                return Err(Error::new("guest image larger than its memory"));
+            }
+            // SAFETY: `part` fits there, and the guest does not run yet.
+            unsafe {
+                map.addr
+                    .cast::<u8>()
+                    .add(offset)
+                    .copy_from(part.as_ptr(), part.len());
+            }
+        }
         Ok(Self(map))
     }
 
@@ -114,7 +136,7 @@ impl GuestMemory {
             slot: 0,
             flags: 0,
             guest_phys_addr: RAM_BASE,
-            memory_size: RAM_SIZE,
+            memory_size: self.0.len as u64,
             userspace_addr: self.0.addr as u64,
         };
 
@@ -127,7 +149,7 @@ impl GuestMemory {
         const OFFSET: usize = (MAILBOXES - RAM_BASE) as usize;
         const { assert!(OFFSET + MAX_VCPUS * size_of::<Mailbox>() <= RAM_SIZE as usize) };
 
-        // SAFETY: The mailboxes lie in the mapping, see above, aligned to pages, and consist of
+        // SAFETY: The mailboxes lie in the mapping, which has RAM_SIZE or more, aligned to pages, and consist of
         // atomics, which the guest may change at any time and which allow any value.
         let boxes = unsafe {
             slice::from_raw_parts(

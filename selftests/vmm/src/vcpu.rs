@@ -9,6 +9,7 @@ use crate::{
         DOORBELL_FAULT,
         IMSIC_BASE, //
     },
+    bus::Bus,
     stats::StatsFile,
     sys,
     Context,
@@ -20,6 +21,7 @@ use kvm_bindings::{
     KVM_EXIT_RISCV_CSR,
     KVM_EXIT_RISCV_SBI,
     KVM_MP_STATE_RUNNABLE,
+    KVM_MP_STATE_STOPPED,
     KVM_REG_RISCV,
     KVM_REG_RISCV_CORE,
     KVM_REG_RISCV_SBI_EXT,
@@ -125,6 +127,8 @@ pub(crate) struct Devices {
     pub(crate) lenient: bool,
     /// What was left so far.
     pub(crate) left: std::sync::Mutex<Vec<Left>>,
+    /// Devices of the VMM, which are asked first.
+    pub(crate) bus: OnceLock<Box<dyn Bus>>,
 }
 
 impl Devices {
@@ -145,6 +149,25 @@ impl Devices {
         }
         self.lenient && known
     }
+
+    fn load(&self, addr: u64, data: &mut [u8]) -> bool {
+        self.bus.get().is_some_and(|bus| bus.load(addr, data))
+    }
+
+    fn store(&self, addr: u64, data: &[u8]) -> bool {
+        self.bus.get().is_some_and(|bus| bus.store(addr, data))
+    }
+}
+
+/// How a vCPU starts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    /// The first instruction.
+    pub(crate) pc: u64,
+    /// The second argument; the first is the vCPU's index.
+    pub(crate) arg: u64,
+    /// Whether another vCPU starts it, by the SBI.
+    pub(crate) waits: bool,
 }
 
 #[derive(Debug)]
@@ -184,12 +207,11 @@ fn set_reg(fd: &VcpuFd, kind: u64, index: u64, value: u64) -> Result<()> {
 }
 
 impl Vcpu {
-    /// Sets up `fd` to start at `pc` with its index and `arg`.
+    /// Sets up `fd` to start at `entry`.
     pub(crate) fn new(
         fd: VcpuFd,
         index: usize,
-        pc: u64,
-        arg: u64,
+        entry: Entry,
         devices: Arc<Devices>,
     ) -> Result<Self> {
         static HANDLER: Once = Once::new();
@@ -201,9 +223,9 @@ impl Vcpu {
 
         let core = KVM_REG_RISCV_CORE.into();
 
-        set_reg(&fd, core, CORE_PC, pc)?;
+        set_reg(&fd, core, CORE_PC, entry.pc)?;
         set_reg(&fd, core, CORE_A0, index as u64)?;
-        set_reg(&fd, core, CORE_A1, arg)?;
+        set_reg(&fd, core, CORE_A1, entry.arg)?;
         // KVM offers the debug console only if it is asked to.
         set_reg(
             &fd,
@@ -213,7 +235,11 @@ impl Vcpu {
         )?;
         // KVM leaves all but the first off, for SBI HSM to start.
         fd.set_mp_state(kvm_mp_state {
-            mp_state: KVM_MP_STATE_RUNNABLE,
+            mp_state: if entry.waits {
+                KVM_MP_STATE_STOPPED
+            } else {
+                KVM_MP_STATE_RUNNABLE
+            },
         })
         .context("KVM_SET_MP_STATE")?;
         Ok(Self {
@@ -349,14 +375,14 @@ fn run(fd: &mut VcpuFd, stop: &AtomicBool, devices: &Devices) -> End {
                 let size = data.len();
 
                 data.fill(0);
-                if !devices.leave(Left::Load { addr, size }) {
+                if !devices.load(addr, data) && !devices.leave(Left::Load { addr, size }) {
                     return End::Failed(format!("load of {size} bytes at {addr:#x}"));
                 }
             }
             VcpuExit::MmioWrite(addr, data) => {
                 let size = data.len();
 
-                if !devices.leave(Left::Store { addr, size }) {
+                if !devices.store(addr, data) && !devices.leave(Left::Store { addr, size }) {
                     return End::Failed(format!("store of {size} bytes at {addr:#x}"));
                 }
             }

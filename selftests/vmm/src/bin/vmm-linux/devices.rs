@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest's devices: a UART and a clock, wired to the APLIC in KVM.
+
+use crate::console::{
+    Console,
+    Writer, //
+};
+use std::{
+    fmt, io,
+    sync::{
+        Arc,
+        Mutex, //
+    },
+    time::{
+        SystemTime,
+        UNIX_EPOCH, //
+    },
+};
+use vm_superio::{
+    serial::NoEvents,
+    Serial,
+    Trigger, //
+};
+use vmm::Bus;
+use vmm_sys_util::eventfd::EventFd;
+
+/// Guest-physical address of the UART.
+pub const UART: u64 = 0x1001_0000;
+/// Size of its registers.
+pub const UART_SIZE: u64 = 8;
+/// Its source of the APLIC, by rising edges.
+pub const UART_SOURCE: u32 = 10;
+/// Guest-physical address of the clock.
+pub const RTC: u64 = 0x1002_0000;
+/// Size of its registers.
+pub const RTC_SIZE: u64 = 0x1000;
+/// Its source, which stays low: its alarm never goes off.
+pub const RTC_SOURCE: u32 = 11;
+
+/// An interrupt line.
+struct Line(EventFd);
+
+impl Trigger for Line {
+    type E = io::Error;
+
+    fn trigger(&self) -> io::Result<()> {
+        self.0.write(1)
+    }
+}
+
+/// All of them.
+pub struct Devices(Mutex<Serial<Line, NoEvents, Writer>>);
+
+impl Devices {
+    /// With the UART's interrupt, and the other end of its wire.
+    pub fn new(uart: EventFd, console: Arc<Console>) -> Self {
+        Self(Mutex::new(Serial::new(Line(uart), Writer::new(console))))
+    }
+}
+
+impl fmt::Debug for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Devices")
+    }
+}
+
+fn offset(addr: u64, base: u64, size: u64) -> Option<u64> {
+    addr.checked_sub(base).filter(|&offset| offset < size)
+}
+
+/// Registers of a goldfish RTC: the time in ns, and an alarm that is off.
+fn clock(offset: u64) -> u32 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos());
+
+    match offset {
+        0 => now as u32,
+        4 => (now >> 32) as u32,
+        _ => 0,
+    }
+}
+
+impl Bus for Devices {
+    fn load(&self, addr: u64, data: &mut [u8]) -> bool {
+        if let Some(reg) = offset(addr, UART, UART_SIZE) {
+            if let (Ok(mut uart), [byte]) = (self.0.lock(), data) {
+                *byte = uart.read(reg as u8);
+                return true;
+            }
+        } else if let Some(reg) = offset(addr, RTC, RTC_SIZE) {
+            if let Ok(word) = <&mut [u8; 4]>::try_from(data) {
+                *word = clock(reg).to_le_bytes();
+                return true;
+            }
+        }
+        false
+    }
+
+    fn store(&self, addr: u64, data: &[u8]) -> bool {
+        if let Some(reg) = offset(addr, UART, UART_SIZE) {
+            if let (Ok(mut uart), [byte]) = (self.0.lock(), data) {
+                return uart.write(reg as u8, *byte).is_ok();
+            }
+        }
+        offset(addr, RTC, RTC_SIZE).is_some()
+    }
+}
