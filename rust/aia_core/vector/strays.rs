@@ -21,7 +21,7 @@ impl Strays {
         }
     }
 
-    /// Counts one more in `second`; returns whether there are too many.
+    /// Counts one more in `second`; returns whether there are too many, and then begins anew.
     pub fn count(&self, second: u32) -> bool {
         let state = self.state.load();
         // CAST: The halves.
@@ -32,9 +32,12 @@ impl Strays {
             1
         };
 
+        let too_many = count > LIMIT;
+        let left = if too_many { 0 } else { count };
+
         self.state
-            .store_release(u64::from(second) << 32 | u64::from(count));
-        count > LIMIT
+            .store_release(u64::from(second) << 32 | u64::from(left));
+        too_many
     }
 }
 
@@ -57,7 +60,11 @@ mod tests {
             assert!(!strays.count(5));
         }
         assert!(strays.count(5));
-        assert!(strays.count(5));
+        assert!(!strays.count(5));
+        for _ in 1..LIMIT {
+            assert!(!strays.count(6));
+        }
+        assert!(!strays.count(7));
         assert!(!strays.count(6));
     }
 }
