@@ -10,7 +10,10 @@ pub mod word;
 
 use self::{
     regs::Register,
-    word::SourceWord, //
+    word::{
+        SourceWord,
+        TARGET_BITS, //
+    }, //
 };
 use crate::{
     aplic::{
@@ -22,14 +25,9 @@ use crate::{
             mask,
             SourceWord as WordNr, //
         },
-        target::{
-            genmsi,
-            MsiTarget, //
-        },
+        target::MsiTarget, //
     },
     ids::{
-        Eiid,
-        HartIndex,
         NrSources,
         SourceId, //
     },
@@ -38,9 +36,6 @@ use crate::{
 
 /// The highest byte of `domaincfg`, which tells the byte order (AIA 4.5.1).
 const DOMAINCFG_MARK: u32 = 0x8000_0000;
-
-/// The bits of `genmsi` that are kept: all that are neither reserved nor Busy (AIA 4.5.15).
-const GENMSI_BITS: u32 = genmsi(HartIndex::MAX, Eiid::MAX);
 
 /// The storage of a domain's words, with a lock for each.
 pub trait Words {
@@ -217,7 +212,7 @@ impl<W: Words> Aplic<W> {
 
     /// Writes `genmsi`, which sends an MSI whether or not IE is set (AIA 4.5.15).
     fn write_genmsi(&self, value: u32, sink: &impl Sink) {
-        let value = value & GENMSI_BITS;
+        let value = value & TARGET_BITS;
 
         // It has to arrive after those that are being sent now, each with its word locked.
         for word in WordNr::all(self.nr_sources) {

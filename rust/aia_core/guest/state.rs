@@ -788,8 +788,8 @@ mod tests {
         refused(sourcecfg(6), &[2, 3, 8, 1 << 10], Error::Source);
         refused(sourcecfg(0), &[1, 4], Error::Source);
         refused(sourcecfg(4), &[0, 7], Error::Source);
-        accepted(target(5), &[0, 0xffff_f7ff]);
-        refused(target(5), &[1 << 11], Error::Source);
+        accepted(target(5), &[0, 0xfffc_07ff]);
+        refused(target(5), &[1 << 11, 1 << 12, 1 << 17], Error::Source);
         refused(target(6), &[1], Error::Source);
 
         // The second word has sources 32 and 33.

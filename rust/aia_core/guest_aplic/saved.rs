@@ -12,8 +12,7 @@ use super::{
         TARGET_BITS, //
     },
     Aplic,
-    Words,
-    GENMSI_BITS, //
+    Words, //
 };
 use crate::{
     aplic::{
@@ -138,7 +137,7 @@ impl<W: Words> Aplic<W> {
         self.domaincfg
             .store_release((saved.domaincfg & DomainCfg::IE).into());
         self.genmsi
-            .store_release((saved.genmsi & GENMSI_BITS).into());
+            .store_release((saved.genmsi & TARGET_BITS).into());
     }
 }
 
@@ -172,7 +171,7 @@ mod tests {
         for (i, (&sourcecfg, &target)) in saved.sourcecfg.iter().zip(&saved.target).enumerate() {
             let is_active = active & 1 << i != 0;
             assert_eq!(sourcecfg, if is_active { i as u32 & 7 } else { 0 });
-            assert_eq!(target, if is_active { 0xffff_f7ff } else { 0 });
+            assert_eq!(target, if is_active { 0xfffc_07ff } else { 0 });
         }
         // AP-33: of the level-sensitive sources only the inverted ones have a high input.
         assert_eq!(saved.pending, active & !0x4040_4040);

@@ -5,13 +5,20 @@
 use crate::{
     aplic::{
         regs::mask,
-        source::SourceMode, //
+        source::SourceMode,
+        target::genmsi, //
     },
-    ids::SourceId,
+    ids::{
+        Eiid,
+        HartIndex,
+        SourceId, //
+    },
 };
 
-/// The bits of `target` that exist in MSI delivery mode: all but bit 11 (AIA 4.5.16).
-pub(super) const TARGET_BITS: u32 = 0xffff_f7ff;
+/// The bits of `target` that exist, which are those of `genmsi` (AIA 4.5.15, 4.5.16).
+///
+/// A guest's harts have no H extension, so Guest Index is read-only zero.
+pub(super) const TARGET_BITS: u32 = genmsi(HartIndex::MAX, Eiid::MAX);
 
 /// The field SM of `sourcecfg` (AIA 4.5.2).
 const SM_BITS: u32 = 0x7;
@@ -166,7 +173,7 @@ impl SourceWord {
 
     /// Writes `target` of `source`; ignored if the source is inactive (AIA 4.5.16).
     ///
-    /// Hart index, guest index and identity read back as written, whether or not they exist.
+    /// Hart index and identity read back as written, whether or not they exist.
     pub fn set_target(&mut self, source: SourceId, value: u32) {
         if self.active & mask(source) != 0 {
             self.put_target(source, value & TARGET_BITS);
@@ -529,14 +536,14 @@ mod tests {
         assert_eq!(word.enabled(), 0b011_1100);
     }
 
-    /// AP-28: all fields read back, bit 11 is 0.
+    /// AP-28: hart index and identity read back, all other bits are 0.
     #[test]
     fn targets() {
         let mut word = word(Detached, false);
         word.set_target(SOURCE, !0);
-        assert_eq!(word.target(SOURCE), 0xffff_f7ff);
+        assert_eq!(word.target(SOURCE), 0xfffc_07ff);
         word.set_target(SOURCE, 0x0004_3011);
-        assert_eq!(word.target(SOURCE), 0x0004_3011);
+        assert_eq!(word.target(SOURCE), 0x0004_0011);
         assert_eq!(word.targets.iter().filter(|&&t| t != 0).count(), 1);
     }
 

@@ -230,7 +230,7 @@ impl Model {
                 let i = self.element(offset, 0x3000).unwrap();
                 let source = &mut self.sources[i as usize];
                 if source.is_active() {
-                    source.target = value & !(1 << 11);
+                    source.target = value & 0xfffc_07ff;
                 }
             }
             _ => unreachable!(),
