@@ -69,6 +69,19 @@ pub struct Aplic<W> {
     words: W,
 }
 
+/// Sends what is due of a word.
+///
+/// Out of line: most changes of a word send nothing and need none of the registers for it.
+#[inline(never)]
+fn forward(word: &mut SourceWord, sink: &impl Sink) {
+    word.forward(|target| {
+        // No interrupt file has identity 0.
+        if let Some(target) = MsiTarget::decode(target) {
+            sink.send(target);
+        }
+    });
+}
+
 impl<W: Words> Aplic<W> {
     /// Makes a domain as after reset: nothing is delivered, and `words` should be
     /// [`SourceWord::new`]; [`None`] if there are fewer words than the sources need.
@@ -111,12 +124,7 @@ impl<W: Words> Aplic<W> {
         self.words.with(word.index(), |w| {
             f(w);
             if w.is_due() && self.delivers() {
-                w.forward(|target| {
-                    // No interrupt file has identity 0.
-                    if let Some(target) = MsiTarget::decode(target) {
-                        sink.send(target);
-                    }
-                });
+                forward(w, sink);
             }
         });
     }

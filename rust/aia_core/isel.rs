@@ -112,6 +112,7 @@ impl Isel {
     }
 
     /// Returns what the number stands for.
+    #[inline]
     pub const fn register(self) -> Register {
         match self {
             Self::EIDELIVERY => Register::Eidelivery,

@@ -191,6 +191,7 @@ impl SourceWord {
     /// A level-sensitive source becomes pending by the transition, not by its level, so telling
     /// again that the wire is high does nothing. Nothing is lost by that: at the end of its handler
     /// Linux writes `setipnum`, which makes the source pending if its input is still high.
+    #[inline]
     pub fn set_wire(&mut self, source: SourceId, high: bool) {
         let bit = mask(source);
         let before = self.inputs();

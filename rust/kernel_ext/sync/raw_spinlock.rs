@@ -44,6 +44,7 @@ unsafe impl Backend for RawSpinLockBackend {
         unsafe { bindings::raw_spin_unlock_irqrestore(ptr, *flags) }
     }
 
+    #[inline]
     unsafe fn try_lock(ptr: *mut Self::State) -> Option<Self::GuardState> {
         let mut flags = 0;
 
@@ -51,6 +52,7 @@ unsafe impl Backend for RawSpinLockBackend {
         unsafe { bindings::raw_spin_trylock_irqsave(ptr, &mut flags) }.then_some(flags)
     }
 
+    #[inline]
     unsafe fn assert_is_held(ptr: *mut Self::State) {
         // SAFETY: The lock is initialised.
         unsafe { bindings::raw_spin_assert_held(ptr) }
