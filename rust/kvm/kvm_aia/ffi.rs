@@ -6,7 +6,10 @@
 
 #![expect(unsafe_code, reason = "the boundary to C")]
 
-use core::ptr::NonNull;
+use core::ptr::{
+    self,
+    NonNull, //
+};
 
 use aia_core::{
     addr::{
@@ -31,7 +34,8 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         lock::Guard, //
     }, //
@@ -56,8 +60,7 @@ use crate::{
         AiaDevice, //
     },
     host::{
-        self,
-        host,
+        Host,
         NO_INTERRUPT, //
     },
     imsic::{
@@ -110,6 +113,17 @@ pub(crate) fn lower_nr_hgei(count: u32) {
             Err(now) => old = now,
         }
     }
+}
+
+/// What [`host`] returns: null, or a box.
+static HOST: Atomic<*mut Host> = Atomic::new(ptr::null_mut());
+
+/// The host; [`None`] if it has no AIA.
+#[inline(always)]
+pub(crate) fn host() -> Option<&'static Host> {
+    // SAFETY: Either null or set by `kvm_riscv_aia_init` to a value that lives until
+    // `kvm_riscv_aia_exit`, after everything that could call here. Dependent loads are ordered.
+    unsafe { HOST.load(Relaxed).as_ref() }
 }
 
 /// The initialised interrupt controllers of a virtual machine.
@@ -205,7 +219,7 @@ fn take_imsic(vcpu: &Vcpu) {
     imsic.destroy();
     let raw = vcpu.imsic_state().cast::<VcpuImsic>();
 
-    vcpu.set_imsic_state(core::ptr::null_mut());
+    vcpu.set_imsic_state(ptr::null_mut());
     // SAFETY: Made of a pinned box by `Files::add`; nobody has it any more.
     drop(unsafe { Pin::new_unchecked(KBox::from_raw(raw)) });
 }
@@ -267,32 +281,38 @@ impl Owner {
 #[export]
 pub(crate) unsafe extern "C" fn kvm_riscv_aia_init() -> c_int {
     from_result(|| {
-        let fewest = riscv_imsic::fewest_guest_files();
+        let fewest = i32::try_from(riscv_imsic::fewest_guest_files())?;
+        let host = KBox::new(Host::new()?, GFP_KERNEL)?;
 
-        host::set_up()?;
-        let host = host().ok_or(ENODEV)?;
-
-        kvm_riscv_aia_nr_hgei.store(i32::try_from(fewest)?, Relaxed);
+        kvm_riscv_aia_nr_hgei.store(fewest, Relaxed);
         kvm_riscv_aia_max_ids.store(host.max_ids.get() + 1, Relaxed);
         device::register(
             &kvm_riscv_aia_device_ops.0,
             bindings::kvm_device_type_KVM_DEV_TYPE_RISCV_AIA,
         )?;
+        // Nobody makes a device or runs a guest as long as KVM is being set up.
+        HOST.store(KBox::into_raw(host), Release);
         // SAFETY: Process context.
         unsafe { bindings::kvm_riscv_aia_make_available() };
         Ok(0)
     })
 }
 
-/// Undoes [`kvm_riscv_aia_init`].
+/// Undoes [`kvm_riscv_aia_init`], if that succeeded.
 ///
 /// # Safety
 ///
-/// None: called once, when KVM is torn down.
+/// There must be no virtual machine, and no CPU may be able to run one: called once, when KVM is
+/// torn down.
 #[export]
 pub(crate) unsafe extern "C" fn kvm_riscv_aia_exit() {
-    if host().is_some() {
+    let host = HOST.xchg(ptr::null_mut(), Relaxed);
+
+    if !host.is_null() {
         device::unregister(bindings::kvm_device_type_KVM_DEV_TYPE_RISCV_AIA);
+        // SAFETY: Made of a box by `kvm_riscv_aia_init`; by the requirements of this function,
+        // nobody uses it any more.
+        drop(unsafe { KBox::from_raw(host) });
     }
 }
 
@@ -370,7 +390,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_aia_destroy_vm(kvm: *mut bindings::kvm
 
     if !aia.is_null() {
         // The APLIC's device is taken from the bus before what it uses is gone.
-        vm.set_aia_state(core::ptr::null_mut());
+        vm.set_aia_state(ptr::null_mut());
         // SAFETY: Made of a box by `publish`.
         drop(unsafe { KBox::from_raw(aia) });
     }

@@ -19,8 +19,7 @@ use kernel::{
         LocalInterruptDisabled, //
     },
     prelude::*,
-    static_lock_class,
-    sync::SetOnce, //
+    static_lock_class, //
 };
 use kernel_ext::{
     arch::riscv::hypervisor::{
@@ -47,6 +46,8 @@ use crate::{
         Owner, //
     }, //
 };
+
+pub(crate) use crate::ffi::host;
 
 /// The filter for overflow interrupts of performance counters, in `hvien`.
 const HVIEN_PMU_OVF: usize = 1 << bindings::IRQ_PMU_OVF;
@@ -80,27 +81,14 @@ pub(crate) struct Host {
     pub(crate) max_ids: NrIds,
 }
 
-static HOST: SetOnce<Host> = SetOnce::new();
-
-/// The host; [`None`] if it has no AIA.
-#[inline(always)]
-pub(crate) fn host() -> Option<&'static Host> {
-    HOST.as_ref()
-}
-
-/// Looks what the host has. Fails with `ENODEV` if that is no AIA.
-pub(crate) fn set_up() -> Result {
-    if !csr::has_aia() {
-        return Err(ENODEV);
-    }
-    if host().is_none() {
-        HOST.populate(Host::new()?);
-    }
-    Ok(())
-}
-
 impl Host {
-    fn new() -> Result<Self> {
+    /// Looks what the host has. May sleep.
+    ///
+    /// Fails with `ENODEV` if that is no AIA.
+    pub(crate) fn new() -> Result<Self> {
+        if !csr::has_aia() {
+            return Err(ENODEV);
+        }
         let harts = PerCpu::new(|_| {
             Ok(Hart {
                 lines: KBox::pin_init(
