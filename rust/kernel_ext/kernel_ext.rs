@@ -12,8 +12,6 @@ pub mod fwnode;
 pub mod io;
 pub mod ipi_mux;
 pub mod irq;
-#[cfg(CONFIG_KVM = "y")]
-pub mod kvm;
 pub mod msi;
 pub mod of;
 pub mod percpu;

@@ -21,15 +21,13 @@ use kernel::{
     prelude::*,
     static_lock_class, //
 };
-use kernel_ext::{
-    kvm::{
-        io_bus::{
-            IoDevice,
-            Mmio, //
-        },
-        Vcpu, //
+use kernel_ext::sync::RawSpinLock;
+use kvm_ext::{
+    io_bus::{
+        IoDevice,
+        Mmio, //
     },
-    sync::RawSpinLock, //
+    Vcpu, //
 };
 
 use crate::{

@@ -29,7 +29,7 @@ use kernel::{
     error::Error,
     prelude::*, //
 };
-use kernel_ext::kvm::{
+use kvm_ext::{
     device::{
         Attr,
         Device, //

@@ -40,17 +40,15 @@ use kernel::{
         lock::Guard, //
     }, //
 };
-use kernel_ext::{
-    kvm::{
-        csr,
-        device,
-        io_bus::IoDevice,
-        Vcpu,
-        VcpuLocked,
-        Vm,
-        VmLocked, //
-    },
-    sync::raw_spinlock::RawSpinLockBackend, //
+use kernel_ext::sync::raw_spinlock::RawSpinLockBackend;
+use kvm_ext::{
+    csr,
+    device,
+    io_bus::IoDevice,
+    Vcpu,
+    VcpuLocked,
+    Vm,
+    VmLocked, //
 };
 
 use crate::{

@@ -25,9 +25,9 @@ use kernel::{
 };
 use kernel_ext::{
     arch::riscv::hypervisor::Hypervisor,
-    kvm::Vcpu,
     smp, //
 };
+use kvm_ext::Vcpu;
 use riscv_imsic::GuestPage;
 
 use crate::host::{

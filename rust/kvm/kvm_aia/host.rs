@@ -30,7 +30,6 @@ use kernel_ext::{
         Handler,
         PerCpuIrq, //
     },
-    kvm::Vcpu,
     percpu::PerCpu,
     smp::{
         is_system_ending,
@@ -38,6 +37,7 @@ use kernel_ext::{
     },
     sync::RawSpinLock, //
 };
+use kvm_ext::Vcpu;
 
 use crate::{
     csr,

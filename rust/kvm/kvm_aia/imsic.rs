@@ -43,16 +43,16 @@ use kernel::{
 };
 use kernel_ext::{
     arch::riscv::hypervisor::GuestFileRegisters,
-    kvm::{
-        io_bus::{
-            IoDevice,
-            Mmio, //
-        },
-        Vcpu,
-        VcpuLocked, //
-    },
     smp,
     sync::RawSpinLock, //
+};
+use kvm_ext::{
+    io_bus::{
+        IoDevice,
+        Mmio, //
+    },
+    Vcpu,
+    VcpuLocked, //
 };
 
 use crate::{

@@ -9,7 +9,7 @@ use aia_core::{
         Register, //
     },
 };
-use kernel_ext::kvm::{
+use kvm_ext::{
     csr,
     VcpuLocked, //
 };

@@ -21,7 +21,7 @@ use kernel::{
     error::Error,
     prelude::*, //
 };
-use kernel_ext::kvm::{
+use kvm_ext::{
     device::Attr,
     VcpusLocked,
     Vm,

@@ -18,7 +18,7 @@ use aia_core::{
     ids::VcpuIndex, //
 };
 use kernel::prelude::*;
-use kernel_ext::kvm::{
+use kvm_ext::{
     Vcpu,
     Vm, //
 };

@@ -28,7 +28,7 @@ use kernel::{
     }, //
 };
 
-use super::{
+use crate::{
     Vcpu,
     VcpuLocked, //
 };

@@ -20,7 +20,7 @@ use kernel::{
     types::Opaque, //
 };
 
-use super::{
+use crate::{
     Vcpu,
     Vm, //
 };

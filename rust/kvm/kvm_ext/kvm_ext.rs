@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an in-kernel interrupt controller needs of KVM.
+//! Safe abstractions of what an in-kernel interrupt controller needs of KVM.
+//!
+//! As `kernel_ext`, but part of KVM, which may be a module.
 //!
 //! C header: [`include/linux/kvm_host.h`](srctree/include/linux/kvm_host.h)
 

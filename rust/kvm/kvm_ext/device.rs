@@ -21,7 +21,7 @@ use kernel::{
     }, //
 };
 
-use super::{
+use crate::{
     Vm,
     VmLocked, //
 };

@@ -25,8 +25,9 @@ use kernel::{
     }, //
 };
 
-use super::Vm;
-use crate::arch::riscv::hypervisor;
+use kernel_ext::arch::riscv::hypervisor;
+
+use crate::Vm;
 
 /// A virtual CPU (`struct kvm_vcpu`).
 #[repr(transparent)]
