@@ -232,7 +232,13 @@ __rust_helper void rust_helper_preempt_enable(void)
 	preempt_enable();
 }
 
-#if IS_BUILTIN(CONFIG_KVM)
+/*
+ * Only for objects that are linked with KVM: if it is a module, those of
+ * modules, into which the helpers are inlined.
+ */
+#if IS_BUILTIN(CONFIG_RISCV_AIA_RUST_KVM) || \
+	(IS_MODULE(CONFIG_RISCV_AIA_RUST_KVM) && \
+	 (defined(MODULE) || defined(__BINDGEN__)))
 #include <linux/kvm_host.h>
 #include <asm/cpufeature.h>
 #include <asm/kvm_isa.h>

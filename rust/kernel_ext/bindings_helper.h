@@ -28,7 +28,7 @@
 const u32 RUST_CONST_HELPER_MATCH_PCI_MSI = MATCH_PCI_MSI;
 const u32 RUST_CONST_HELPER_MATCH_PLATFORM_MSI = MATCH_PLATFORM_MSI;
 
-#if IS_BUILTIN(CONFIG_KVM)
+#if IS_ENABLED(CONFIG_RISCV_AIA_RUST_KVM)
 #include <kvm/iodev.h>
 #include <linux/kvm_host.h>
 #include <asm/kvm_aia.h>

@@ -195,10 +195,11 @@ def unused(report):
 
 
 def do_kernels(options):
-    """Prints which kernels the rows need, those to be built first first."""
+    """Prints which kernels the rows need, those to be built first first: a
+    variant begins with what is built of its base."""
     names = dict.fromkeys(row.kernel_name(impl)
                           for impl, row in selected(options))
-    print(" ".join(sorted(names, key=lambda name: name.endswith("-debug"))))
+    print(" ".join(sorted(names, key=lambda name: "-" in name)))
 
 
 def do_test(options):

@@ -16,6 +16,9 @@ TOOLS = {"rtc-ticks", "vmm-demo"}
 MSI = ["topology", "trigger", "ids", "moves", "stale", "hotplug", "ipi",
        "scftorture", "unmask_latency", "storm"]
 
+# Harts with the AIA's CSRs; for machines without an IMSIC.
+SSAIA = "rv64,h=true,ssaia=true,smaia=true"
+
 
 @dataclasses.dataclass
 class Row:
@@ -30,7 +33,7 @@ class Row:
     kunit: bool = False
     args: dict = dataclasses.field(default_factory=dict)
     append: str = ""
-    # "debug": the kernel with the checkers of selftests/config.debug.
+    # NAME: the kernel that is changed as selftests/config.NAME says.
     kernel: str = ""
     # Seconds in all, and without a word.
     timeout: int = 300
@@ -55,7 +58,7 @@ def matrix():
                       "kvm_guestfile": guests})
 
 
-def kvm(ssaia):
+def kvm():
     """KVM's interrupt controllers for guests."""
     tests = ["kvm-aia-device", "kvm-aia-emul", "kvm-aia-aplic",
              "kvm-aia-extensions", "kvm-aia-hwaccel", "kvm-aia-race"]
@@ -64,8 +67,19 @@ def kvm(ssaia):
             ("g1-h1", Machine(smp=1, guest_files=1)),
             ("g3-h4", Machine(smp=4, guest_files=3)),
             ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7)),
-            ("ssaia", Machine(smp=2, aia="aplic", cpu=ssaia))):
+            ("ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA))):
         yield Row(f"kvm-{name}", machine, tests, timeout=900)
+
+
+def module():
+    """KVM as a module, as distributions have it."""
+    yield Row("module-g3-h4", Machine(smp=4, guest_files=3),
+              ["kvm-module", "kvm-guestfile", "kvm-aia-device", "kvm-aia-emul",
+               "kvm-aia-aplic", "kvm-aia-extensions", "kvm-aia-hwaccel",
+               "kvm-aia-race"],
+              impl=("rust",), kernel="module", timeout=900)
+    yield Row("module-ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA),
+              ["kvm-module", "kvm-aia-emul"], impl=("rust",), kernel="module")
 
 
 def debug(name, machine, tests, **fields):
@@ -95,14 +109,12 @@ def checked():
 
 def table():
     """All rows."""
-    ssaia = "rv64,h=true,ssaia=true,smaia=true"
     rows = [
         Row("kunit", Machine(smp=4), [], kunit=True, reference=True),
         Row("show-imsic", Machine(smp=4), ["show"], reference=True),
         Row("show-direct", Machine(aia="aplic"), ["show"], reference=True),
         Row("show-plic", Machine(aia="none"), ["show"], reference=True),
-        # Harts with the AIA's CSRs, but no IMSIC.
-        Row("show-ssaia", Machine(aia="aplic", cpu=ssaia), ["show"]),
+        Row("show-ssaia", Machine(aia="aplic", cpu=SSAIA), ["show"]),
         *matrix(),
         Row("msi-h1", Machine(smp=1), MSI, timeout=600),
         Row("msi-h2", Machine(smp=2), MSI, timeout=600),
@@ -121,7 +133,8 @@ def table():
         Row("direct-s2", Machine(smp=4, sockets=2, aia="aplic"),
             ["topology", "trigger", "hotplug", "scftorture", "wired"]),
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
-        *kvm(ssaia),
+        *kvm(),
+        *module(),
         *client.rows(Row),
         *linux_guest.rows(Row),
         *malformed.rows(Row, debug),
