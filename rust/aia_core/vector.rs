@@ -9,7 +9,7 @@
 //! - [`pool`]: which identities of one CPU are in use;
 //! - [`placement`]: which CPU a new vector should go to;
 //! - [`slot`]: what an identity means right now;
-//! - [`file`]: one CPU's interrupt file: enables, deferred changes, moves;
+//! - [`mod@file`]: one CPU's interrupt file: enables, deferred changes, moves;
 //! - [`strays`]: when MSIs for nobody are too many.
 //!
 //! # Rules
