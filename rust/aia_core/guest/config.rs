@@ -1,30 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The attributes of the KVM device `KVM_DEV_TYPE_RISCV_AIA`, and what they describe.
+//! The configuration of a virtual machine's interrupt controllers: what user space sets, within
+//! which limits, before it initialises them.
 //!
-//! User space names an attribute by a group and a number, [`Attribute`]; it configures a virtual
-//! machine's interrupt controllers, [`Config`], and then initialises them, after which only the
-//! map of the guest's MSI addresses is needed, [`GuestMap`]. The ranges are those of the interface
-//! (`arch/riscv/include/uapi/asm/kvm.h`), not the wider ones of the specification.
+//! The ranges are those of the interface (`arch/riscv/include/uapi/asm/kvm.h`), not the wider ones
+//! of the specification.
 
-use super::state::Header;
+mod raw;
+
+pub use self::raw::RawConfig;
+
+use super::{
+    address_map::GuestMap,
+    attribute::ConfigAttr, //
+};
 use crate::{
     addr::{
         Guest,
-        PhysAddr,
-        PAGE_SHIFT, //
-    },
-    bits::{
-        low_mask,
-        shl,
-        shr, //
+        PhysAddr, //
     },
     error::EINVAL,
     ids::{
         NrIds,
-        NrSources,
-        VcpuId,
-        VcpuIndex, //
+        NrSources, //
     },
 };
 
@@ -32,62 +30,11 @@ use crate::{
 /// set (`KVM_RISCV_AIA_UNDEF_ADDR`).
 pub const UNDEF_ADDR: u64 = u64::MAX;
 
-const GRP_CONFIG: u32 = 0;
-const GRP_ADDR: u32 = 1;
-const GRP_CTRL: u32 = 2;
-const GRP_APLIC: u32 = 3;
-const GRP_IMSIC: u32 = 4;
-const GRP_STATE: u32 = 5;
-
-const ADDR_APLIC: u64 = 0;
-const ADDR_IMSIC: u64 = 1;
-const CTRL_INIT: u64 = 0;
-const IMSIC_ISEL_BITS: u32 = 12;
-const STATE_SNAPSHOT: u64 = 0;
-
 const MAX_GROUP_BITS: u32 = 7;
 const MIN_GROUP_SHIFT: u32 = 24;
 const MAX_GROUP_SHIFT: u32 = 55;
 const MAX_HART_BITS: u32 = 15;
 const MAX_GUEST_BITS: u32 = 7;
-
-/// A number in the configuration, an attribute of `KVM_DEV_RISCV_AIA_GRP_CONFIG`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ConfigAttr {
-    /// How interrupt files are virtualised, see [`Mode`].
-    Mode,
-    /// How many identities an interrupt file has, see [`NrIds`].
-    Ids,
-    /// How many sources the APLIC has, 0 to 1,023.
-    Sources,
-    /// The width of the group index, 0 to 7.
-    GroupBits,
-    /// The position of the group index, 24 to 55.
-    GroupShift,
-    /// The width of the hart index, 0 to 15.
-    HartBits,
-    /// The width of the guest index, 0 to 7.
-    GuestBits,
-    /// What user space asks for beyond the interface of C, see [`Extensions`].
-    Extensions,
-}
-
-impl ConfigAttr {
-    /// Returns the attribute with this number.
-    const fn decode(attr: u64) -> Option<Self> {
-        Some(match attr {
-            0 => Self::Mode,
-            1 => Self::Ids,
-            2 => Self::Sources,
-            3 => Self::GroupBits,
-            4 => Self::GroupShift,
-            5 => Self::HartBits,
-            6 => Self::GuestBits,
-            7 => Self::Extensions,
-            _ => return None,
-        })
-    }
-}
 
 /// What user space asks for beyond the interface of C, a set of bits: nothing at first.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -123,68 +70,6 @@ impl Extensions {
     #[inline]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
-    }
-}
-
-/// An attribute of the device.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Attribute {
-    /// A number in the configuration.
-    Config(ConfigAttr),
-    /// The guest-physical address of the APLIC.
-    AplicAddr,
-    /// The guest-physical address of the interrupt file of a vCPU.
-    ImsicAddr(VcpuIndex),
-    /// Initialises the interrupt controllers.
-    Init,
-    /// The register of the APLIC at this offset, any number.
-    AplicRegister(u64),
-    /// A register of the interrupt file of a vCPU.
-    ImsicRegister {
-        /// The ID of the vCPU; [`VcpuId::MAX`] if it is greater than any can be.
-        vcpu: VcpuId,
-        /// The number of the register as in the CSR `siselect`, 0 to 4,095.
-        isel: u32,
-    },
-    /// The state of all interrupt controllers, see [`super::state`].
-    Snapshot,
-}
-
-impl Attribute {
-    /// Returns the attribute that `group` and `attr` of a `struct kvm_device_attr` name; [`None`]
-    /// if there is none (`-ENXIO`).
-    ///
-    /// Whether there is such a vCPU or register is for the caller to find out.
-    pub fn decode(group: u32, attr: u64) -> Option<Self> {
-        match group {
-            GRP_CONFIG => ConfigAttr::decode(attr).map(Self::Config),
-            GRP_ADDR if attr == ADDR_APLIC => Some(Self::AplicAddr),
-            GRP_ADDR => VcpuIndex::try_from(attr - ADDR_IMSIC)
-                .ok()
-                .map(Self::ImsicAddr),
-            GRP_CTRL if attr == CTRL_INIT => Some(Self::Init),
-            GRP_APLIC => Some(Self::AplicRegister(attr)),
-            GRP_IMSIC => Some(Self::ImsicRegister {
-                // C cuts the number off, so that it finds a vCPU that was not named.
-                vcpu: u32::try_from(attr >> IMSIC_ISEL_BITS).map_or(VcpuId::MAX, VcpuId::new),
-                // CAST: 12 bits.
-                isel: (attr & low_mask(IMSIC_ISEL_BITS)) as u32,
-            }),
-            GRP_STATE if attr == STATE_SNAPSHOT => Some(Self::Snapshot),
-            _ => None,
-        }
-    }
-
-    /// Returns the size in bytes of the value in user memory: 0, 4 or 8, or that of a snapshot's
-    /// header.
-    #[inline]
-    pub const fn width(self) -> usize {
-        match self {
-            Self::Init => 0,
-            Self::Config(_) | Self::AplicRegister(_) => size_of::<u32>(),
-            Self::AplicAddr | Self::ImsicAddr(_) | Self::ImsicRegister { .. } => size_of::<u64>(),
-            Self::Snapshot => Header::SIZE,
-        }
     }
 }
 
@@ -274,29 +159,6 @@ impl Error {
     }
 }
 
-/// The configuration as `struct kvm_aia` keeps it, unchecked.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct RawConfig {
-    /// See [`Mode`].
-    pub mode: u32,
-    /// See [`ConfigAttr::Ids`].
-    pub nr_ids: u32,
-    /// See [`ConfigAttr::Sources`].
-    pub nr_sources: u32,
-    /// See [`ConfigAttr::GroupBits`].
-    pub nr_group_bits: u32,
-    /// See [`ConfigAttr::GroupShift`].
-    pub nr_group_shift: u32,
-    /// See [`ConfigAttr::HartBits`].
-    pub nr_hart_bits: u32,
-    /// See [`ConfigAttr::GuestBits`].
-    pub nr_guest_bits: u32,
-    /// The guest-physical address of the APLIC, or [`UNDEF_ADDR`].
-    pub aplic_addr: u64,
-    /// See [`Extensions`].
-    pub extensions: u32,
-}
-
 /// Returns the guest-physical address of an APLIC or interrupt file that user space gave.
 ///
 /// # Errors
@@ -323,7 +185,10 @@ pub const fn checked_addr(addr: u64) -> Result<PhysAddr<Guest>, Error> {
 ///
 /// ```
 /// use aia_core::{
-///     guest::config::{Config, ConfigAttr, Error, Limits},
+///     guest::{
+///         attribute::ConfigAttr,
+///         config::{Config, Error, Limits},
+///     },
 ///     ids::NrIds,
 /// };
 ///
@@ -507,15 +372,13 @@ impl Config {
         if self.nr_sources.is_some() && self.aplic_addr.is_none() {
             return Err(Error::NoAplicAddr);
         }
-        if self.group_bits > 0 && self.group_shift < PAGE_SHIFT + self.guest_bits + self.hart_bits {
-            return Err(Error::GroupOverlap);
-        }
-        Ok(GuestMap {
-            group_bits: self.group_bits,
-            group_shift: self.group_shift,
-            hart_bits: self.hart_bits,
-            guest_bits: self.guest_bits,
-        })
+        GuestMap::new(
+            self.group_bits,
+            self.group_shift,
+            self.hart_bits,
+            self.guest_bits,
+        )
+        .ok_or(Error::GroupOverlap)
     }
 }
 
@@ -533,119 +396,6 @@ fn checked_sources(value: u32) -> Result<Option<NrSources>, Error> {
     match value {
         0 => Ok(None),
         _ => NrSources::new(value).map(Some).ok_or(Error::Sources),
-    }
-}
-
-impl From<Config> for RawConfig {
-    fn from(config: Config) -> Self {
-        Self {
-            mode: config.get(ConfigAttr::Mode),
-            nr_ids: config.get(ConfigAttr::Ids),
-            nr_sources: config.get(ConfigAttr::Sources),
-            nr_group_bits: config.group_bits,
-            nr_group_shift: config.group_shift,
-            nr_hart_bits: config.hart_bits,
-            nr_guest_bits: config.guest_bits,
-            aplic_addr: config.aplic_addr.map_or(UNDEF_ADDR, PhysAddr::get),
-            extensions: config.extensions.get(),
-        }
-    }
-}
-
-/// Checks the range of each number, but not against what the host has.
-impl TryFrom<RawConfig> for Config {
-    type Error = Error;
-
-    fn try_from(raw: RawConfig) -> Result<Self, Error> {
-        Ok(Self {
-            mode: Mode::new(raw.mode).ok_or(Error::Mode)?,
-            nr_ids: NrIds::new(raw.nr_ids).ok_or(Error::Ids)?,
-            nr_sources: checked_sources(raw.nr_sources)?,
-            group_bits: within(raw.nr_group_bits, 0, MAX_GROUP_BITS, Error::GroupBits)?,
-            group_shift: within(
-                raw.nr_group_shift,
-                MIN_GROUP_SHIFT,
-                MAX_GROUP_SHIFT,
-                Error::GroupShift,
-            )?,
-            hart_bits: within(raw.nr_hart_bits, 0, MAX_HART_BITS, Error::HartBits)?,
-            guest_bits: within(raw.nr_guest_bits, 0, MAX_GUEST_BITS, Error::GuestBits)?,
-            aplic_addr: match raw.aplic_addr {
-                UNDEF_ADDR => None,
-                addr => Some(checked_addr(addr)?),
-            },
-            extensions: Extensions::new(raw.extensions).ok_or(Error::Extensions)?,
-        })
-    }
-}
-
-/// What the target address of a guest's MSI means.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Target {
-    /// The page of the supervisor-level file of the hart that it may be meant for.
-    pub page: PhysAddr<Guest>,
-    /// Which of the hart's files, 0 to 127; 0 is the supervisor-level one.
-    pub guest: u32,
-    /// Where in the page, 0 to 4,095.
-    pub offset: u32,
-}
-
-/// Where a virtual machine's interrupt files are in guest-physical memory (AIA 3.6).
-///
-/// It takes apart any address, whereas a [`crate::geometry::Geometry`] only takes those that have
-/// its base. The interface promises user space no more than that all files have one base, and its
-/// hart index, group and hart in one number, has room for more harts than a
-/// [`crate::ids::HartIndex`].
-///
-/// # Invariants
-///
-/// Every number is in its range, see [`ConfigAttr`]; if there is a group index, it does not overlap
-/// the bits below.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct GuestMap {
-    group_bits: u32,
-    group_shift: u32,
-    hart_bits: u32,
-    guest_bits: u32,
-}
-
-impl GuestMap {
-    /// Returns the hart index of the interrupt file at `addr`, 22 bits: the group index above the
-    /// hart index.
-    #[inline]
-    pub const fn hart_index(&self, addr: PhysAddr<Guest>) -> u32 {
-        let hart = shr(addr.get(), PAGE_SHIFT + self.guest_bits) & low_mask(self.hart_bits);
-        // Of no bits, nothing is left.
-        let group = shr(addr.get(), self.group_shift) & low_mask(self.group_bits);
-
-        // CAST: 7 and 15 bits at most.
-        (shl(group, self.hart_bits) | hart) as u32
-    }
-
-    /// Returns the page number of `addr` without all index bits: what all interrupt files of the
-    /// virtual machine must have in common.
-    #[inline]
-    pub const fn base_ppn(&self, addr: PhysAddr<Guest>) -> u64 {
-        let low = low_mask(PAGE_SHIFT + self.guest_bits + self.hart_bits);
-        let group = shl(low_mask(self.group_bits), self.group_shift);
-
-        PhysAddr::<Guest>::new(addr.get() & !(low | group)).ppn()
-    }
-
-    /// Takes the target address of an MSI apart.
-    ///
-    /// The file at [`Target::page`] exists only if a vCPU has this very address; its
-    /// [`Self::hart_index`] says which one that can be.
-    #[inline]
-    pub const fn decode(&self, addr: PhysAddr<Guest>) -> Target {
-        let below_hart = low_mask(PAGE_SHIFT + self.guest_bits);
-
-        Target {
-            page: PhysAddr::new(addr.get() & !below_hart),
-            // CAST: 7 and 12 bits at most.
-            guest: shr(addr.get() & below_hart, PAGE_SHIFT) as u32,
-            offset: addr.page_offset() as u32,
-        }
     }
 }
 
@@ -700,68 +450,6 @@ mod tests {
             };
             assert_eq!(set(attr, value, &HOST), expect);
         }
-    }
-
-    #[test]
-    fn attributes() {
-        let decode = Attribute::decode;
-
-        for (n, &attr) in ALL.iter().enumerate() {
-            assert_eq!(decode(0, n as u64), Some(Attribute::Config(attr)));
-        }
-        assert_eq!(decode(0, 8), None);
-        assert_eq!(decode(0, 1 << 32), None);
-        assert_eq!(decode(1, 0), Some(Attribute::AplicAddr));
-        assert_eq!(decode(1, 1), Some(Attribute::ImsicAddr(VcpuIndex::ZERO)));
-        assert_eq!(decode(1, 16384), Some(Attribute::ImsicAddr(VcpuIndex::MAX)));
-        assert_eq!(decode(1, 16385), None);
-        assert_eq!(decode(1, 0x1_0000_0001), None);
-        assert_eq!(decode(1, u64::MAX), None);
-        assert_eq!(decode(2, 0), Some(Attribute::Init));
-        assert_eq!(decode(2, 1), None);
-        assert_eq!(decode(3, 0x3ffc), Some(Attribute::AplicRegister(0x3ffc)));
-        assert_eq!(
-            decode(3, u64::MAX),
-            Some(Attribute::AplicRegister(u64::MAX))
-        );
-        assert_eq!(decode(5, 0), Some(Attribute::Snapshot));
-        assert_eq!(decode(5, 1), None);
-        assert_eq!(decode(5, 1 << 32), None);
-        assert_eq!(decode(6, 0), None);
-        assert_eq!(decode(u32::MAX, 0), None);
-    }
-
-    /// The ID of a vCPU is not cut off: with C, a number with more than 44 bits names another one.
-    #[test]
-    fn imsic_registers() {
-        let register = |vcpu, isel| {
-            Some(Attribute::ImsicRegister {
-                vcpu: VcpuId::new(vcpu),
-                isel,
-            })
-        };
-
-        assert_eq!(Attribute::decode(4, 0x70), register(0, 0x70));
-        assert_eq!(Attribute::decode(4, 0x3_0fff), register(0x30, 0xfff));
-        assert_eq!(Attribute::decode(4, 0x4000_00c0), register(0x4_0000, 0xc0));
-        assert_eq!(
-            Attribute::decode(4, 1 << 44 | 0x70),
-            register(u32::MAX, 0x70)
-        );
-        assert_eq!(Attribute::decode(4, u64::MAX), register(u32::MAX, 0xfff));
-    }
-
-    #[test]
-    fn widths() {
-        let width = |group, attr| Attribute::decode(group, attr).map(Attribute::width);
-
-        assert_eq!(width(0, 0), Some(4));
-        assert_eq!(width(1, 0), Some(8));
-        assert_eq!(width(1, 1), Some(8));
-        assert_eq!(width(2, 0), Some(0));
-        assert_eq!(width(3, 0), Some(4));
-        assert_eq!(width(4, 0x70), Some(8));
-        assert_eq!(width(5, 0), Some(24));
     }
 
     #[test]
@@ -1004,185 +692,5 @@ mod tests {
         config.set(ConfigAttr::GroupShift, 34, &HOST)?;
         assert!(config.check(&HOST).is_ok());
         Ok(())
-    }
-
-    #[test]
-    fn raw_fields() -> Result<(), Error> {
-        let raw = RawConfig::from(Config::new(&HOST));
-        assert_eq!(
-            raw,
-            RawConfig {
-                mode: 2,
-                nr_ids: 2047,
-                nr_sources: 0,
-                nr_group_bits: 0,
-                nr_group_shift: 24,
-                nr_hart_bits: 0,
-                nr_guest_bits: 0,
-                aplic_addr: u64::MAX,
-                extensions: 0,
-            }
-        );
-
-        let mut config = Config::new(&HOST);
-        config.set(ConfigAttr::Mode, 1, &HOST)?;
-        config.set(ConfigAttr::Ids, 255, &HOST)?;
-        config.set(ConfigAttr::Sources, 96, &HOST)?;
-        config.set(ConfigAttr::GroupBits, 7, &HOST)?;
-        config.set(ConfigAttr::GroupShift, 55, &HOST)?;
-        config.set(ConfigAttr::HartBits, 15, &HOST)?;
-        config.set(ConfigAttr::GuestBits, 6, &HOST)?;
-        config.set(ConfigAttr::Extensions, 3, &HOST)?;
-        config.set_aplic_addr(0xd00_0000)?;
-        let full = RawConfig::from(config);
-        assert_eq!(
-            full,
-            RawConfig {
-                mode: 1,
-                nr_ids: 255,
-                nr_sources: 96,
-                nr_group_bits: 7,
-                nr_group_shift: 55,
-                nr_hart_bits: 15,
-                nr_guest_bits: 6,
-                aplic_addr: 0xd00_0000,
-                extensions: 3,
-            }
-        );
-        assert_eq!(Config::try_from(raw), Ok(Config::new(&HOST)));
-        assert_eq!(Config::try_from(full), Ok(config));
-        Ok(())
-    }
-
-    #[test]
-    fn raw_fields_are_checked() {
-        let ok = RawConfig::from(Config::new(&HOST));
-        let refused = |raw| Config::try_from(raw).err();
-
-        assert_eq!(refused(RawConfig { mode: 3, ..ok }), Some(Error::Mode));
-        for nr_ids in [0, 64, 2048] {
-            assert_eq!(refused(RawConfig { nr_ids, ..ok }), Some(Error::Ids));
-        }
-        assert_eq!(
-            refused(RawConfig {
-                nr_sources: 1024,
-                ..ok
-            }),
-            Some(Error::Sources)
-        );
-        assert_eq!(
-            refused(RawConfig {
-                nr_group_bits: 8,
-                ..ok
-            }),
-            Some(Error::GroupBits)
-        );
-        for nr_group_shift in [23, 56] {
-            assert_eq!(
-                refused(RawConfig {
-                    nr_group_shift,
-                    ..ok
-                }),
-                Some(Error::GroupShift)
-            );
-        }
-        assert_eq!(
-            refused(RawConfig {
-                nr_hart_bits: 16,
-                ..ok
-            }),
-            Some(Error::HartBits)
-        );
-        assert_eq!(
-            refused(RawConfig {
-                nr_guest_bits: 8,
-                ..ok
-            }),
-            Some(Error::GuestBits)
-        );
-        assert_eq!(
-            refused(RawConfig {
-                extensions: 4,
-                ..ok
-            }),
-            Some(Error::Extensions)
-        );
-        assert_eq!(
-            refused(RawConfig {
-                aplic_addr: 0x1004,
-                ..ok
-            }),
-            Some(Error::Unaligned)
-        );
-    }
-
-    fn map(group: (u32, u32), hart_bits: u32, guest_bits: u32) -> GuestMap {
-        GuestMap {
-            group_bits: group.0,
-            group_shift: group.1,
-            hart_bits,
-            guest_bits,
-        }
-    }
-
-    // Row 2024-05 of table 1b: the only vCPU of a guest without hart index bits is hart 0.
-    #[test]
-    fn no_index_bits() {
-        let map = map((0, 24), 0, 0);
-        let addr = PhysAddr::new(0x2800_5fff);
-
-        assert_eq!(map.hart_index(addr), 0);
-        assert_eq!(map.hart_index(PhysAddr::new(u64::MAX)), 0);
-        assert_eq!(map.base_ppn(addr), 0x2_8005);
-        assert_eq!(
-            map.decode(addr),
-            Target {
-                page: PhysAddr::new(0x2800_5000),
-                guest: 0,
-                offset: 0xfff,
-            }
-        );
-    }
-
-    #[test]
-    fn all_index_bits() {
-        let map = map((7, 55), 15, 7);
-        let all = PhysAddr::new(u64::MAX);
-
-        assert_eq!(map.hart_index(all), 0x3f_ffff);
-        assert_eq!(map.hart_index(PhysAddr::new(0x7f << 55)), 0x3f_8000);
-        assert_eq!(map.hart_index(PhysAddr::new(0x7fff << 19)), 0x7fff);
-        assert_eq!(map.base_ppn(all), 3 << 50 | 0x1f_ffff << 22);
-        assert_eq!(
-            map.decode(all),
-            Target {
-                page: PhysAddr::new(!0x7_ffff),
-                guest: 0x7f,
-                offset: 0xfff,
-            }
-        );
-    }
-
-    #[test]
-    fn two_groups_with_guest_pages() {
-        let map = map((1, 24), 2, 1);
-
-        for (addr, hart) in [(0x2800_0000, 0), (0x2800_6000, 3), (0x2900_2000, 5)] {
-            let addr = PhysAddr::new(addr);
-            assert_eq!(map.hart_index(addr), hart);
-            assert_eq!(map.base_ppn(addr), 0x2_8000);
-            assert_eq!(map.decode(addr).page, addr);
-            let second = PhysAddr::new(addr.get() + 0x1004);
-            assert_eq!(
-                map.decode(second),
-                Target {
-                    page: addr,
-                    guest: 1,
-                    offset: 4,
-                }
-            );
-        }
-        assert_ne!(map.base_ppn(PhysAddr::new(0x2a00_0000)), 0x2_8000);
-        assert_ne!(map.base_ppn(PhysAddr::new(0x2800_8000)), 0x2_8000);
     }
 }

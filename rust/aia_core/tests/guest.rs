@@ -10,6 +10,10 @@ use std::collections::{
 use aia_core::{
     addr::PhysAddr,
     guest::{
+        attribute::{
+            Attribute,
+            ConfigAttr, //
+        },
         binding::{
             Begin,
             Binding,
@@ -18,9 +22,7 @@ use aia_core::{
         },
         config::{
             checked_addr,
-            Attribute,
             Config,
-            ConfigAttr,
             Limits,
             RawConfig,
             UNDEF_ADDR, //

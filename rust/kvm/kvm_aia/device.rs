@@ -10,13 +10,15 @@ use aia_core::{
         Guest,
         PhysAddr, //
     },
-    guest::config::{
-        checked_addr,
-        Attribute,
-        Config,
-        Limits,
-        RawConfig,
-        UNDEF_ADDR, //
+    guest::{
+        attribute::Attribute,
+        config::{
+            checked_addr,
+            Config,
+            Limits,
+            RawConfig,
+            UNDEF_ADDR, //
+        }, //
     },
     ids::{
         VcpuId,

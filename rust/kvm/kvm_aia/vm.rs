@@ -8,7 +8,7 @@ use aia_core::{
         PhysAddr, //
     },
     guest::{
-        config::GuestMap,
+        address_map::GuestMap,
         hart_table::{
             self,
             Entry,
