@@ -19,8 +19,20 @@
 //!
 //! [`Snapshot`] reads such a block, and has checked all of it; [`SnapshotMut`] writes one.
 
+mod fields;
+mod layout;
+
+pub use self::layout::{
+    Header,
+    Layout, //
+};
+
 use core::ops::Range;
 
+use self::fields::{
+    Reader,
+    Writer, //
+};
 use crate::{
     aplic::{
         domaincfg::DomainCfg,
@@ -38,15 +50,10 @@ use crate::{
     ids::{
         Eiid,
         HartIndex,
-        NrIds,
-        NrSources,
         VcpuId, //
     },
     swfile::Image,
 };
-
-/// The version of the format.
-const VERSION: u32 = 1;
 
 /// What `domaincfg` of a guest's domain reads as without IE (AIA 4.5.1).
 const DOMAINCFG: u32 = 0x8000_0000 | DomainCfg::DM;
@@ -57,12 +64,6 @@ const GENMSI_BITS: u32 = genmsi(HartIndex::MAX, Eiid::MAX);
 /// The bits that `eidelivery` and `eithreshold` of a guest's interrupt file can have (AIA 3.8).
 const EIDELIVERY_BITS: u64 = 1;
 const EITHRESHOLD_BITS: u64 = Eiid::MAX.get() as u64;
-
-/// Sizes in bytes.
-const DOMAIN_SIZE: usize = 2 * size_of::<u32>();
-const WORD_SIZE: usize = (4 + 2 * SourceWord::SOURCES) * size_of::<u32>();
-const VCPU_SIZE: usize = 2 * size_of::<u32>() + 2 * size_of::<u64>();
-const EIX_SIZE: usize = 2 * size_of::<u64>();
 
 /// Why a snapshot is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -92,230 +93,6 @@ impl Error {
     #[inline]
     pub const fn errno(self) -> i32 {
         EINVAL
-    }
-}
-
-/// What a snapshot begins with.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Header {
-    /// The version of the format.
-    pub version: u32,
-    /// The size in bytes of the snapshot, or of the memory that is there for one.
-    pub size: u32,
-    /// How many identities an interrupt file has.
-    pub nr_ids: u32,
-    /// How many sources the APLIC has; 0 if there is no APLIC.
-    pub nr_sources: u32,
-    /// How many vCPUs with an interrupt file there are.
-    pub nr_vcpus: u32,
-    /// 0.
-    pub reserved: u32,
-}
-
-impl Header {
-    /// Its size in bytes.
-    pub const SIZE: usize = 6 * size_of::<u32>();
-
-    /// Reads the fields, any numbers.
-    pub fn decode(bytes: &[u8; Self::SIZE]) -> Self {
-        let mut fields = Reader(bytes);
-        let mut next = || fields.u32().unwrap_or(0);
-
-        Self {
-            version: next(),
-            size: next(),
-            nr_ids: next(),
-            nr_sources: next(),
-            nr_vcpus: next(),
-            reserved: next(),
-        }
-    }
-
-    /// Returns the bytes.
-    pub fn encode(&self) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        let mut fields = Writer(&mut bytes);
-
-        for value in [
-            self.version,
-            self.size,
-            self.nr_ids,
-            self.nr_sources,
-            self.nr_vcpus,
-            self.reserved,
-        ] {
-            fields.u32(value);
-        }
-        bytes
-    }
-
-    /// Checks what user space gives to get a snapshot, of which the numbers do not count.
-    pub fn check_request(&self) -> Result<(), Error> {
-        if self.version != VERSION {
-            return Err(Error::Version);
-        }
-        if self.reserved != 0 {
-            return Err(Error::Reserved);
-        }
-        Ok(())
-    }
-}
-
-/// What a virtual machine's snapshot is made of, and where in it.
-///
-/// # Invariants
-///
-/// `size` is the sum of all parts, and fits 32 bits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Layout {
-    nr_ids: NrIds,
-    nr_sources: Option<NrSources>,
-    nr_vcpus: u32,
-    size: u32,
-}
-
-impl Layout {
-    /// Makes that of a virtual machine with so many vCPUs that have an interrupt file; [`None`] if
-    /// the snapshot would be too large.
-    pub fn new(nr_ids: NrIds, nr_sources: Option<NrSources>, nr_vcpus: u32) -> Option<Self> {
-        let mut layout = Self {
-            nr_ids,
-            nr_sources,
-            nr_vcpus,
-            size: 0,
-        };
-        let vcpus = layout
-            .vcpu_size()
-            .checked_mul(usize::try_from(nr_vcpus).ok()?)?;
-
-        layout.size = layout.vcpus_start().checked_add(vcpus)?.try_into().ok()?;
-        // INVARIANT: Just added up, and converted.
-        Some(layout)
-    }
-
-    /// Returns the size of the snapshot in bytes.
-    #[inline]
-    pub fn size(&self) -> usize {
-        // CAST: Not narrower.
-        self.size as usize
-    }
-
-    /// Returns how many vCPUs there are.
-    #[inline]
-    pub fn nr_vcpus(&self) -> u32 {
-        self.nr_vcpus
-    }
-
-    /// Returns the header of the snapshot.
-    pub fn header(&self) -> Header {
-        Header {
-            version: VERSION,
-            size: self.size,
-            nr_ids: self.nr_ids.get(),
-            nr_sources: self.nr_sources.map_or(0, NrSources::get),
-            nr_vcpus: self.nr_vcpus,
-            reserved: 0,
-        }
-    }
-
-    /// Iterates over the words of the APLIC; there are none if there is no APLIC.
-    pub fn words(&self) -> impl Iterator<Item = WordNr> {
-        self.nr_sources.into_iter().flat_map(WordNr::all)
-    }
-
-    /// Returns where the APLIC is; [`None`] if there is none.
-    fn domain(&self) -> Option<Range<usize>> {
-        self.nr_sources?;
-        Some(Header::SIZE..Header::SIZE + DOMAIN_SIZE)
-    }
-
-    /// Returns where a word of the APLIC is; [`None`] if there is no such word.
-    fn word(&self, word: WordNr) -> Option<Range<usize>> {
-        if word.get() >= self.nr_sources?.words() {
-            return None;
-        }
-        let start = Header::SIZE + DOMAIN_SIZE + word.index() * WORD_SIZE;
-
-        Some(start..start + WORD_SIZE)
-    }
-
-    /// Returns where the vCPUs begin.
-    fn vcpus_start(&self) -> usize {
-        Header::SIZE
-            + self.nr_sources.map_or(0, |nr_sources| {
-                // CAST: 32 at most.
-                DOMAIN_SIZE + nr_sources.words() as usize * WORD_SIZE
-            })
-    }
-
-    /// Returns the size of a vCPU.
-    fn vcpu_size(&self) -> usize {
-        // CAST: 32 at most.
-        VCPU_SIZE + self.nr_ids.words() as usize * EIX_SIZE
-    }
-
-    /// Returns where a vCPU is, by its position; [`None`] if there are not as many.
-    fn vcpu(&self, position: u32) -> Option<Range<usize>> {
-        if position >= self.nr_vcpus {
-            return None;
-        }
-        // No overflow: by the invariant all of them fit.
-        let start = self.vcpus_start() + usize::try_from(position).ok()? * self.vcpu_size();
-
-        Some(start..start + self.vcpu_size())
-    }
-
-    /// Returns the bits of `word` that stand for a source.
-    fn implemented(&self, word: WordNr) -> u32 {
-        let first = word.get() * u32::BITS;
-        let exists = |n: u32| {
-            self.nr_sources
-                .is_some_and(|nr_sources| nr_sources.check(first + n).is_some())
-        };
-
-        (0..u32::BITS)
-            .filter(|&n| exists(n))
-            .fold(0, |bits, n| bits | 1 << n)
-    }
-}
-
-/// Fields that are read one after the other.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (first, rest) = self.0.split_first_chunk()?;
-
-        self.0 = rest;
-        Some(*first)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.bytes().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.bytes().map(u64::from_le_bytes)
-    }
-}
-
-/// Fields that are written one after the other; what does not fit is dropped.
-struct Writer<'a>(&'a mut [u8]);
-
-impl Writer<'_> {
-    fn bytes<const N: usize>(&mut self, bytes: [u8; N]) {
-        if let Some((first, rest)) = core::mem::take(&mut self.0).split_first_chunk_mut() {
-            *first = bytes;
-            self.0 = rest;
-        }
-    }
-
-    fn u32(&mut self, value: u32) {
-        self.bytes(value.to_le_bytes());
-    }
-
-    fn u64(&mut self, value: u64) {
-        self.bytes(value.to_le_bytes());
     }
 }
 
@@ -388,7 +165,7 @@ impl<'a> Snapshot<'a> {
         let mut last = None;
         let mut image = Image::default();
 
-        for position in 0..self.layout.nr_vcpus {
+        for position in 0..self.layout.nr_vcpus() {
             let (id, reserved) = self.read_vcpu(position, &mut image).ok_or(Error::Size)?;
 
             if reserved != 0 {
@@ -403,7 +180,7 @@ impl<'a> Snapshot<'a> {
             if unknown(image.eidelivery, EIDELIVERY_BITS)
                 || unknown(image.eithreshold, EITHRESHOLD_BITS)
                 || image
-                    .words(self.layout.nr_ids)
+                    .words(self.layout.nr_ids())
                     .any(|(word, eip, eie)| unknown(eip | eie, word.valid_bits()))
             {
                 return Err(Error::File);
@@ -470,7 +247,7 @@ impl<'a> Snapshot<'a> {
             eithreshold: fields.u64()?,
             ..Default::default()
         };
-        for (_, eip, eie) in image.words_mut(self.layout.nr_ids) {
+        for (_, eip, eie) in image.words_mut(self.layout.nr_ids()) {
             *eip = fields.u64()?;
             *eie = fields.u64()?;
         }
@@ -529,7 +306,7 @@ impl<'a> SnapshotMut<'a> {
     ///
     /// Of what a guest interrupt file holds, that which no file in memory can have is left out.
     pub fn set_vcpu(&mut self, position: u32, id: VcpuId, image: &Image) -> Option<()> {
-        let nr_ids = self.layout.nr_ids;
+        let nr_ids = self.layout.nr_ids();
         let mut fields = self.part(self.layout.vcpu(position)?)?;
 
         fields.u32(id.get());
@@ -548,6 +325,10 @@ impl<'a> SnapshotMut<'a> {
 #[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
 mod tests {
     use super::*;
+    use crate::ids::{
+        NrIds,
+        NrSources, //
+    };
 
     /// 33 sources are two words, 63 identities one.
     const SIZE: usize = 24 + 8 + 2 * 272 + 2 * (24 + 16);
@@ -628,23 +409,6 @@ mod tests {
         for value in values {
             assert_eq!(with(offset, &value.to_le_bytes()), Ok(()));
         }
-    }
-
-    #[test]
-    fn sizes() {
-        let size = |ids, sources, vcpus| {
-            Layout::new(NrIds::new(ids)?, NrSources::new(sources), vcpus).map(|l| l.size())
-        };
-        assert_eq!(size(63, 0, 0), Some(24));
-        assert_eq!(size(63, 0, 1), Some(24 + 40));
-        assert_eq!(size(63, 1, 0), Some(24 + 8 + 272));
-        assert_eq!(size(63, 31, 0), Some(24 + 8 + 272));
-        assert_eq!(size(63, 33, 2), Some(SIZE));
-        assert_eq!(size(2047, 1023, 1024), Some(32 + 32 * 272 + 1024 * 536));
-        // Sizes are numbers of 32 bits.
-        assert_eq!(size(2047, 0, 8_012_998), Some(24 + 8_012_998 * 536));
-        assert_eq!(size(2047, 0, 8_012_999), None);
-        assert_eq!(size(2047, 0, u32::MAX), None);
     }
 
     #[test]
