@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The test module `aia_test.ko`: devices that send MSIs when told to. See the
-//! head of `modules/aia_test.c` for what each of its files does.
+//! head of `modules/aia_test_debugfs.c` for what each of its files does.
 
 use crate::{
     dt,

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Control is in debugfs, aia_test/; numbers are decimal or 0x. V is a vector,
+ * D a device, C a CPU:
+ *
+ *   alloc    w  "N [deferred] [unlazy]": make a device with N vectors. deferred:
+ *               its message update is not atomic, so that moves happen in
+ *               interrupt context, as for PCI. unlazy: disable masks at once
+ *   alloc    r  the last device made, and its first vector
+ *   free     w  "D" or "all": quiesce, and free vectors and device
+ *   move_free w "D C": move all vectors to C and free the device at once
+ *   request  w  "V": request_irq()
+ *   release  w  "V": free_irq(); the device may go on firing
+ *   mask     w  "V 0|1": enable_irq() or disable_irq()
+ *   affine   w  "V C": irq_set_affinity(), with its result as it comes
+ *   fire     w  "V [COUNT]": send without waiting
+ *   seq      w  "V COUNT [TIMEOUT_US [SETTLE_US]]": send one after the other
+ *               from a thread, each after the handler saw the one before it.
+ *               COUNT 0 stops
+ *   seq      r  per vector: "V run sent lost dup max_ns sum_ns"
+ *   spray    w  "V PERIOD_US": send all the time from a thread; 0 stops
+ *   posted   w  "V NS": an update takes effect NS nanoseconds later
+ *   inject   w  "V POINT": send one MSI at that point of the next updates:
+ *               3 points in each callback: before it, half-way, after it
+ *   inject   r  per vector: "V armed|fired|off points"
+ *   latency  w  "V ROUNDS [PAUSE_US]": mask, pause, fire, unmask, and time
+ *               until the handler ran
+ *   latency  r  "rounds lost leaked min_ns avg_ns max_ns"
+ *   hold     w  "C USECS": C runs with interrupts off for so long
+ *   stray    w  "C ID [N [LAST]]": write the IDs from ID to LAST, or ID only, to
+ *               the interrupt file of C, N times
+ *   wired    w  "LINE TYPE": make a device of one vector that is a line of the
+ *               APLIC, as IRQ_TYPE_*. The handler of a level line disables it
+ *   stats    r  per vector: "V irq total cpu0 cpu1 ..."
+ *   stats    w  clear the counts
+ *   msg      r  per vector: "V D irq address data updates requested"
+ *   bad      r  messages with an address that is no hart's interrupt file
+ */
+
+#include <linux/cleanup.h>
+#include <linux/debugfs.h>
+#include <linux/fs.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/seq_file.h>
+#include <linux/uaccess.h>
+
+#include "aia_test.h"
+
+struct aia_file {
+	const char		*name;
+	int			(*write)(char *buf);
+	void			(*show)(struct seq_file *m);
+};
+
+/* Serialises everything that comes from debugfs */
+static DEFINE_MUTEX(aia_lock);
+static struct dentry *aia_dir;
+
+static const struct aia_file aia_files[] = {
+	{ "alloc", aia_write_alloc, aia_show_alloc },
+	{ "free", aia_write_free, NULL },
+	{ "move_free", aia_write_move_free, NULL },
+	{ "request", aia_write_request, NULL },
+	{ "release", aia_write_release, NULL },
+	{ "mask", aia_write_mask, NULL },
+	{ "affine", aia_write_affine, NULL },
+	{ "fire", aia_write_fire, NULL },
+	{ "seq", aia_write_seq, aia_show_seq },
+	{ "spray", aia_write_spray, NULL },
+	{ "posted", aia_write_posted, NULL },
+	{ "inject", aia_write_inject, aia_show_inject },
+	{ "latency", aia_write_latency, aia_show_latency },
+	{ "hold", aia_write_hold, NULL },
+	{ "stray", aia_write_stray, NULL },
+	{ "wired", aia_write_wired, NULL },
+	{ "stats", aia_write_stats, aia_show_stats },
+	{ "msg", NULL, aia_show_msg },
+	{ "bad", NULL, aia_show_bad },
+};
+
+static int aia_file_show(struct seq_file *m, void *unused)
+{
+	const struct aia_file *file = m->private;
+
+	guard(mutex)(&aia_lock);
+	if (file->show)
+		file->show(m);
+
+	return 0;
+}
+
+static int aia_file_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, aia_file_show, inode->i_private);
+}
+
+static ssize_t aia_file_write(struct file *filp, const char __user *ubuf, size_t count,
+			      loff_t *pos)
+{
+	const struct aia_file *file = file_inode(filp)->i_private;
+	char buf[64] = {};
+	int rc;
+
+	if (count >= sizeof(buf))
+		return -EINVAL;
+	if (copy_from_user(buf, ubuf, count))
+		return -EFAULT;
+
+	guard(mutex)(&aia_lock);
+	rc = file->write ? file->write(buf) : -EINVAL;
+
+	return rc ? rc : count;
+}
+
+static const struct file_operations aia_file_fops = {
+	.owner		= THIS_MODULE,
+	.open		= aia_file_open,
+	.read		= seq_read,
+	.write		= aia_file_write,
+	.llseek		= seq_lseek,
+	.release	= single_release,
+};
+
+void aia_debugfs_init(void)
+{
+	int i;
+
+	aia_dir = debugfs_create_dir("aia_test", NULL);
+	for (i = 0; i < ARRAY_SIZE(aia_files); i++)
+		debugfs_create_file(aia_files[i].name, 0600, aia_dir, (void *)&aia_files[i],
+				    &aia_file_fops);
+}
+
+void aia_debugfs_exit(void)
+{
+	debugfs_remove_recursive(aia_dir);
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Test devices come and go, with MSIs or with a line of the APLIC.
+ */
+
+#include <linux/cpumask.h>
+#include <linux/err.h>
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqchip/riscv-imsic.h>
+#include <linux/irqdomain.h>
+#include <linux/kernel.h>
+#include <linux/msi.h>
+#include <linux/of.h>
+#include <linux/percpu.h>
+#include <linux/platform_device.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "aia_test.h"
+
+#define AIA_MAX_VECS		4096
+
+static LIST_HEAD(aia_devs);
+static struct aia_dev *aia_last;
+static struct irq_domain *aia_domain;
+
+DEFINE_XARRAY_ALLOC(aia_vecs);
+
+/* The node of the supervisor level is the one that has an MSI domain */
+void aia_find_domain(void)
+{
+	struct device_node *np;
+
+	for_each_compatible_node(np, NULL, "riscv,imsics") {
+		aia_domain = irq_find_matching_fwnode(of_fwnode_handle(np),
+						      DOMAIN_BUS_PLATFORM_MSI);
+		if (aia_domain) {
+			of_node_put(np);
+			break;
+		}
+	}
+	if (!aia_domain && imsic_acpi_get_fwnode(NULL))
+		aia_domain = irq_find_matching_fwnode(imsic_acpi_get_fwnode(NULL),
+						      DOMAIN_BUS_PLATFORM_MSI);
+}
+
+static void aia_free(struct aia_dev *adev)
+{
+	u32 i;
+
+	if (aia_last == adev)
+		aia_last = NULL;
+
+	for (i = 0; i < adev->nr_vecs; i++) {
+		aia_stop(&adev->vecs[i]);
+		aia_release(&adev->vecs[i]);
+	}
+
+	if (adev->msis)
+		platform_device_msi_free_irqs_all(&adev->pdev->dev);
+	if (adev->wired)
+		irq_dispose_mapping(adev->vecs[0].irq);
+
+	for (i = 0; i < adev->nr_vecs; i++) {
+		if (adev->vecs[i].hits)
+			xa_erase(&aia_vecs, adev->vecs[i].nr);
+		free_percpu(adev->vecs[i].hits);
+	}
+
+	list_del(&adev->node);
+	platform_device_unregister(adev->pdev);
+	kfree(adev);
+}
+
+void aia_free_all(void)
+{
+	struct aia_dev *adev, *tmp;
+
+	list_for_each_entry_safe(adev, tmp, &aia_devs, node)
+		aia_free(adev);
+}
+
+static int aia_alloc_vecs(struct aia_dev *adev)
+{
+	struct aia_vec *vec;
+	u32 i;
+	int rc;
+
+	for (i = 0; i < adev->nr_vecs; i++) {
+		vec = &adev->vecs[i];
+		vec->adev = adev;
+		vec->inject_at = -1;
+		raw_spin_lock_init(&vec->lock);
+		init_waitqueue_head(&vec->wait);
+
+		vec->hits = alloc_percpu(u64);
+		if (!vec->hits)
+			return -ENOMEM;
+
+		rc = xa_alloc(&aia_vecs, &vec->nr, vec, XA_LIMIT(0, AIA_MAX_VECS - 1),
+			      GFP_KERNEL);
+		if (rc) {
+			free_percpu(vec->hits);
+			vec->hits = NULL;
+			return rc;
+		}
+	}
+
+	return 0;
+}
+
+static struct aia_dev *aia_new(u32 nr_vecs)
+{
+	struct platform_device *pdev;
+	struct aia_dev *adev;
+	int rc;
+
+	adev = kzalloc_flex(*adev, vecs, nr_vecs);
+	if (!adev)
+		return ERR_PTR(-ENOMEM);
+	adev->nr_vecs = nr_vecs;
+
+	pdev = platform_device_register_simple("aia-test", PLATFORM_DEVID_AUTO, NULL, 0);
+	if (IS_ERR(pdev)) {
+		kfree(adev);
+		return ERR_CAST(pdev);
+	}
+	adev->pdev = pdev;
+	platform_set_drvdata(pdev, adev);
+	list_add_tail(&adev->node, &aia_devs);
+
+	rc = aia_alloc_vecs(adev);
+	if (rc) {
+		aia_free(adev);
+		return ERR_PTR(rc);
+	}
+
+	return adev;
+}
+
+static int aia_alloc(u32 nr_vecs, bool deferred, bool unlazy)
+{
+	struct aia_dev *adev;
+	u32 i;
+	int rc;
+
+	if (!aia_domain)
+		return -ENODEV;
+	if (!nr_vecs || nr_vecs > AIA_MAX_VECS)
+		return -EINVAL;
+
+	adev = aia_new(nr_vecs);
+	if (IS_ERR(adev))
+		return PTR_ERR(adev);
+	adev->deferred = deferred;
+	adev->unlazy = unlazy;
+
+	/* The domain of the device is there even if its interrupts are not */
+	adev->msis = true;
+	dev_set_msi_domain(&adev->pdev->dev, aia_domain);
+	rc = platform_device_msi_init_and_alloc_irqs(&adev->pdev->dev, nr_vecs, aia_write_msg);
+	if (rc) {
+		aia_free(adev);
+		return rc;
+	}
+
+	for (i = 0; i < nr_vecs; i++) {
+		struct aia_vec *vec = &adev->vecs[i];
+
+		vec->irq = msi_get_virq(&adev->pdev->dev, i);
+		if (deferred)
+			irq_get_chip(vec->irq)->flags |= IRQCHIP_MOVE_DEFERRED;
+		if (unlazy)
+			irq_set_status_flags(vec->irq, IRQ_DISABLE_UNLAZY);
+	}
+
+	aia_last = adev;
+	return 0;
+}
+
+/* A line of the first APLIC that has a domain */
+static int aia_wired(u32 line, u32 type)
+{
+	struct irq_fwspec fwspec = {
+		.param_count = 2,
+		.param = { line, type },
+	};
+	struct device_node *np;
+	struct aia_dev *adev;
+	int irq = 0;
+
+	adev = aia_new(1);
+	if (IS_ERR(adev))
+		return PTR_ERR(adev);
+
+	for_each_compatible_node(np, NULL, "riscv,aplic") {
+		/* An APLIC of the machine level has no domain here */
+		fwspec.fwnode = of_fwnode_handle(np);
+		if (!irq_find_matching_fwnode(fwspec.fwnode, DOMAIN_BUS_ANY))
+			continue;
+		irq = irq_create_fwspec_mapping(&fwspec);
+		of_node_put(np);
+		break;
+	}
+	if (!irq) {
+		aia_free(adev);
+		return -ENODEV;
+	}
+
+	adev->wired = true;
+	adev->vecs[0].irq = irq;
+	adev->vecs[0].level = type & IRQ_TYPE_LEVEL_MASK;
+
+	aia_last = adev;
+	return 0;
+}
+
+static struct aia_dev *aia_find_dev(u32 id)
+{
+	struct aia_dev *adev;
+
+	list_for_each_entry(adev, &aia_devs, node) {
+		if (adev->pdev->id == id)
+			return adev;
+	}
+
+	return NULL;
+}
+
+int aia_write_alloc(char *buf)
+{
+	bool deferred = strstr(buf, "deferred"), unlazy = strstr(buf, "unlazy");
+	u32 n;
+
+	buf[strcspn(buf, " ")] = '\0';
+	if (kstrtou32(strim(buf), 0, &n))
+		return -EINVAL;
+
+	return aia_alloc(n, deferred, unlazy);
+}
+
+void aia_show_alloc(struct seq_file *m)
+{
+	if (aia_last)
+		seq_printf(m, "%d %u\n", aia_last->pdev->id, aia_last->vecs[0].nr);
+}
+
+int aia_write_free(char *buf)
+{
+	struct aia_dev *adev;
+	u32 id;
+
+	if (strstr(buf, "all")) {
+		aia_free_all();
+		return 0;
+	}
+
+	if (kstrtou32(strim(buf), 0, &id))
+		return -EINVAL;
+	adev = aia_find_dev(id);
+	if (!adev)
+		return -ENODEV;
+
+	aia_free(adev);
+	return 0;
+}
+
+int aia_write_move_free(char *buf)
+{
+	struct aia_dev *adev;
+	u32 id, cpu, i;
+	int rc = 0;
+
+	if (sscanf(buf, "%i %i", &id, &cpu) != 2 || cpu >= nr_cpu_ids)
+		return -EINVAL;
+	adev = aia_find_dev(id);
+	if (!adev)
+		return -ENODEV;
+
+	for (i = 0; i < adev->nr_vecs && !rc; i++)
+		rc = irq_set_affinity(adev->vecs[i].irq, cpumask_of(cpu));
+	aia_free(adev);
+
+	return rc;
+}
+
+int aia_write_wired(char *buf)
+{
+	u32 line, type;
+
+	if (sscanf(buf, "%i %i", &line, &type) != 2)
+		return -EINVAL;
+
+	return aia_wired(line, type);
+}

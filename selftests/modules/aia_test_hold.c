@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keeps a CPU from taking interrupts for a while.
+ */
+
+#include <linux/cleanup.h>
+#include <linux/completion.h>
+#include <linux/container_of.h>
+#include <linux/cpu.h>
+#include <linux/cpumask.h>
+#include <linux/irqflags.h>
+#include <linux/kernel.h>
+#include <linux/processor.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <linux/workqueue.h>
+
+#include "aia_test.h"
+
+#define AIA_MAX_HOLD_US		500000
+
+struct aia_hold {
+	struct work_struct	work;
+	struct completion	started;
+	u32			usecs;
+};
+
+static struct workqueue_struct *aia_wq;
+
+static void aia_hold_work(struct work_struct *work)
+{
+	struct aia_hold *hold = container_of(work, struct aia_hold, work);
+	u32 usecs = hold->usecs;
+	unsigned long flags;
+	u64 end;
+
+	local_irq_save(flags);
+	end = ktime_get_mono_fast_ns() + usecs * (u64)NSEC_PER_USEC;
+	/* From here on "hold" belongs to the writer, who may return */
+	complete(&hold->started);
+	while (ktime_get_mono_fast_ns() < end)
+		cpu_relax();
+	local_irq_restore(flags);
+}
+
+int aia_write_hold(char *buf)
+{
+	struct aia_hold *hold;
+	u32 cpu, usecs;
+
+	if (sscanf(buf, "%i %i", &cpu, &usecs) != 2 || usecs > AIA_MAX_HOLD_US)
+		return -EINVAL;
+
+	hold = kzalloc_obj(*hold);
+	if (!hold)
+		return -ENOMEM;
+	init_completion(&hold->started);
+	hold->usecs = usecs;
+	INIT_WORK(&hold->work, aia_hold_work);
+
+	scoped_guard(cpus_read_lock) {
+		if (cpu >= nr_cpu_ids || !cpu_online(cpu)) {
+			kfree(hold);
+			return -EINVAL;
+		}
+		queue_work_on(cpu, aia_wq, &hold->work);
+		wait_for_completion(&hold->started);
+	}
+	/* The workqueue does not look at the work again once it runs */
+	kfree(hold);
+
+	return 0;
+}
+
+int aia_hold_init(void)
+{
+	aia_wq = alloc_workqueue("aia_test", WQ_HIGHPRI | WQ_PERCPU, 0);
+
+	return aia_wq ? 0 : -ENOMEM;
+}
+
+void aia_hold_exit(void)
+{
+	destroy_workqueue(aia_wq);
+}
