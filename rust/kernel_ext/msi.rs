@@ -11,7 +11,6 @@ use core::marker::PhantomData;
 use kernel::{
     bindings,
     device::Device,
-    error::from_result,
     prelude::*, //
 };
 
@@ -227,24 +226,16 @@ unsafe extern "C" fn translate_wired<T: WiredToMsi>(
     hwirq: *mut usize,
     kind: *mut u32,
 ) -> c_int {
-    from_result(|| {
-        // SAFETY: In device domains the host data is the domain info, and its data is the host
-        // that `create_wired` passed.
-        let host = unsafe {
-            let info = (*domain).host_data.cast::<bindings::msi_domain_info>();
+    // SAFETY: In device domains the host data is the domain info, and its data is the host that
+    // `create_wired` passed.
+    let host = unsafe {
+        let info = (*domain).host_data.cast::<bindings::msi_domain_info>();
 
-            <&'static T::Host>::from_raw((*info).data)
-        };
-        // SAFETY: The core passes a valid specifier.
-        let (number, trigger) = T::translate(host, unsafe { Fwspec::from_raw(spec) })?;
+        <&'static T::Host>::from_raw((*info).data)
+    };
 
-        // SAFETY: The core passes places for both.
-        unsafe {
-            hwirq.write(number);
-            kind.write(trigger.map_or(bindings::IRQ_TYPE_NONE, Trigger::to_raw));
-        }
-        Ok(0)
-    })
+    // SAFETY: The core passes a valid specifier, and places for number and trigger.
+    unsafe { Fwspec::translate(spec, hwirq, kind, |spec| T::translate(host, spec)) }
 }
 
 /// Makes sure that `dev`, a device of a device tree, knows its MSI controller; returns whether the

@@ -265,20 +265,11 @@ unsafe extern "C" fn translate<T: Ops>(
     hwirq: *mut usize,
     kind: *mut u32,
 ) -> c_int {
-    from_result(|| {
-        // SAFETY: All domains with this callback are created here; the core passes a valid
-        // specifier.
-        let (number, trigger) = T::translate(unsafe { host::<T>(domain) }, unsafe {
-            Fwspec::from_raw(spec)
-        })?;
+    // SAFETY: All domains with this callback are created here.
+    let host = unsafe { host::<T>(domain) };
 
-        // SAFETY: The core passes places for both.
-        unsafe {
-            hwirq.write(number);
-            kind.write(trigger.map_or(bindings::IRQ_TYPE_NONE, Trigger::to_raw));
-        }
-        Ok(0)
-    })
+    // SAFETY: The core passes a valid specifier, and places for number and trigger.
+    unsafe { Fwspec::translate(spec, hwirq, kind, |spec| T::translate(host, spec)) }
 }
 
 /// # Safety

@@ -6,8 +6,12 @@
 
 use kernel::{
     bindings,
+    error::from_result,
+    prelude::*,
     types::Opaque, //
 };
+
+use super::chip::Trigger;
 
 /// An interrupt as the firmware names it.
 #[repr(transparent)]
@@ -31,5 +35,30 @@ impl Fwspec {
         let count = usize::try_from(raw.param_count).unwrap_or(0);
 
         raw.param.get(..count).unwrap_or_default()
+    }
+
+    /// A callback `translate` of C: hands the number and trigger that `decode` finds in a specifier
+    /// to the interrupt core.
+    ///
+    /// # Safety
+    ///
+    /// `raw` must be valid and not change meanwhile, and `hwirq` and `kind` must be writable.
+    pub(crate) unsafe fn translate(
+        raw: *const bindings::irq_fwspec,
+        hwirq: *mut usize,
+        kind: *mut u32,
+        decode: impl FnOnce(&Self) -> Result<(usize, Option<Trigger>)>,
+    ) -> c_int {
+        from_result(|| {
+            // SAFETY: By the requirements of this function.
+            let (number, trigger) = decode(unsafe { Self::from_raw(raw) })?;
+
+            // SAFETY: As above.
+            unsafe {
+                hwirq.write(number);
+                kind.write(trigger.map_or(bindings::IRQ_TYPE_NONE, Trigger::to_raw));
+            }
+            Ok(0)
+        })
     }
 }
