@@ -54,6 +54,22 @@ impl Held {
     }
 }
 
+/// Prints why a driver refuses a property of a node, and is the error for it, `EINVAL`.
+///
+/// The line has the log prefix of the driver, the node, and the property.
+#[macro_export]
+macro_rules! refuse {
+    ($node:expr, $property:expr, $($why:tt)+) => {{
+        ::kernel::pr_err!(
+            "{}: {}: {}\n",
+            $node.display_name(),
+            $property,
+            ::kernel::prelude::fmt!($($why)+)
+        );
+        ::kernel::error::code::EINVAL
+    }};
+}
+
 /// Reads the 32-bit property `name`.
 ///
 /// [`None`] if there is no such property. Fails with `EINVAL` if its value is not one cell.

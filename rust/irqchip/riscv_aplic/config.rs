@@ -16,13 +16,13 @@ use aia_core::{
 use kernel::{
     cpu::CpuId,
     device::property::FwNode,
-    fmt,
     prelude::*, //
 };
 use kernel_ext::{
     arch::riscv,
     fwnode,
-    of, //
+    of,
+    refuse, //
 };
 
 /// How interrupts reach the harts.
@@ -48,12 +48,6 @@ pub(crate) struct Config {
     pub(crate) delivery: Delivery,
 }
 
-/// Prints why the node is refused, and returns the error.
-pub(crate) fn refuse(node: &FwNode, property: &str, what: fmt::Arguments<'_>) -> Error {
-    pr_err!("{}: {}: {}\n", node.display_name(), property, what);
-    EINVAL
-}
-
 impl Config {
     /// Reads and checks `node`.
     ///
@@ -63,10 +57,10 @@ impl Config {
         const SOURCES_NAME: &str = "riscv,num-sources";
 
         let count = fwnode::read_u32(node, SOURCES)
-            .map_err(|_| refuse(node, SOURCES_NAME, fmt!("not one 32-bit cell")))?
-            .ok_or_else(|| refuse(node, SOURCES_NAME, fmt!("missing")))?;
+            .map_err(|_| refuse!(node, SOURCES_NAME, "not one 32-bit cell"))?
+            .ok_or_else(|| refuse!(node, SOURCES_NAME, "missing"))?;
         let nr_sources = NrSources::new(count)
-            .ok_or_else(|| refuse(node, SOURCES_NAME, fmt!("{} is not from 1 to 1023", count)))?;
+            .ok_or_else(|| refuse!(node, SOURCES_NAME, "{} is not from 1 to 1023", count))?;
 
         let delivery = if node.property_present(c"msi-parent") {
             Delivery::Msi
@@ -83,10 +77,10 @@ impl Config {
 
     fn registers(node: &FwNode, delivery: &Delivery) -> Result<(u64, usize)> {
         let ranges = of::address::ranges(node)
-            .map_err(|(index, _)| refuse(node, "reg", fmt!("region {} is malformed", index)))?;
+            .map_err(|(index, _)| refuse!(node, "reg", "region {} is malformed", index))?;
         let &(start, size) = ranges
             .first()
-            .ok_or_else(|| refuse(node, "reg", fmt!("no memory region")))?;
+            .ok_or_else(|| refuse!(node, "reg", "no memory region"))?;
         let last = match delivery {
             Delivery::Msi => None,
             Delivery::Direct(wires) => wires.iter().map(|wire| IdcIndex::from(wire.hart)).max(),
@@ -95,17 +89,15 @@ impl Config {
         let size = usize::try_from(size)?;
 
         if start & PAGE_OFFSET_MASK != 0 {
-            return Err(refuse(
-                node,
-                "reg",
-                fmt!("{:#x} is not aligned to 4 KiB", start),
-            ));
+            return Err(refuse!(node, "reg", "{:#x} is not aligned to 4 KiB", start));
         }
         if size < needed {
-            return Err(refuse(
+            return Err(refuse!(
                 node,
                 "reg",
-                fmt!("{:#x} bytes, but the registers take {:#x}", size, needed),
+                "{:#x} bytes, but the registers take {:#x}",
+                size,
+                needed
             ));
         }
         // What is beyond the registers is of no use, and mapping it takes memory.
@@ -115,7 +107,7 @@ impl Config {
     /// The harts that the APLIC interrupts, with their indexes in its domain.
     fn wires(node: &FwNode) -> Result<KVec<HartWire>> {
         let hartids = of::irq::parent_harts(node)
-            .map_err(|error| refuse(node, "interrupts-extended", fmt!("{}", error)))?;
+            .map_err(|error| refuse!(node, "interrupts-extended", "{}", error))?;
         let indexes = Self::hart_indexes(node, hartids.len())?;
         let mut wires: KVec<HartWire> = KVec::with_capacity(hartids.len(), GFP_KERNEL)?;
 
@@ -124,16 +116,11 @@ impl Config {
                 Some(indexes) => indexes.get(number).copied().ok_or(EINVAL)?,
                 None => u32::try_from(number)?,
             };
-            let hart = HartIndex::new(index).ok_or_else(|| {
-                refuse(node, "riscv,hart-indexes", fmt!("{} is above 16383", index))
-            })?;
+            let hart = HartIndex::new(index)
+                .ok_or_else(|| refuse!(node, "riscv,hart-indexes", "{} is above 16383", index))?;
 
             if wires.iter().any(|wire| wire.hart == hart) {
-                return Err(refuse(
-                    node,
-                    "riscv,hart-indexes",
-                    fmt!("{} comes twice", index),
-                ));
+                return Err(refuse!(node, "riscv,hart-indexes", "{} comes twice", index));
             }
             // Harts that firmware has disabled, or beyond the kernel's limit, are none of ours.
             if let Some(cpu) = riscv::cpu_of_hart(hartid) {
@@ -161,13 +148,9 @@ impl Config {
 
         let count = node
             .property_count_elem::<u32>(PROPERTY)
-            .map_err(|_| refuse(node, NAME, fmt!("not 32-bit cells")))?;
+            .map_err(|_| refuse!(node, NAME, "not 32-bit cells"))?;
         if count != harts {
-            return Err(refuse(
-                node,
-                NAME,
-                fmt!("{} indexes for {} harts", count, harts),
-            ));
+            return Err(refuse!(node, NAME, "{} indexes for {} harts", count, harts));
         }
         node.property_read_array_vec::<u32>(PROPERTY, count)?
             .optional()

@@ -30,12 +30,10 @@ use kernel_ext::{
         chip::Trigger,
         fwspec::Fwspec, //
     },
+    refuse, //
 };
 
-use crate::config::{
-    refuse,
-    Config, //
-};
+use crate::config::Config;
 
 /// One interrupt domain of an APLIC.
 pub(crate) struct Controller {
@@ -64,7 +62,7 @@ impl Controller {
     pub(crate) fn new(node: &FwNode, config: &Config, mode: DeliveryMode) -> Result<Self> {
         let (start, size) = config.registers;
         let registers = Mapping::exclusive(start, size, c"riscv-aplic").inspect_err(|_| {
-            refuse(node, "reg", fmt!("{:#x} cannot be mapped", start));
+            refuse!(node, "reg", "{:#x} cannot be mapped", start);
         })?;
         let sources = usize::try_from(config.nr_sources.get())?;
         let mut targets = KVec::with_capacity(sources + 1, GFP_KERNEL)?;

@@ -39,15 +39,13 @@ use kernel_ext::{
         self,
         Message, //
     },
+    refuse,
     sync::RawSpinLock, //
 };
 use riscv_imsic::sender::Extempore;
 
 use crate::{
-    config::{
-        refuse,
-        Config, //
-    },
+    config::Config,
     controller::Controller, //
 };
 
@@ -208,17 +206,19 @@ impl msi::WiredToMsi for MsiDomain {
 /// Fails with `EPROBE_DEFER` as long as there is no MSI controller, before anything is touched.
 pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
     let geometry = riscv_imsic::geometry().ok_or_else(|| {
-        refuse(node, "msi-parent", fmt!("there is no IMSIC"));
+        refuse!(node, "msi-parent", "there is no IMSIC");
         ENODEV
     })?;
     if !msi::has_parent(dev) {
         return Err(EPROBE_DEFER);
     }
     let address = MsiAddrConfig::new(&geometry).map_err(|error| {
-        refuse(
+        refuse!(
             node,
             "msi-parent",
-            fmt!("{} of the IMSIC: {}", error.property(), error.message()),
+            "{} of the IMSIC: {}",
+            error.property(),
+            error.message()
         )
     })?;
 

@@ -25,13 +25,13 @@ use aia_core::{
 use kernel::{
     cpu::CpuId,
     device::property::FwNode,
-    fmt,
     prelude::*, //
 };
 use kernel_ext::{
     arch::riscv,
     fwnode,
-    of, //
+    of,
+    refuse, //
 };
 
 /// The most hart index bits of any IMSIC, by the binding.
@@ -52,19 +52,13 @@ pub(crate) struct Config {
     pub(crate) harts: KVec<HartFiles>,
 }
 
-/// Prints why the node is refused, and returns the error.
-fn refuse(node: &FwNode, property: &str, what: fmt::Arguments<'_>) -> Error {
-    pr_err!("{}: {}: {}\n", node.display_name(), property, what);
-    EINVAL
-}
-
 /// Reads a property of one cell, and refuses other shapes.
 fn optional(node: &FwNode, name: &'static CStr) -> Result<Option<u32>> {
     fwnode::read_u32(node, name).map_err(|_| {
-        refuse(
+        refuse!(
             node,
             name.to_str().unwrap_or_default(),
-            fmt!("not one 32-bit cell"),
+            "not one 32-bit cell"
         )
     })
 }
@@ -76,13 +70,11 @@ fn identities(node: &FwNode, name: &'static CStr) -> Result<Option<NrIds>> {
     };
 
     NrIds::new(value).map(Some).ok_or_else(|| {
-        refuse(
+        refuse!(
             node,
             name.to_str().unwrap_or_default(),
-            fmt!(
-                "{} is not a multiple of 64 minus one from 63 to 2047",
-                value
-            ),
+            "{} is not a multiple of 64 minus one from 63 to 2047",
+            value
         )
     })
 }
@@ -93,12 +85,12 @@ impl Config {
     /// Every refusal is printed, with the node and the property.
     pub(crate) fn of_node(node: &FwNode) -> Result<Self> {
         let hartids = of::irq::parent_harts(node)
-            .map_err(|error| refuse(node, "interrupts-extended", fmt!("{}", error)))?;
+            .map_err(|error| refuse!(node, "interrupts-extended", "{}", error))?;
         let regions = Self::regions(node)?;
         let geometry = Self::geometry(node, &hartids, &regions)?;
 
         let nr_ids = identities(node, c"riscv,num-ids")?
-            .ok_or_else(|| refuse(node, "riscv,num-ids", fmt!("missing")))?;
+            .ok_or_else(|| refuse!(node, "riscv,num-ids", "missing"))?;
         let nr_guest_ids = identities(node, c"riscv,num-guest-ids")?.unwrap_or(nr_ids);
 
         let harts = Self::harts(node, &geometry, &regions, &hartids)?;
@@ -114,7 +106,7 @@ impl Config {
 
     fn regions(node: &FwNode) -> Result<KVec<Region<Host>>> {
         let ranges = of::address::ranges(node)
-            .map_err(|(index, _)| refuse(node, "reg", fmt!("region {} is malformed", index)))?;
+            .map_err(|(index, _)| refuse!(node, "reg", "region {} is malformed", index))?;
         let mut regions = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
 
         for &(start, size) in ranges.iter() {
@@ -122,7 +114,7 @@ impl Config {
         }
 
         if regions.is_empty() {
-            return Err(refuse(node, "reg", fmt!("no memory region")));
+            return Err(refuse!(node, "reg", "no memory region"));
         }
         Ok(regions)
     }
@@ -148,7 +140,7 @@ impl Config {
         Geometry::new(params).map_err(|error| {
             let fault = Fault::from(error);
 
-            refuse(node, fault.property, fmt!("{}", fault.message))
+            refuse!(node, fault.property, "{}", fault.message)
         })
     }
 
@@ -162,19 +154,16 @@ impl Config {
             let index = error.index().unwrap_or(0);
             let fault = Fault::from(error);
 
-            refuse(
-                node,
-                fault.property,
-                fmt!("region {}: {}", index, fault.message),
-            )
+            refuse!(node, fault.property, "region {}: {}", index, fault.message)
         })?;
         // Room to spare does no harm, as only what harts use is mapped; this is no such thing.
         let most = geometry.hart_stride() << MAX_HART_INDEX_BITS;
         if let Some(index) = regions.iter().position(|region| region.size > most) {
-            return Err(refuse(
+            return Err(refuse!(
                 node,
                 "reg",
-                fmt!("region {}: more than any number of harts takes", index),
+                "region {}: more than any number of harts takes",
+                index
             ));
         }
 
@@ -184,18 +173,16 @@ impl Config {
 
         for (index, &hartid) in hartids.iter().enumerate() {
             let place = places.next().ok_or_else(|| {
-                refuse(
-                    node,
-                    "reg",
-                    fmt!("no page for hart {}, number {}", hartid, index),
-                )
+                refuse!(node, "reg", "no page for hart {}, number {}", hartid, index)
             })?;
 
             if place.location.is_none() {
-                return Err(refuse(
+                return Err(refuse!(
                     node,
                     "riscv,hart-index-bits",
-                    fmt!("too few for hart {}, number {}", hartid, index),
+                    "too few for hart {}, number {}",
+                    hartid,
+                    index
                 ));
             }
 
