@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Allocation of IDs: up to the last one, spread over the CPUs, and none leaks.
+//!
+//! Argument: `rounds`, how often a device comes and goes (default 1000); a fifth of that with its
+//! interrupts in use.
 
 use irqtest::{
+    args::Args,
     cpu,
     device::{
         Device,
@@ -181,8 +185,8 @@ fn ready(module: &Module, count: usize, flags: &str, base: Occupancy) -> Result<
     }
 }
 
-fn rounds(module: &Module, base: Occupancy) -> Result {
-    for round in 0..1000 {
+fn rounds(module: &Module, base: Occupancy, count: usize) -> Result {
+    for round in 0..count {
         let flags = if round % 2 == 0 { "" } else { "deferred" };
         let device = ready(module, 1 + round % 3, flags, base)?;
 
@@ -195,10 +199,10 @@ fn rounds(module: &Module, base: Occupancy) -> Result {
 }
 
 /// Frees in the middle of moves and of masking.
-fn busy_rounds(module: &Module, base: Occupancy) -> Result {
+fn busy_rounds(module: &Module, base: Occupancy, count: usize) -> Result {
     let cpus = cpu::online();
 
-    for round in 0..200 {
+    for round in 0..count {
         let device = ready(module, 2, "", base)?;
 
         for vec in &device.vecs {
@@ -217,13 +221,13 @@ fn busy_rounds(module: &Module, base: Occupancy) -> Result {
 }
 
 /// A device that goes on sending while its interrupt is freed and requested.
-fn requests(module: &Module) -> Result {
+fn requests(module: &Module, count: usize) -> Result {
     let device = module.ready(2, "")?;
 
     for vec in &device.vecs {
         vec.spray(100)?;
     }
-    for _ in 0..200 {
+    for _ in 0..count {
         for vec in &device.vecs {
             vec.release()?;
             vec.request()?;
@@ -271,6 +275,8 @@ fn main() -> ExitCode {
     let Some(imsic) = Imsic::find() else {
         return Tap::skip_all("no device tree");
     };
+    let count = Args::of("ids").number("rounds", 1000).max(1) as usize;
+    let busy = count.div_ceil(5);
     let mut tap = Tap::new(8);
     let mark = kmsg::Mark::now();
     let base = match irqdebug::occupancy() {
@@ -291,14 +297,17 @@ fn main() -> ExitCode {
         "a device that wants too many gets none, and none leaks",
     );
     tap.check(
-        rounds(&module, base),
-        "no ID leaks in 1000 rounds of allocation and free",
+        rounds(&module, base, count),
+        format!("no ID leaks in {count} rounds of allocation and free"),
     );
     tap.check(
-        busy_rounds(&module, base),
+        busy_rounds(&module, base, busy),
         "no ID leaks when moved, fired and masked before",
     );
-    tap.check(requests(&module), "free and request while the device sends");
+    tap.check(
+        requests(&module, busy),
+        "free and request while the device sends",
+    );
     if cpu::removable().is_empty() {
         tap.skip(
             "no CPU can be taken offline",
