@@ -90,6 +90,19 @@ def debug(name, machine, tests, **fields):
                kernel="debug", silence=400, **fields)
 
 
+def realtime():
+    """PREEMPT_RT: what spins, and what sleeps, is told apart for real. Guest
+    files move with preemption off, where KVM's mmu_lock sleeps: not here."""
+    for name, machine, tests in (
+            ("msi", Machine(smp=2), ["topology", "trigger", "moves", "hotplug"]),
+            ("direct", Machine(smp=2, aia="aplic"), ["topology", "wired"]),
+            ("kvm", Machine(smp=2, guest_files=0),
+             ["kvm-aia-device", "kvm-aia-emul", "kvm-aia-aplic",
+              "kvm-aia-extensions", "kvm-aia-hwaccel", "kvm-aia-race"])):
+        yield Row(f"rt-{name}", machine, tests, impl=("rust",), kernel="rt",
+                  timeout=1200)
+
+
 def checked():
     """What the debug kernel has to say, in a quarter of an hour: memory, locks
     and sleep in all paths, not endurance."""
@@ -135,6 +148,7 @@ def table():
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
         *kvm(),
         *module(),
+        *realtime(),
         *client.rows(Row),
         *linux_guest.rows(Row),
         *malformed.rows(Row, debug),
