@@ -75,13 +75,11 @@ pub mod op {
     /// Accesses indirect register a0 by the instruction a1, see [`super::csr`],
     /// with the operand a2. r0 = old value, r1 = what it trapped with.
     pub const IREG: u64 = 14;
-    /// The same with stopei: instruction a1, operand a2.
-    pub const TOPEI: u64 = 15;
-    /// Reads sip. r0 = value.
-    pub const SIP: u64 = 16;
+    /// The same with the CSR a0, of [`super::csr`].
+    pub const CSR: u64 = 15;
 }
 
-/// Instructions that access a CSR.
+/// Instructions that access a CSR, and the CSRs.
 pub mod csr {
     /// csrr: reads only.
     pub const READ: u64 = 0;
@@ -93,6 +91,24 @@ pub mod csr {
     pub const SET: u64 = 3;
     /// csrrc: reads, and clears bits.
     pub const CLEAR: u64 = 4;
+
+    /// Interrupts that are enabled.
+    pub const SIE: u64 = 0x104;
+    /// Interrupts that are pending.
+    pub const SIP: u64 = 0x144;
+    /// Selects the indirect register.
+    pub const SISELECT: u64 = 0x150;
+    /// The indirect register that is selected.
+    pub const SIREG: u64 = 0x151;
+    /// The top external interrupt.
+    pub const STOPEI: u64 = 0x15c;
+    /// The top interrupt.
+    pub const STOPI: u64 = 0xdb0;
+}
+
+/// Guest-physical address of a vCPU's mailbox.
+pub const fn mailbox_address(vcpu: usize) -> u64 {
+    MAILBOXES + (vcpu * size_of::<Mailbox>()) as u64
 }
 
 /// One vCPU's mailbox.

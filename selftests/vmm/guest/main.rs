@@ -384,16 +384,9 @@ fn command(mb: &Mailbox, op: u64, a: &[u64; 6]) -> (u64, u64) {
         op::IREG => masked(|| {
             // SAFETY: Any select may be written; what is behind it is up to the access.
             unsafe { asm!("csrw 0x150, {}", in(reg) a[0], options(nostack)) };
-            probe::ireg(mb, a[1], a[2])
+            probe::csr(mb, csr::SIREG, a[1], a[2])
         }),
-        op::TOPEI => probe::topei(mb, a[1], a[2]),
-        op::SIP => {
-            let sip: u64;
-
-            // SAFETY: Only reads.
-            unsafe { asm!("csrr {}, sip", out(reg) sip, options(nomem, nostack)) };
-            (sip, 0)
-        }
+        op::CSR => probe::csr(mb, a[0], a[1], a[2]),
         _ => (0, 0),
     }
 }

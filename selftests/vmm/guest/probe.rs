@@ -85,7 +85,7 @@ macro_rules! access {
         let value: u64 = $value;
         let old: u64;
 
-        // SAFETY: Accesses the interrupt file only; a trap is expected.
+        // SAFETY: Touches no memory, and nothing but interrupts; a trap is expected.
         unsafe {
             match $how {
                 csr::READ => {
@@ -107,12 +107,15 @@ macro_rules! access {
     }};
 }
 
-/// Accesses the indirect register that is selected, by the instruction `how`.
-pub(crate) fn ireg(mb: &Mailbox, how: u64, value: u64) -> (u64, u64) {
-    probe(mb, || access!("0x151", how, value))
-}
-
-/// The same with stopei.
-pub(crate) fn topei(mb: &Mailbox, how: u64, value: u64) -> (u64, u64) {
-    probe(mb, || access!("0x15c", how, value))
+/// Accesses the CSR `number`, one of [`csr`], by the instruction `how`.
+pub(crate) fn csr(mb: &Mailbox, number: u64, how: u64, value: u64) -> (u64, u64) {
+    probe(mb, || match number {
+        csr::SIE => access!("0x104", how, value),
+        csr::SIP => access!("0x144", how, value),
+        csr::SISELECT => access!("0x150", how, value),
+        csr::SIREG => access!("0x151", how, value),
+        csr::STOPEI => access!("0x15c", how, value),
+        csr::STOPI => access!("0xdb0", how, value),
+        _ => panic!(),
+    })
 }

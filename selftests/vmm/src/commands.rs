@@ -5,12 +5,29 @@
 use crate::{
     abi::{
         csr,
-        op, //
+        mailbox_address,
+        op,
+        RAM_BASE, //
     },
+    same,
     Error,
     Guest,
-    Result, //
+    Result,
+    PATIENCE, //
 };
+use std::{
+    thread::sleep,
+    time::Duration, //
+};
+
+/// The SBI extension that starts and stops harts, and its functions.
+const SBI_HSM: u64 = 0x48_534d;
+const HSM_START: u64 = 0;
+const HSM_STOP: u64 = 1;
+const HSM_STATUS: u64 = 2;
+
+/// A hart's state: it is stopped.
+const HSM_STOPPED: u64 = 1;
 
 /// Illegal instruction, of scause.
 pub const ILLEGAL: u64 = 2;
@@ -75,11 +92,69 @@ impl Guest {
         Ok(())
     }
 
+    /// An access to the CSR `number` by the instruction `how`, both of [`csr`].
+    pub fn csr(&self, vcpu: usize, number: u64, how: u64, value: u64) -> Result<Outcome> {
+        self.call(vcpu, op::CSR, &[number, how, value])
+            .map(Outcome::new)
+    }
+
+    /// Reads a CSR.
+    pub fn csr_read(&self, vcpu: usize, number: u64) -> Result<u64> {
+        self.csr(vcpu, number, csr::READ, 0)?
+            .read(|| format!("reading CSR {number:#x}"))
+    }
+
+    /// Writes a CSR by an instruction of [`csr`]; its old value if that reads it.
+    pub fn csr_write(&self, vcpu: usize, number: u64, how: u64, value: u64) -> Result<u64> {
+        self.csr(vcpu, number, how, value)?
+            .read(|| format!("access {how} to CSR {number:#x}"))
+    }
+
     /// An access to stopei by the instruction `how` of [`csr`].
     pub fn topei(&self, vcpu: usize, how: u64, value: u64) -> Result<u64> {
-        self.call(vcpu, op::TOPEI, &[0, how, value])
-            .map(Outcome::new)?
-            .read(|| "stopei".into())
+        self.csr_write(vcpu, csr::STOPEI, how, value)
+    }
+
+    /// An SBI call: what it returns.
+    pub fn sbi(&self, vcpu: usize, extension: u64, function: u64, args: &[u64]) -> Result<u64> {
+        let mut all = [extension, function, 0, 0, 0];
+
+        all[2..2 + args.len()].copy_from_slice(args);
+        let [error, value] = self.call(vcpu, op::SBI, &all)?;
+
+        same(error, 0, || {
+            format!("error of function {function} of SBI extension {extension:#x}")
+        })?;
+        Ok(value)
+    }
+
+    /// Lets a vCPU stop its hart by the SBI; vCPU `by` sees that it did.
+    pub fn hart_stop(&self, vcpu: usize, by: usize) -> Result<()> {
+        let id = self.config().number(vcpu).id;
+
+        self.give(vcpu, op::SBI, &[SBI_HSM, HSM_STOP]);
+        for _ in 0..PATIENCE.as_millis() {
+            if self.sbi(by, SBI_HSM, HSM_STATUS, &[id])? == HSM_STOPPED {
+                // It never comes back to that command.
+                self.forget(vcpu);
+                return Ok(());
+            }
+            sleep(Duration::from_millis(1));
+        }
+        Err(Error::new(format!("vCPU {vcpu} does not stop")))
+    }
+
+    /// Lets vCPU `by` start the hart of a vCPU by the SBI, at the beginning.
+    pub fn hart_start(&self, vcpu: usize, by: usize) -> Result<()> {
+        let id = self.config().number(vcpu).id;
+
+        self.sbi(
+            by,
+            SBI_HSM,
+            HSM_START,
+            &[id, RAM_BASE, mailbox_address(vcpu)],
+        )
+        .map(drop)
     }
 
     /// Masks the interrupts of a vCPU.
@@ -96,7 +171,7 @@ impl Guest {
     pub fn seip(&self, vcpu: usize) -> Result<bool> {
         const SEIP: u64 = 1 << 9;
 
-        Ok(self.call(vcpu, op::SIP, &[])?[0] & SEIP != 0)
+        Ok(self.csr_read(vcpu, csr::SIP)? & SEIP != 0)
     }
 
     /// Claims what a vCPU with interrupts masked has pending, until there is

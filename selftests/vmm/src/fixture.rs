@@ -7,6 +7,7 @@ use crate::{
         APLIC_BASE,
         IMSIC_BASE, //
     },
+    sys,
     Aia,
     Context,
     Machine,
@@ -106,6 +107,11 @@ impl Fixture {
         (self.aia, (self.vm, self.vcpus))
     }
 
+    /// A vCPU.
+    pub fn vcpu(&self, n: usize) -> &VcpuFd {
+        &self.vcpus[n]
+    }
+
     /// KVM_SIGNAL_MSI.
     pub fn msi(&self, address: u64, data: u32) -> io::Result<i32> {
         self.vm
@@ -122,6 +128,26 @@ impl Fixture {
     pub fn line(&self, line: u32, level: bool) -> io::Result<()> {
         self.vm.set_irq_line(line, level).map_err(errno)
     }
+}
+
+/// KVM_GET_ONE_REG of 64 bits.
+pub fn get_reg(vcpu: &VcpuFd, id: u64) -> io::Result<u64> {
+    let mut value = [0; 8];
+
+    vcpu.get_one_reg(id, &mut value).map_err(errno)?;
+    Ok(u64::from_le_bytes(value))
+}
+
+/// KVM_SET_ONE_REG.
+pub fn set_reg(vcpu: &VcpuFd, id: u64, value: u64) -> io::Result<()> {
+    vcpu.set_one_reg(id, &value.to_le_bytes())
+        .map_err(errno)
+        .map(drop)
+}
+
+/// KVM_GET_REG_LIST.
+pub fn reg_list(vcpu: &VcpuFd) -> io::Result<Vec<u64>> {
+    sys::reg_list(vcpu)
 }
 
 /// Guest-physical address of the IMSIC of a vCPU.

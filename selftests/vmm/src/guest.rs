@@ -5,6 +5,10 @@
 use crate::{
     abi::*,
     bus::Bus,
+    fixture::{
+        get_reg,
+        set_reg, //
+    },
     stats::Stats,
     sys::GuestMemory,
     vcpu::{
@@ -21,6 +25,7 @@ use crate::{
     Result, //
 };
 use kvm_bindings::{
+    kvm_enable_cap,
     kvm_irq_routing_entry,
     kvm_irq_routing_entry__bindgen_ty_1,
     kvm_irq_routing_irqchip,
@@ -50,6 +55,9 @@ use vmm_sys_util::eventfd::EventFd;
 /// The guest program, see build.rs.
 static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/guest.bin"));
 
+/// Not in kvm_bindings yet.
+const KVM_CAP_RISCV_MP_STATE_RESET: u32 = 242;
+
 /// How long a test waits for the guest before it calls it hung. The machine
 /// may be emulated on a busy host, so this is no measure of speed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,9 +75,21 @@ pub struct Config {
     pub sources: u32,
     /// Guest index bits in the addresses of the guest's IMSICs.
     pub guest_bits: u32,
-    /// Whether what KVM leaves to user space of the interrupt controllers is
-    /// read-only zero, and noted for [`Guest::left`]. It ends the vCPU otherwise.
+    /// Whether what KVM leaves to user space of the interrupt controllers cannot be
+    /// written, reads as [`answer`], and is noted for [`Guest::left`]. It ends the
+    /// vCPU otherwise.
     pub lenient: bool,
+    /// Numbers of the vCPUs, if they are others than their indexes.
+    pub numbers: &'static [Number],
+}
+
+/// Numbers of a vCPU, besides its index.
+#[derive(Clone, Copy, Debug)]
+pub struct Number {
+    /// Its ID for KVM, which is its hart ID for the guest.
+    pub id: u64,
+    /// Its hart index for the interrupt controllers: the number of its IMSIC page.
+    pub hart: u64,
 }
 
 impl Config {
@@ -82,17 +102,30 @@ impl Config {
             sources: 0,
             guest_bits: 0,
             lenient: false,
+            numbers: &[],
         }
+    }
+
+    /// The numbers of a vCPU.
+    pub fn number(&self, vcpu: usize) -> Number {
+        let index = vcpu as u64;
+
+        self.numbers.get(vcpu).copied().unwrap_or(Number {
+            id: index,
+            hart: index,
+        })
     }
 
     /// The guest's hart index bits.
     pub(crate) fn hart_bits(&self) -> u32 {
-        usize::BITS - self.vcpus.saturating_sub(1).leading_zeros()
+        let last = (0..self.vcpus).map(|n| self.number(n).hart).max();
+
+        u64::BITS - last.unwrap_or(0).leading_zeros()
     }
 
     /// Guest-physical address of a vCPU's IMSIC page.
     pub fn imsic_page(&self, vcpu: usize) -> u64 {
-        IMSIC_BASE + ((vcpu as u64) << (12 + self.guest_bits))
+        IMSIC_BASE + (self.number(vcpu).hart << (12 + self.guest_bits))
     }
 }
 
@@ -205,10 +238,11 @@ impl Guest {
         if index == MAX_VCPUS {
             return Err(Error::new("too many vCPUs"));
         }
+        let id = self.cfg.number(index).id;
         let fd = self
             .vm
-            .create_vcpu(index as u64)
-            .context(format!("KVM_CREATE_VCPU {index}"))?;
+            .create_vcpu(id)
+            .context(format!("KVM_CREATE_VCPU {id}"))?;
         let entry = match self.entry {
             Some(entry) => Entry {
                 waits: index != 0,
@@ -216,7 +250,7 @@ impl Guest {
             },
             None => Entry {
                 pc: RAM_BASE,
-                arg: MAILBOXES + (index * size_of::<Mailbox>()) as u64,
+                arg: mailbox_address(index),
                 waits: false,
             },
         };
@@ -278,6 +312,36 @@ impl Guest {
     /// Stops a vCPU, which can then be started again.
     pub fn stop(&mut self, vcpu: usize) -> Result<End> {
         self.vcpus[vcpu].stop()
+    }
+
+    /// Resets a vCPU that does not run, by KVM_MP_STATE_INIT_RECEIVED, after which
+    /// it starts anew.
+    pub fn reset(&mut self, vcpu: usize) -> Result<()> {
+        self.vm
+            .enable_cap(&kvm_enable_cap {
+                cap: KVM_CAP_RISCV_MP_STATE_RESET,
+                ..Default::default()
+            })
+            .context("KVM_CAP_RISCV_MP_STATE_RESET")?;
+        self.vcpus[vcpu].reset()
+    }
+
+    /// Reads a register of a vCPU that does not run, by KVM_GET_ONE_REG.
+    pub fn reg(&self, vcpu: usize, id: u64) -> Result<u64> {
+        get_reg(self.vcpus[vcpu].idle()?, id).context(format!("KVM_GET_ONE_REG {id:#x}"))
+    }
+
+    /// Writes one.
+    pub fn set_reg(&self, vcpu: usize, id: u64, value: u64) -> Result<()> {
+        set_reg(self.vcpus[vcpu].idle()?, id, value).context(format!("KVM_SET_ONE_REG {id:#x}"))
+    }
+
+    /// Gives a command up whose vCPU has left it for ever.
+    pub(crate) fn forget(&self, vcpu: usize) {
+        let mb = self.mem.mailbox(vcpu);
+
+        mb.done
+            .store(mb.given.load(Ordering::Relaxed), Ordering::Release);
     }
 
     /// KVM's statistics of a vCPU.

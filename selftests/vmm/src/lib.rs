@@ -42,6 +42,7 @@ pub use commands::{
 pub use guest::{
     Config,
     Guest,
+    Number,
     Program,
     PATIENCE, //
 };
@@ -60,6 +61,7 @@ pub use sys::{
     TestMemory, //
 };
 pub use vcpu::{
+    answer,
     End,
     Left,
     NO_VSFILE, //

@@ -46,6 +46,10 @@ use std::{
 };
 
 const KVM_GET_STATS_FD: libc::c_ulong = 0xaece;
+const KVM_GET_REG_LIST: libc::c_ulong = 0xc008_aeb0;
+
+/// Room for the registers of a vCPU.
+const MAX_REGS: usize = 2000;
 
 /// A shared mapping, unmapped by drop.
 #[derive(Debug)]
@@ -199,6 +203,20 @@ pub(crate) fn stats_fd(fd: &impl AsRawFd) -> io::Result<File> {
         }
         Ok(File::from_raw_fd(stats))
     }
+}
+
+/// The IDs of KVM_GET_REG_LIST. kvm_bindings has room for fewer than there are.
+pub(crate) fn reg_list(vcpu: &impl AsRawFd) -> io::Result<Vec<u64>> {
+    // The number, and as many IDs.
+    let mut list = vec![0; 1 + MAX_REGS];
+
+    list[0] = MAX_REGS as u64;
+    // SAFETY: The kernel writes no more IDs than the number says that there is room for.
+    if unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_GET_REG_LIST as _, list.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    list.truncate(1 + list[0] as usize);
+    Ok(list.split_off(1))
 }
 
 /// Memory of the process that a device cannot use as it would like to.

@@ -10,6 +10,7 @@ use crate::{
         IMSIC_BASE, //
     },
     bus::Bus,
+    fixture,
     stats::StatsFile,
     sys,
     Context,
@@ -20,6 +21,7 @@ use kvm_bindings::{
     kvm_mp_state,
     KVM_EXIT_RISCV_CSR,
     KVM_EXIT_RISCV_SBI,
+    KVM_MP_STATE_INIT_RECEIVED,
     KVM_MP_STATE_RUNNABLE,
     KVM_MP_STATE_STOPPED,
     KVM_REG_RISCV,
@@ -115,6 +117,15 @@ pub enum Left {
     Csr(u64),
 }
 
+/// Each byte that a lenient VMM answers.
+const ANSWER: u8 = 0xa5;
+
+/// What the guest reads in `size` bytes, or in a CSR, where KVM leaves that to a
+/// lenient VMM: nothing that KVM itself would answer.
+pub fn answer(size: usize) -> u64 {
+    (0..size).fold(0, |value, _| (value << 8) | u64::from(ANSWER))
+}
+
 /// What all vCPUs tell about exits to the VMM.
 #[derive(Debug, Default)]
 pub(crate) struct Devices {
@@ -122,8 +133,8 @@ pub(crate) struct Devices {
     pub(crate) doorbell: AtomicU64,
     /// Bytes that the guest wrote to the SBI console.
     pub(crate) console: std::sync::Mutex<Vec<u8>>,
-    /// Whether what KVM leaves to user space of the interrupt controllers is
-    /// read-only zero, and noted. It ends the vCPU otherwise.
+    /// Whether what KVM leaves to user space of the interrupt controllers cannot be
+    /// written, reads as [`answer`], and is noted. It ends the vCPU otherwise.
     pub(crate) lenient: bool,
     /// What was left so far.
     pub(crate) left: std::sync::Mutex<Vec<Left>>,
@@ -191,6 +202,7 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Vcpu {
     index: usize,
+    entry: Entry,
     state: State,
     stats: StatsFile,
     devices: Arc<Devices>,
@@ -201,9 +213,7 @@ extern "C" fn on_kick(_: libc::c_int, _: *mut libc::siginfo_t, _: *mut libc::c_v
 fn set_reg(fd: &VcpuFd, kind: u64, index: u64, value: u64) -> Result<()> {
     let id = KVM_REG_RISCV as u64 | KVM_REG_SIZE_U64 | kind | index;
 
-    fd.set_one_reg(id, &value.to_le_bytes())
-        .context(format!("KVM_SET_ONE_REG {id:#x}"))?;
-    Ok(())
+    fixture::set_reg(fd, id, value).context(format!("KVM_SET_ONE_REG {id:#x}"))
 }
 
 impl Vcpu {
@@ -221,11 +231,6 @@ impl Vcpu {
         handler.context("signal handler")?;
         let stats = StatsFile::new(sys::stats_fd(&fd).context("KVM_GET_STATS_FD")?)?;
 
-        let core = KVM_REG_RISCV_CORE.into();
-
-        set_reg(&fd, core, CORE_PC, entry.pc)?;
-        set_reg(&fd, core, CORE_A0, index as u64)?;
-        set_reg(&fd, core, CORE_A1, entry.arg)?;
         // KVM offers the debug console only if it is asked to.
         set_reg(
             &fd,
@@ -242,12 +247,44 @@ impl Vcpu {
             },
         })
         .context("KVM_SET_MP_STATE")?;
-        Ok(Self {
+        let new = Self {
             index,
+            entry,
             state: State::Idle(fd),
             stats,
             devices,
-        })
+        };
+
+        new.set_entry()?;
+        Ok(new)
+    }
+
+    /// What it is while it does not run.
+    pub(crate) fn idle(&self) -> Result<&VcpuFd> {
+        match &self.state {
+            State::Idle(fd) => Ok(fd),
+            _ => Err(Error::new(format!("vCPU {} runs", self.index))),
+        }
+    }
+
+    /// Lets it begin at its entry.
+    fn set_entry(&self) -> Result<()> {
+        let fd = self.idle()?;
+        let core = KVM_REG_RISCV_CORE.into();
+
+        set_reg(fd, core, CORE_PC, self.entry.pc)?;
+        set_reg(fd, core, CORE_A0, self.index as u64)?;
+        set_reg(fd, core, CORE_A1, self.entry.arg)
+    }
+
+    /// Resets it; it does not run.
+    pub(crate) fn reset(&self) -> Result<()> {
+        self.idle()?
+            .set_mp_state(kvm_mp_state {
+                mp_state: KVM_MP_STATE_INIT_RECEIVED,
+            })
+            .context("KVM_MP_STATE_INIT_RECEIVED")?;
+        self.set_entry()
     }
 
     pub(crate) fn stats(&self) -> Result<crate::Stats> {
@@ -375,8 +412,11 @@ fn run(fd: &mut VcpuFd, stop: &AtomicBool, devices: &Devices) -> End {
                 let size = data.len();
 
                 data.fill(0);
-                if !devices.load(addr, data) && !devices.leave(Left::Load { addr, size }) {
-                    return End::Failed(format!("load of {size} bytes at {addr:#x}"));
+                if !devices.load(addr, data) {
+                    if !devices.leave(Left::Load { addr, size }) {
+                        return End::Failed(format!("load of {size} bytes at {addr:#x}"));
+                    }
+                    data.fill(ANSWER);
                 }
             }
             VcpuExit::MmioWrite(addr, data) => {
@@ -391,7 +431,7 @@ fn run(fd: &mut VcpuFd, stop: &AtomicBool, devices: &Devices) -> End {
             VcpuExit::Intr => (),
             VcpuExit::Unsupported(KVM_EXIT_RISCV_SBI) => sbi(fd, devices),
             VcpuExit::Unsupported(KVM_EXIT_RISCV_CSR) => {
-                let number = sys::answer_csr(fd.get_kvm_run(), 0);
+                let number = sys::answer_csr(fd.get_kvm_run(), answer(8));
 
                 if !devices.leave(Left::Csr(number)) {
                     return End::Failed(format!("access to CSR {number:#x}"));
