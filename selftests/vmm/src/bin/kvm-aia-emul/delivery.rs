@@ -15,11 +15,12 @@ use vmm::{
     Context,
     Guest,
     Machine,
+    Mode,
     Result, //
 };
 
-pub(crate) fn host(m: &Machine) -> Result<()> {
-    let guest = boot(m, 1)?;
+pub(crate) fn host(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = boot(m, mode, 1)?;
     let last = ids(&guest)?;
 
     guest.send_from_host(0, 1, last, 2, Guest::signal_msi)?;
@@ -27,8 +28,8 @@ pub(crate) fn host(m: &Machine) -> Result<()> {
 }
 
 /// All identities by stores of vCPU `from` to the page of vCPU `to`, which takes nothing else.
-fn stores(m: &Machine, from: usize, to: usize) -> Result<()> {
-    let guest = boot(m, 2)?;
+fn stores(m: &Machine, mode: Mode, from: usize, to: usize) -> Result<()> {
+    let guest = boot(m, mode, 2)?;
     let last = ids(&guest)?;
     let mut first = 1;
 
@@ -47,17 +48,17 @@ fn stores(m: &Machine, from: usize, to: usize) -> Result<()> {
     exact(&guest, 1 - to, 1, last, 0)
 }
 
-pub(crate) fn to_other(m: &Machine) -> Result<()> {
-    stores(m, 1, 0)
+pub(crate) fn to_other(m: &Machine, mode: Mode) -> Result<()> {
+    stores(m, mode, 1, 0)
 }
 
-pub(crate) fn to_itself(m: &Machine) -> Result<()> {
-    stores(m, 1, 1)
+pub(crate) fn to_itself(m: &Machine, mode: Mode) -> Result<()> {
+    stores(m, mode, 1, 1)
 }
 
 /// seteipnum_be (IM-11).
-pub(crate) fn big_endian(m: &Machine) -> Result<()> {
-    let guest = boot(m, 2)?;
+pub(crate) fn big_endian(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = boot(m, mode, 2)?;
     let last = ids(&guest)?;
     let page = guest.config().imsic_page(0);
 
@@ -74,8 +75,8 @@ pub(crate) fn big_endian(m: &Machine) -> Result<()> {
 }
 
 /// Two MSIs of one identity that are not claimed in between are one interrupt.
-pub(crate) fn merged(m: &Machine) -> Result<()> {
-    let guest = boot(m, 1)?;
+pub(crate) fn merged(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = boot(m, mode, 1)?;
 
     guest.mask(0)?;
     for id in [1, 31, 32, 33, 62, 63] {
@@ -90,8 +91,8 @@ pub(crate) fn merged(m: &Machine) -> Result<()> {
 }
 
 /// What is pending while it is not enabled comes when it is.
-pub(crate) fn disabled(m: &Machine) -> Result<()> {
-    let guest = boot(m, 1)?;
+pub(crate) fn disabled(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = boot(m, mode, 1)?;
     let last = ids(&guest)?;
     let words = (last + 1) / 64;
 
@@ -120,8 +121,8 @@ pub(crate) fn disabled(m: &Machine) -> Result<()> {
 }
 
 /// What is no identity sets nothing pending (IM-2, IM-10).
-pub(crate) fn no_identity(m: &Machine) -> Result<()> {
-    let guest = boot(m, 2)?;
+pub(crate) fn no_identity(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = boot(m, mode, 2)?;
     let last = ids(&guest)?;
     let page = guest.config().imsic_page(0);
 

@@ -9,16 +9,18 @@ use crate::{
 };
 use vmm::{
     abi::csr,
+    exact,
     regs::imsic::*,
     same,
     Guest,
     Machine,
+    Mode,
     Result, //
 };
 
 /// A guest that takes no interrupt by itself.
-fn masked(m: &Machine) -> Result<Guest> {
-    let guest = boot(m, 1)?;
+fn masked(m: &Machine, mode: Mode) -> Result<Guest> {
+    let guest = boot(m, mode, 1)?;
 
     guest.mask(0)?;
     Ok(guest)
@@ -29,8 +31,8 @@ fn topei(id: u32) -> u64 {
 }
 
 /// The lowest identity first, and each once (IM-6, IM-29).
-pub(crate) fn order(m: &Machine) -> Result<()> {
-    let guest = masked(m)?;
+pub(crate) fn order(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = masked(m, mode)?;
     let last = ids(&guest)?;
 
     // All of them, in an order of their own: 97 has no divisor that last + 1 has.
@@ -41,8 +43,8 @@ pub(crate) fn order(m: &Machine) -> Result<()> {
 }
 
 /// Reading claims nothing; any write does, whatever is written (IM-29, IM-31, IM-32).
-pub(crate) fn claim(m: &Machine) -> Result<()> {
-    let guest = masked(m)?;
+pub(crate) fn claim(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = masked(m, mode)?;
     let last = ids(&guest)?;
 
     same(guest.topei(0, csr::READ, 0)?, 0, || "nothing".into())?;
@@ -67,8 +69,8 @@ pub(crate) fn claim(m: &Machine) -> Result<()> {
 }
 
 /// An identity that is not enabled is not the top (IM-29).
-pub(crate) fn enables(m: &Machine) -> Result<()> {
-    let guest = masked(m)?;
+pub(crate) fn enables(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = masked(m, mode)?;
 
     guest.ireg_write(0, EIE0, 1 << 40)?;
     for id in [3, 40, 41] {
@@ -88,8 +90,8 @@ pub(crate) fn enables(m: &Machine) -> Result<()> {
 }
 
 /// A threshold masks from itself on; 0 masks nothing (IM-28, IM-29, IM-33).
-pub(crate) fn threshold(m: &Machine) -> Result<()> {
-    let guest = masked(m)?;
+pub(crate) fn threshold(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = masked(m, mode)?;
     let last = ids(&guest)?;
     let pending = [1, 2, 31, 32, 33, 63, last - 1, last];
 
@@ -124,9 +126,35 @@ pub(crate) fn threshold(m: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// sie decides what is taken, and nothing else: stopei shows and claims what is
+/// pending without it (IM-30).
+pub(crate) fn sie(m: &Machine, mode: Mode) -> Result<()> {
+    const SEIE: u64 = 1 << 9;
+    let guest = masked(m, mode)?;
+
+    guest.csr_write(0, csr::SIE, csr::CLEAR, SEIE)?;
+    for id in [5, 6, 40] {
+        guest.signal_msi(0, id)?;
+    }
+    same(guest.topei(0, csr::READ, 0)?, topei(5), || "first".into())?;
+    same(guest.seip(0)?, true, || "sip.SEIP".into())?;
+    same(guest.topei(0, csr::SWAP, 0)?, topei(5), || "claim".into())?;
+    same(guest.topei(0, csr::READ, 0)?, topei(6), || "second".into())?;
+    // Nor is anything taken with sstatus.SIE alone.
+    guest.unmask(0)?;
+    same(guest.topei(0, csr::SWAP, 0)?, topei(6), || "claim".into())?;
+    same(guest.topei(0, csr::READ, 0)?, topei(40), || "third".into())?;
+    same((guest.total(0), guest.empty(0)), (0, 0), || {
+        "interrupts taken without SEIE".into()
+    })?;
+    guest.csr_write(0, csr::SIE, csr::SET, SEIE)?;
+    guest.until(|g| g.count(0, 40) == 1, || "the third".into())?;
+    exact(&guest, 0, 40, 1, 1)
+}
+
 /// eidelivery switches the signal, and nothing else (IM-25, IM-27, IM-30, IM-33).
-pub(crate) fn delivery(m: &Machine) -> Result<()> {
-    let guest = masked(m)?;
+pub(crate) fn delivery(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = masked(m, mode)?;
 
     guest.ireg_write(0, EIDELIVERY, 0)?;
     guest.signal_msi(0, 5)?;

@@ -17,6 +17,7 @@ use vmm::{
     Context,
     Guest,
     Machine,
+    Mode,
     Result, //
 };
 
@@ -47,11 +48,11 @@ fn wakes(guest: &Guest, mut send: impl FnMut(&Guest) -> Result<()>) -> Result<()
 }
 
 pub(crate) fn host(m: &Machine) -> Result<()> {
-    wakes(&boot(m, 1)?, |g| g.signal_msi(0, ID))
+    wakes(&boot(m, Mode::Emul, 1)?, |g| g.signal_msi(0, ID))
 }
 
 pub(crate) fn vcpu(m: &Machine) -> Result<()> {
-    wakes(&boot(m, 2)?, |g| {
+    wakes(&boot(m, Mode::Emul, 2)?, |g| {
         g.store(1, g.config().imsic_page(0), 4, ID.into())?
             .read(|| "store to the IMSIC".into())?;
         Ok(())
@@ -59,7 +60,7 @@ pub(crate) fn vcpu(m: &Machine) -> Result<()> {
 }
 
 pub(crate) fn wire(m: &Machine) -> Result<()> {
-    let mut cfg = crate::config(1);
+    let mut cfg = crate::config(1, Mode::Emul);
 
     cfg.sources = 1;
     let guest = m.boot(cfg)?;
@@ -84,7 +85,7 @@ pub(crate) fn wire(m: &Machine) -> Result<()> {
 
 /// Delivery that is switched on wakes, too: WFI sees what is pending.
 pub(crate) fn not_needed(m: &Machine) -> Result<()> {
-    let guest = boot(m, 1)?;
+    let guest = boot(m, Mode::Emul, 1)?;
 
     guest.mask(0)?;
     guest.signal_msi(0, ID)?;
