@@ -20,6 +20,7 @@ use vmm::{
     Guest,
     Machine,
     Mode,
+    Number,
     Result, //
 };
 
@@ -37,9 +38,21 @@ pub(crate) fn to(hart: u32, id: u32) -> u32 {
 impl Domain {
     /// One with so many sources, all inactive and all wires low, for `vcpus` harts.
     pub(crate) fn new(m: &Machine, mode: Mode, vcpus: usize, sources: u32) -> Result<Self> {
+        Self::with_numbers(m, mode, vcpus, sources, &[])
+    }
+
+    /// One whose vCPUs have these numbers.
+    pub(crate) fn with_numbers(
+        m: &Machine,
+        mode: Mode,
+        vcpus: usize,
+        sources: u32,
+        numbers: &'static [Number],
+    ) -> Result<Self> {
         let guest = m.boot(Config {
             sources,
             lenient: true,
+            numbers,
             ..Config::new(vcpus, mode)
         })?;
 
@@ -134,7 +147,7 @@ impl Domain {
         })
     }
 
-    /// What came to a hart since this was asked is `wanted`, and no more.
+    /// What came to a vCPU since this was asked is `wanted`, and no more.
     pub(crate) fn came(&self, hart: usize, wanted: &[u32], when: &str) -> Result<()> {
         let ids = self.guest.claims(hart)?;
 

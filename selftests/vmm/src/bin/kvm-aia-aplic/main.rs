@@ -4,6 +4,7 @@
 
 mod domain;
 mod irqfd;
+mod order;
 mod pending;
 mod setup;
 mod targets;
@@ -12,6 +13,11 @@ mod wires;
 use std::process::ExitCode;
 use vmm::{
     suite,
+    Mode::{
+        Auto,
+        Emul,
+        Hwaccel, //
+    },
     Need::{
         Files,
         Nothing,
@@ -28,9 +34,9 @@ const TESTS: &[Test] = &[
         Nothing,
         setup::reserved_modes,
     ),
-    ("wire: rising edge", Nothing, wires::edge1),
+    ("wire: rising edge", Nothing, |m| wires::edge1(m, Emul)),
     ("wire: falling edge", Nothing, wires::edge0),
-    ("wire: high level", Nothing, wires::level1),
+    ("wire: high level", Nothing, |m| wires::level1(m, Emul)),
     ("wire: low level", Nothing, wires::level0),
     (
         "wire: a level that is told twice comes once",
@@ -81,23 +87,59 @@ const TESTS: &[Test] = &[
     ),
     ("enable: the domain as a whole", Nothing, setup::gate),
     ("target: reads back", Nothing, targets::read_back),
-    ("target: all sources, two harts", Nothing, targets::all),
+    ("target: all sources, two harts", Nothing, |m| {
+        targets::all(m, Emul)
+    }),
+    ("target: hart indexes unlike IDs", Nothing, |m| {
+        targets::numbers(m, Emul)
+    }),
     ("target: nobody", Nothing, targets::nobody),
     ("target: changed while pending", Nothing, targets::retarget),
-    ("genmsi", Nothing, targets::genmsi),
+    ("genmsi", Nothing, |m| targets::genmsi(m, Emul)),
     ("genmsi: no other fields", Nothing, targets::genmsi_bits),
+    ("genmsi: the last one after IE is clear", Nothing, |m| {
+        order::interrupt_enable(m, Emul)
+    }),
+    ("genmsi: the last one to an old target", Nothing, |m| {
+        order::target(m, Emul)
+    }),
+    ("genmsi: there when it is not busy", Nothing, |m| {
+        order::not_busy(m, Emul)
+    }),
     ("irqfd: the first event", Nothing, irqfd::first),
     ("irqfd: each event is an edge", Nothing, irqfd::edges),
     ("irqfd: each event is a level", Nothing, irqfd::levels),
     ("irqfd: the wire is released", Nothing, irqfd::pulse),
-    ("guest file: rising edge", Files(1), wires::edge1_file),
-    ("guest file: high level", Files(1), wires::level1_file),
+    ("guest file: rising edge", Files(1), |m| {
+        wires::edge1(m, Hwaccel)
+    }),
+    ("guest file: high level", Files(1), |m| {
+        wires::level1(m, Hwaccel)
+    }),
+    ("guest files: all sources, two harts", Vcpus(2), |m| {
+        targets::all(m, Auto)
+    }),
+    ("guest files: hart indexes unlike IDs", Vcpus(2), |m| {
+        targets::numbers(m, Auto)
+    }),
+    ("guest files: genmsi", Vcpus(2), |m| {
+        targets::genmsi(m, Auto)
+    }),
     (
-        "guest files: all sources, two harts",
+        "guest files: genmsi is the last one after IE is clear",
         Vcpus(2),
-        targets::all_files,
+        |m| order::interrupt_enable(m, Auto),
     ),
-    ("guest files: genmsi", Vcpus(2), targets::genmsi_files),
+    (
+        "guest files: genmsi is the last one to an old target",
+        Vcpus(2),
+        |m| order::target(m, Auto),
+    ),
+    (
+        "guest files: genmsi is there when it is not busy",
+        Vcpus(2),
+        |m| order::not_busy(m, Auto),
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -13,6 +13,7 @@ use vmm::{
     Context,
     Machine,
     Mode,
+    Number,
     Result, //
 };
 
@@ -44,7 +45,7 @@ pub(crate) fn read_back(m: &Machine) -> Result<()> {
 }
 
 /// Every source to its own identity, on two harts in turn, exactly once.
-fn all_in(m: &Machine, mode: Mode) -> Result<()> {
+pub(crate) fn all(m: &Machine, mode: Mode) -> Result<()> {
     const SOURCES: u32 = 96;
     let d = Domain::new(m, mode, 2, SOURCES)?;
     let hart = |source: u32| (source % 2) as usize;
@@ -76,12 +77,46 @@ fn all_in(m: &Machine, mode: Mode) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn all(m: &Machine) -> Result<()> {
-    all_in(m, Mode::Emul)
-}
+/// vCPUs whose ID, hart index and index are all different. The ID is none of the others' hart index,
+/// either, but for one.
+const NUMBERS: &[Number] = &[
+    Number { id: 9, hart: 2 },
+    Number { id: 3, hart: 0 },
+    Number { id: 5, hart: 7 },
+];
 
-pub(crate) fn all_files(m: &Machine) -> Result<()> {
-    all_in(m, Mode::Auto)
+/// A target names a hart by its index, which is that of the page of its IMSIC; neither the ID nor
+/// the index of the vCPU (AP-6).
+pub(crate) fn numbers(m: &Machine, mode: Mode) -> Result<()> {
+    let d = Domain::with_numbers(m, mode, NUMBERS.len(), 40, NUMBERS)?;
+
+    d.deliver(true)?;
+    for hart in 0..12 {
+        let vcpu = NUMBERS.iter().position(|n| n.hart == hart.into());
+
+        for (n, source) in [1, 31, 32, 40].into_iter().enumerate() {
+            let id = 50 + 4 * hart + n as u32;
+
+            d.source(source, sm::EDGE1, to(hart, id))?;
+            d.wire(source, true)?;
+            d.wire(source, false)?;
+            d.write(GENMSI, to(hart, id + 100))?;
+            for other in 0..NUMBERS.len() {
+                let wanted: &[u32] = if Some(other) == vcpu {
+                    &[id, id + 100]
+                } else {
+                    &[]
+                };
+
+                d.came(
+                    other,
+                    wanted,
+                    &format!("by source {source} and genmsi for hart index {hart}"),
+                )?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// MSIs that nobody takes are sent all the same, and lost (AP-39, IM-10).
@@ -135,7 +170,7 @@ pub(crate) fn retarget(m: &Machine) -> Result<()> {
 }
 
 /// An extempore MSI, whether or not the domain delivers (AP-26).
-fn genmsi_in(m: &Machine, mode: Mode) -> Result<()> {
+pub(crate) fn genmsi(m: &Machine, mode: Mode) -> Result<()> {
     let d = Domain::new(m, mode, 2, 8)?;
 
     for on in [false, true, false] {
@@ -150,14 +185,6 @@ fn genmsi_in(m: &Machine, mode: Mode) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn genmsi(m: &Machine) -> Result<()> {
-    genmsi_in(m, Mode::Emul)
-}
-
-pub(crate) fn genmsi_files(m: &Machine) -> Result<()> {
-    genmsi_in(m, Mode::Auto)
 }
 
 /// genmsi has no other fields, and is never seen busy (AP-26).

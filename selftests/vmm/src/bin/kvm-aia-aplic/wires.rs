@@ -18,6 +18,14 @@ const ID: u32 = 45;
 const ONE: &[u32] = &[ID];
 const NONE: &[u32] = &[];
 
+/// All that sets the source pending.
+const SETS: [(u32, u32); 4] = [
+    (SETIPNUM, S),
+    (SETIPNUM_LE, S),
+    (SETIPNUM_BE, S.swap_bytes()),
+    (SETIP, 1 << S),
+];
+
 fn domain(m: &Machine, mode: Mode, sm: u32) -> Result<Domain> {
     let d = Domain::new(m, mode, 1, 40)?;
 
@@ -40,7 +48,7 @@ fn steps(d: &Domain, steps: &[(bool, bool)]) -> Result<()> {
     Ok(())
 }
 
-fn edge1_in(m: &Machine, mode: Mode) -> Result<()> {
+pub(crate) fn edge1(m: &Machine, mode: Mode) -> Result<()> {
     let d = domain(m, mode, sm::EDGE1)?;
 
     steps(
@@ -51,14 +59,6 @@ fn edge1_in(m: &Machine, mode: Mode) -> Result<()> {
         steps(&d, &[(true, true), (false, false)])?;
     }
     Ok(())
-}
-
-pub(crate) fn edge1(m: &Machine) -> Result<()> {
-    edge1_in(m, Mode::Emul)
-}
-
-pub(crate) fn edge1_file(m: &Machine) -> Result<()> {
-    edge1_in(m, Mode::Hwaccel)
 }
 
 pub(crate) fn edge0(m: &Machine) -> Result<()> {
@@ -80,7 +80,7 @@ pub(crate) fn edge0(m: &Machine) -> Result<()> {
     Ok(())
 }
 
-fn level1_in(m: &Machine, mode: Mode) -> Result<()> {
+pub(crate) fn level1(m: &Machine, mode: Mode) -> Result<()> {
     let d = domain(m, mode, sm::LEVEL1)?;
 
     steps(&d, &[(false, false)])?;
@@ -88,14 +88,6 @@ fn level1_in(m: &Machine, mode: Mode) -> Result<()> {
         steps(&d, &[(true, true), (false, false)])?;
     }
     Ok(())
-}
-
-pub(crate) fn level1(m: &Machine) -> Result<()> {
-    level1_in(m, Mode::Emul)
-}
-
-pub(crate) fn level1_file(m: &Machine) -> Result<()> {
-    level1_in(m, Mode::Hwaccel)
 }
 
 pub(crate) fn level0(m: &Machine) -> Result<()> {
@@ -137,12 +129,7 @@ pub(crate) fn rearm(m: &Machine) -> Result<()> {
         let d = domain(m, Mode::Emul, sm)?;
 
         d.wire(S, !asserted)?;
-        for (register, value) in [
-            (SETIPNUM, S),
-            (SETIPNUM_LE, S),
-            (SETIPNUM_BE, S.swap_bytes()),
-            (SETIP, 1 << S),
-        ] {
+        for (register, value) in SETS {
             let when = format!("by {register:#x} in mode {sm}");
 
             d.write(register, value)?;
@@ -163,29 +150,14 @@ pub(crate) fn rearm(m: &Machine) -> Result<()> {
 
 /// A Detached source ignores its wire, an inactive one everything (AP-16, AP-30).
 pub(crate) fn detached(m: &Machine) -> Result<()> {
-    let d = domain(m, Mode::Emul, sm::DETACHED)?;
+    for (sm, sent) in [(sm::DETACHED, ONE), (sm::INACTIVE, NONE)] {
+        let d = domain(m, Mode::Emul, sm)?;
 
-    steps(&d, &[(true, false), (false, false), (true, false)])?;
-    for (register, value) in [
-        (SETIPNUM, S),
-        (SETIPNUM_LE, S),
-        (SETIPNUM_BE, S.swap_bytes()),
-        (SETIP, 1 << S),
-    ] {
-        d.write(register, value)?;
-        d.came(0, ONE, &format!("by {register:#x}"))?;
-    }
-    let d = domain(m, Mode::Emul, sm::INACTIVE)?;
-
-    steps(&d, &[(true, false), (false, false), (true, false)])?;
-    for (register, value) in [
-        (SETIPNUM, S),
-        (SETIPNUM_LE, S),
-        (SETIPNUM_BE, S.swap_bytes()),
-        (SETIP, 1 << S),
-    ] {
-        d.write(register, value)?;
-        d.came(0, NONE, &format!("by {register:#x}, inactive"))?;
+        steps(&d, &[(true, false), (false, false), (true, false)])?;
+        for (register, value) in SETS {
+            d.write(register, value)?;
+            d.came(0, sent, &format!("by {register:#x} in mode {sm}"))?;
+        }
     }
     Ok(())
 }
