@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What of the AIA a vCPU has besides its interrupt file: the select register, priorities, the top
+//! interrupt; and what a reset leaves of all that.
+
+mod onereg;
+mod priorities;
+mod reset;
+mod select;
+
+use std::process::ExitCode;
+use vmm::{
+    suite,
+    Config,
+    Guest,
+    Machine,
+    Mode::{
+        self,
+        Emul,
+        Hwaccel, //
+    },
+    Need::{
+        Files,
+        Nothing,
+        Vcpus, //
+    },
+    Result,
+    Test, //
+};
+
+/// A guest whose mistakes do not end it.
+fn config(vcpus: usize, mode: Mode) -> Config {
+    Config {
+        lenient: true,
+        ..Config::new(vcpus, mode)
+    }
+}
+
+/// Such a guest with one vCPU, running, which takes no interrupt by itself.
+fn masked(m: &Machine, mode: Mode) -> Result<Guest> {
+    let guest = m.boot(config(1, mode))?;
+
+    guest.mask(0)?;
+    Ok(guest)
+}
+
+const TESTS: &[Test] = &[
+    ("ONE_REG: set and get", Nothing, onereg::set_and_get),
+    ("ONE_REG: what is no register", Nothing, onereg::none),
+    ("ONE_REG: the list", Nothing, onereg::list),
+    ("ONE_REG: without Ssaia", Nothing, onereg::without_ssaia),
+    ("ONE_REG: the guest sees the same", Nothing, onereg::guest),
+    ("siselect: values", Nothing, |m| select::values(m, Emul)),
+    ("siselect: values, guest file", Files(1), |m| {
+        select::values(m, Hwaccel)
+    }),
+    (
+        "siselect: kept while others have the CPU",
+        Nothing,
+        select::preempted,
+    ),
+    ("sireg: numbers of other extensions", Nothing, |m| {
+        select::others(m, Emul)
+    }),
+    (
+        "sireg: numbers of other extensions, guest file",
+        Files(1),
+        |m| select::others(m, Hwaccel),
+    ),
+    ("sireg: before INIT", Nothing, select::before_init),
+    ("iprio: which interrupts have one", Nothing, |m| {
+        priorities::which(m, Emul)
+    }),
+    (
+        "iprio: which interrupts have one, guest file",
+        Files(1),
+        |m| priorities::which(m, Hwaccel),
+    ),
+    ("iprio: values and single bits", Nothing, priorities::values),
+    ("stopi: pending and enabled", Nothing, |m| {
+        priorities::enabled(m, Emul)
+    }),
+    ("stopi: pending and enabled, guest file", Files(1), |m| {
+        priorities::enabled(m, Hwaccel)
+    }),
+    ("stopi: by priority", Nothing, |m| {
+        priorities::order(m, Emul)
+    }),
+    ("stopi: by priority, guest file", Files(1), |m| {
+        priorities::order(m, Hwaccel)
+    }),
+    (
+        "stopi: identities are priorities, guest file",
+        Files(1),
+        priorities::identities,
+    ),
+    ("reset: by user space", Nothing, |m| reset::by_user(m, Emul)),
+    ("reset: by user space, guest file", Files(1), |m| {
+        reset::by_user(m, Hwaccel)
+    }),
+    ("reset: by the SBI", Nothing, |m| reset::by_sbi(m, Emul)),
+    ("reset: by the SBI, guest file", Vcpus(2), |m| {
+        reset::by_sbi(m, Hwaccel)
+    }),
+];
+
+fn main() -> ExitCode {
+    suite::run(None, TESTS)
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A vCPU that is reset with interrupts in its file: nothing is left of them, and it can start anew.
+
+use crate::{
+    config,
+    onereg::{
+        self,
+        IPRIO1,
+        IPRIO2,
+        SISELECT, //
+    }, //
+};
+use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS;
+use vmm::{
+    abi::{
+        csr,
+        op, //
+    },
+    ensure,
+    exact,
+    regs::imsic::*,
+    same,
+    Context,
+    Guest,
+    Machine,
+    Mode,
+    Result, //
+};
+
+/// More often than there are guest files, in case that a reset loses one.
+const ROUNDS: u32 = 10;
+const IDS: u32 = 20;
+
+fn last(guest: &Guest) -> Result<u32> {
+    guest
+        .aia()
+        .config(KVM_DEV_RISCV_AIA_CONFIG_IDS)
+        .context("IDS")
+}
+
+/// The registers of an interrupt file.
+fn registers(guest: &Guest) -> Result<Vec<u32>> {
+    let words = (last(guest)? + 1) / 64;
+
+    Ok([EIDELIVERY, EITHRESHOLD]
+        .into_iter()
+        .chain((0..words).flat_map(|w| [EIP0 + 2 * w, EIE0 + 2 * w]))
+        .collect())
+}
+
+/// All registers of a file that the device, or the guest, reads as `read` are 0.
+fn nothing_left(guest: &Guest, who: &str, read: impl Fn(u32) -> Result<u64>) -> Result<()> {
+    for select in registers(guest)? {
+        same(read(select)?, 0, || {
+            format!("register {select:#x} after the reset, {who}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Gives vCPU 0 a state of which nothing is 0; it takes no interrupt.
+fn fill(guest: &Guest) -> Result<()> {
+    guest.mask(0)?;
+    guest.ireg_write(0, EITHRESHOLD, 60)?;
+    for select in registers(guest)?.into_iter().skip(2) {
+        guest.ireg_write(0, select, 0xfedc_ba98_7654_3210)?;
+    }
+    for select in [0x30, 0x32, 0x34] {
+        guest.ireg_write(0, select, !0)?;
+    }
+    for id in [5, 61, last(guest)?] {
+        guest.signal_msi(0, id)?;
+    }
+    guest.csr_write(0, csr::SISELECT, csr::WRITE, (EIE0 + 2).into())?;
+    ensure(guest.topei(0, csr::READ, 0)? != 0, || "stopei".into())?;
+    same(guest.seip(0)?, true, || "sip.SEIP".into())
+}
+
+/// What the guest finds when it starts anew: nothing is pending, selected or enabled.
+fn starts_empty(guest: &Guest) -> Result<()> {
+    for (number, what) in [
+        (csr::SISELECT, "siselect"),
+        (csr::SIE, "sie"),
+        (csr::SIP, "sip"),
+        (csr::STOPEI, "stopei"),
+        (csr::STOPI, "stopi"),
+    ] {
+        same(guest.csr_read(0, number)?, 0, || what.into())?;
+    }
+    nothing_left(guest, "by the guest", |select| guest.ireg_read(0, select))?;
+    for n in 0..8 {
+        same(guest.ireg_read(0, 0x30 + 2 * n)?, 0, || {
+            format!("priorities {n}")
+        })?;
+    }
+    Ok(())
+}
+
+/// The file works as a new one: what comes before it is set up is pending, and all MSIs arrive
+/// once.
+fn works(guest: &Guest, round: u32) -> Result<()> {
+    const EARLY: u32 = 33;
+    let id = last(guest)?;
+
+    guest.signal_msi(0, EARLY)?;
+    same(guest.ireg_read(0, EIP0)?, 1 << EARLY, || {
+        "pending bits".into()
+    })?;
+    same(guest.seip(0)?, false, || "sip.SEIP".into())?;
+    guest.call(0, op::IMSIC_INIT, &[1, id.into()])?;
+    guest.until(|g| g.count(0, EARLY) == round, || "the early MSI".into())?;
+    guest.send_from_host(0, 1, IDS, 1, Guest::signal_msi)?;
+    same(guest.total(0), (round * (IDS + 1)).into(), || {
+        "interrupts in all".into()
+    })
+}
+
+/// By KVM_MP_STATE_INIT_RECEIVED, while the vCPU does not run.
+pub(crate) fn by_user(m: &Machine, mode: Mode) -> Result<()> {
+    let mut guest = m.boot(config(1, mode))?;
+
+    for round in 1..=ROUNDS {
+        fill(&guest)?;
+        guest.stop(0)?;
+        for select in registers(&guest)? {
+            ensure(guest.aia().imsic(0, select).is_ok_and(|v| v != 0), || {
+                format!("register {select:#x} before the reset")
+            })?;
+        }
+        guest.reset(0)?;
+        nothing_left(&guest, "by the device", |select| {
+            guest.aia().imsic(0, select).context("GET")
+        })?;
+        for number in [SISELECT, IPRIO1, IPRIO2] {
+            same(guest.reg(0, onereg::id(number))?, 0, || {
+                format!("AIA CSR {number} after the reset")
+            })?;
+        }
+        // On another CPU than before, if there is one.
+        guest.start(0, &[m.cpu(round as usize)])?;
+        starts_empty(&guest)?;
+        works(&guest, round)?;
+    }
+    Ok(())
+}
+
+/// The vCPU stops its hart by the SBI, and another one starts it.
+pub(crate) fn by_sbi(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = m.boot(config(2, mode))?;
+
+    for round in 1..=ROUNDS {
+        fill(&guest)?;
+        guest.hart_stop(0, 1)?;
+        // The reset is what starts it: what came while it was stopped is gone with the rest.
+        guest.signal_msi(0, 7)?;
+        guest.hart_start(0, 1)?;
+        starts_empty(&guest)?;
+        works(&guest, round)?;
+    }
+    exact(&guest, 1, 1, IDS, 0)
+}
