@@ -87,6 +87,7 @@ const TESTS: &[Test] = &[
     ),
     ("enable: the domain as a whole", Nothing, setup::gate),
     ("target: reads back", Nothing, targets::read_back),
+    ("target: no guest index", Nothing, targets::guest_index),
     ("target: all sources, two harts", Nothing, |m| {
         targets::all(m, Emul)
     }),

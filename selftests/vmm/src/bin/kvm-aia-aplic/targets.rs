@@ -9,7 +9,6 @@ use crate::domain::{
 use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS;
 use vmm::{
     regs::aplic::*,
-    same,
     Context,
     Machine,
     Mode,
@@ -17,9 +16,12 @@ use vmm::{
     Result, //
 };
 
+/// The guest index of a target: 1, and all of its bits.
 const GUEST: u32 = 1 << 12;
+const GUESTS: u32 = 0x3f << 12;
 
-/// Hart index and identity of an active source read back, bit 11 does not (AP-28).
+/// Hart index and identity of an active source read back, guest index and bit 11 do not: the harts
+/// of a guest have no guest files (AP-28).
 pub(crate) fn read_back(m: &Machine) -> Result<()> {
     let d = Domain::new(m, Mode::Emul, 1, 40)?;
 
@@ -30,15 +32,37 @@ pub(crate) fn read_back(m: &Machine) -> Result<()> {
             (to(1, 255), !0),
             (to(0x3fff, 0x7ff), !0),
             (to(5, 0) | 0x800, !0x800),
-            // The guest index is WARL.
-            (u32::MAX, !0x800),
+            (to(1, 7) | GUEST, !GUESTS),
+            (to(1, 7) | GUESTS, !GUESTS),
+            (u32::MAX, !(GUESTS | 0x800)),
         ] {
             d.write(TARGET + 4 * source, value)?;
-            let got = d.read(TARGET + 4 * source)? & !(0x3f << 12);
+            d.reads(
+                TARGET + 4 * source,
+                value & mask,
+                &format!("after {value:#x}"),
+            )?;
+        }
+    }
+    Ok(())
+}
 
-            same(got, value & mask & !(0x3f << 12), || {
-                format!("target {source} after {value:#x}")
-            })?;
+/// What a guest index is written to is sent to the hart itself (AP-28).
+pub(crate) fn guest_index(m: &Machine) -> Result<()> {
+    let d = Domain::new(m, Mode::Emul, 2, 8)?;
+
+    d.deliver(true)?;
+    for guest in [GUEST, 1 << 17, GUESTS] {
+        for hart in 0..2 {
+            let when = &format!("with guest index {:#x} written", guest >> 12);
+
+            d.source(4, sm::EDGE1, to(hart, 70) | guest)?;
+            d.wire(4, true)?;
+            d.wire(4, false)?;
+            // genmsi has Busy there, and no guest index at all.
+            d.write(GENMSI, to(hart, 71) | guest)?;
+            d.came(hart as usize, &[70, 71], when)?;
+            d.came(1 - hart as usize, &[], when)?;
         }
     }
     Ok(())
@@ -127,7 +151,7 @@ pub(crate) fn nobody(m: &Machine) -> Result<()> {
         .aia()
         .config(KVM_DEV_RISCV_AIA_CONFIG_IDS)
         .context("IDS")?;
-    let mut targets = vec![to(2, 5), to(0x3fff, 5), to(0, 0), to(0, 5) | GUEST];
+    let mut targets = vec![to(2, 5), to(0x3fff, 5), to(0, 0)];
 
     if last < 0x7ff {
         targets.extend([to(0, last + 1), to(0, 0x7ff)]);
@@ -142,13 +166,9 @@ pub(crate) fn nobody(m: &Machine) -> Result<()> {
         d.came(0, &[], when)?;
         d.came(1, &[], when)?;
         d.pending(1, false, when)?;
-        d.write(GENMSI, target & !GUEST)?;
-        if target & GUEST == 0 {
-            d.came(0, &[], "by genmsi")?;
-            d.came(1, &[], "by genmsi")?;
-        } else {
-            d.came(0, &[5], "by genmsi")?;
-        }
+        d.write(GENMSI, target)?;
+        d.came(0, &[], "by genmsi")?;
+        d.came(1, &[], "by genmsi")?;
     }
     // Nothing is broken by that.
     d.source(1, sm::EDGE1, to(1, last))?;
