@@ -136,13 +136,29 @@ pub(crate) fn modes(m: &Machine) -> Result<()> {
     f.aia.init().context("INIT")
 }
 
-/// A guest in mode AUTO takes its interrupts, on any host.
-pub(crate) fn guest(m: &Machine) -> Result<()> {
-    let mut guest = Guest::bare(m.kvm(), Config::new(2, Mode::Emul))?;
+/// A machine that is ready to start, in mode AUTO on any host.
+pub(crate) fn anywhere(m: &Machine, cfg: Config) -> Result<Guest> {
+    let guest = Guest::bare(
+        m.kvm(),
+        Config {
+            mode: Mode::Emul,
+            ..cfg
+        },
+    )?;
 
     extend(guest.aia(), AUTO_ANYWHERE)?;
-    guest.aia().set_mode(Mode::Auto).context("mode AUTO")?;
+    guest
+        .aia()
+        .set_mode(cfg.mode)
+        .context(format!("mode {}", cfg.mode))?;
     guest.ready()?;
+    Ok(guest)
+}
+
+/// A guest in mode AUTO takes its interrupts, on any host.
+pub(crate) fn guest(m: &Machine) -> Result<()> {
+    let mut guest = anywhere(m, Config::new(2, Mode::Auto))?;
+
     for n in 0..2 {
         guest.boot(n, &[m.cpu(n)])?;
     }

@@ -7,13 +7,12 @@
 //! of the interrupt controllers has to be moved.
 
 use crate::{
-    auto::extend,
+    auto::anywhere,
     snapshot::{
         self,
         Snapshot, //
     },
-    sys::Device,
-    AUTO_ANYWHERE, //
+    sys::Device, //
 };
 use std::{
     collections::BTreeMap,
@@ -59,19 +58,14 @@ impl Running {
     /// One that runs, with all identities enabled, and interrupts masked.
     fn new(m: &Machine, mode: Mode) -> Result<Self> {
         let (mut guest, device) = Device::of(|| {
-            let guest = Guest::bare(
-                m.kvm(),
+            anywhere(
+                m,
                 Config {
                     ids: Some(IDS),
                     sources: SOURCES,
-                    ..Config::new(2, Mode::Emul)
+                    ..Config::new(2, mode)
                 },
-            )?;
-
-            extend(guest.aia(), AUTO_ANYWHERE)?;
-            guest.aia().set_mode(mode).context(format!("mode {mode}"))?;
-            guest.ready()?;
-            Ok(guest)
+            )
         })?;
         let cpus = [m.cpu(0), m.cpu(1)];
 
@@ -289,7 +283,8 @@ impl Running {
     }
 }
 
-fn moved(m: &Machine, from: Mode, to: Mode) -> Result<()> {
+/// From a machine in one mode to one in another.
+pub(crate) fn moved(m: &Machine, from: Mode, to: Mode) -> Result<()> {
     let mut a = Running::new(m, from)?;
     let mut b = Running::new(m, to)?;
 
@@ -307,26 +302,6 @@ fn moved(m: &Machine, from: Mode, to: Mode) -> Result<()> {
     // The first one still has it all, too: reading takes nothing away.
     state.check(&a.device, "in the first machine, later")?;
     a.go_on()
-}
-
-pub(crate) fn emul(m: &Machine) -> Result<()> {
-    moved(m, Mode::Emul, Mode::Emul)
-}
-
-pub(crate) fn hwaccel(m: &Machine) -> Result<()> {
-    moved(m, Mode::Hwaccel, Mode::Hwaccel)
-}
-
-pub(crate) fn to_memory(m: &Machine) -> Result<()> {
-    moved(m, Mode::Hwaccel, Mode::Emul)
-}
-
-pub(crate) fn from_memory(m: &Machine) -> Result<()> {
-    moved(m, Mode::Emul, Mode::Hwaccel)
-}
-
-pub(crate) fn auto(m: &Machine) -> Result<()> {
-    moved(m, Mode::Auto, Mode::Auto)
 }
 
 /// A machine that has run on returns to an earlier state of its own.

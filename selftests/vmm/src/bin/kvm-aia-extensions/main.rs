@@ -19,6 +19,11 @@ use std::process::ExitCode;
 use vmm::{
     suite,
     Aia,
+    Mode::{
+        Auto,
+        Emul,
+        Hwaccel, //
+    },
     Need::{
         Files,
         FilesAndCpus,
@@ -67,19 +72,21 @@ const TESTS: &[Test] = &[
     ("state: SET, vCPUs", Nothing, set::vcpus),
     ("state: SET, another machine's", Nothing, set::others),
     ("state: SET sends nothing", Nothing, set::silent),
-    ("in flight: EMUL to EMUL", Nothing, flight::emul),
-    (
-        "in flight: HWACCEL to HWACCEL",
-        FilesAndCpus(2, 2),
-        flight::hwaccel,
-    ),
-    ("in flight: HWACCEL to EMUL", Files(2), flight::to_memory),
-    ("in flight: EMUL to HWACCEL", Files(2), flight::from_memory),
-    (
-        "in flight: AUTO, without files or with",
-        Nothing,
-        flight::auto,
-    ),
+    ("in flight: EMUL to EMUL", Nothing, |m| {
+        flight::moved(m, Emul, Emul)
+    }),
+    ("in flight: HWACCEL to HWACCEL", FilesAndCpus(2, 2), |m| {
+        flight::moved(m, Hwaccel, Hwaccel)
+    }),
+    ("in flight: HWACCEL to EMUL", Files(2), |m| {
+        flight::moved(m, Hwaccel, Emul)
+    }),
+    ("in flight: EMUL to HWACCEL", Files(2), |m| {
+        flight::moved(m, Emul, Hwaccel)
+    }),
+    ("in flight: AUTO, without files or with", Nothing, |m| {
+        flight::moved(m, Auto, Auto)
+    }),
     ("in flight: back to an earlier state", Nothing, flight::back),
 ];
 
