@@ -50,7 +50,7 @@ fn nothing_pending(guest: &Guest) -> Result<()> {
 /// Whose answer an access gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
-    /// KVM's: read-only zero.
+    /// KVM's, or that of the hardware: read-only zero.
     Kvm,
     /// That of user space, which alone can know what is there.
     User,
@@ -83,8 +83,8 @@ fn nothing_there(guest: &Guest, addr: u64, size: u64, by: By) -> Result<()> {
 }
 
 /// All of the page but the ports.
-pub(crate) fn imsic_page(m: &Machine) -> Result<()> {
-    let guest = boot(m, Mode::Emul, 2)?;
+pub(crate) fn imsic_page(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = boot(m, mode, 2)?;
     let page = guest.config().imsic_page(0);
 
     for offset in (8..0x1000).step_by(4) {
