@@ -154,8 +154,8 @@ pub(crate) fn aplic(m: &Machine) -> Result<()> {
     bad(&d, &s, sourcecfg(6), &[2, 3, 8, 1 << 10], "sourcecfg")?;
     bad(&d, &s, sourcecfg(0), &[1], "sourcecfg of no source")?;
     bad(&d, &s, sourcecfg(4), &[0, 7], "sourcecfg of a pending one")?;
-    good(&d, &s, target(5), &[0, 0xffff_f7ff], "target")?;
-    bad(&d, &s, target(5), &[1 << 11], "target")?;
+    good(&d, &s, target(5), &[0, 0xfffc_07ff], "target")?;
+    bad(&d, &s, target(5), &[1 << 11, 1 << 12, 1 << 17], "target")?;
     bad(&d, &s, target(6), &[1], "target of an inactive one")?;
     // Sources 32 to 40.
     good(&d, &s, second + snapshot::WIRES, &[0x1ff], "wires")?;
