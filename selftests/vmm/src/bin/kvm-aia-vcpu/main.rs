@@ -89,11 +89,20 @@ const TESTS: &[Test] = &[
     ("stopi: by priority, guest file", Files(1), |m| {
         priorities::order(m, Hwaccel)
     }),
+    ("stopi: identities are priorities", Nothing, |m| {
+        priorities::identities(m, Emul)
+    }),
     (
         "stopi: identities are priorities, guest file",
         Files(1),
-        priorities::identities,
+        |m| priorities::identities(m, Hwaccel),
     ),
+    ("stopi: tells the priority", Nothing, |m| {
+        priorities::told(m, Emul)
+    }),
+    ("stopi: tells the priority, guest file", Files(1), |m| {
+        priorities::told(m, Hwaccel)
+    }),
     ("reset: by user space", Nothing, |m| reset::by_user(m, Emul)),
     ("reset: by user space, guest file", Files(1), |m| {
         reset::by_user(m, Hwaccel)

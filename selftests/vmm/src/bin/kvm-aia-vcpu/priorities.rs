@@ -3,11 +3,13 @@
 //! Priorities of major interrupts, and the top one of those that are pending and enabled.
 
 use crate::masked;
+use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS;
 use vmm::{
     abi::csr,
     ensure,
     regs::imsic::*,
     same,
+    Context,
     Guest,
     Machine,
     Mode,
@@ -265,10 +267,9 @@ pub(crate) fn order(m: &Machine, mode: Mode) -> Result<()> {
     is_top(&guest, 0, "without both")
 }
 
-/// The priority of SEI is that of the top identity (VS-15): something else may come before it. In
-/// mode EMUL, KVM says that it is always 1.
-pub(crate) fn identities(m: &Machine) -> Result<()> {
-    let guest = masked(m, Mode::Hwaccel)?;
+/// The priority of SEI is that of the top identity (VS-15): something else may come before it.
+pub(crate) fn identities(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = masked(m, mode)?;
 
     enable(&guest, &[SSI, STI, SEI])?;
     software(&guest, true)?;
@@ -293,6 +294,37 @@ pub(crate) fn identities(m: &Machine) -> Result<()> {
         )?;
         same(guest.claims(0)?, vec![identity], || "claims".into())?;
         is_top(&guest, SSI, "after the claim")?;
+    }
+    Ok(())
+}
+
+/// stopi tells the priority of the top interrupt (VS-15): 255 for what has none, is behind SEI in
+/// the default order, or has a number above that.
+pub(crate) fn told(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = masked(m, mode)?;
+    let last = guest
+        .aia()
+        .config(KVM_DEV_RISCV_AIA_CONFIG_IDS)
+        .context("IDS")?;
+    let is = |interrupt: u32, priority: u32| {
+        same(
+            guest.csr_read(0, csr::STOPI)?,
+            (interrupt << 16 | priority).into(),
+            || format!("stopi with interrupt {interrupt} of priority {priority}"),
+        )
+    };
+
+    enable(&guest, &[SSI, SEI])?;
+    for identity in [1, 5, 200, last] {
+        guest.signal_msi(0, identity)?;
+        is(SEI, identity.min(255))?;
+        same(guest.claims(0)?, vec![identity], || "claims".into())?;
+        is(0, 0)?;
+    }
+    software(&guest, true)?;
+    for (priority, wanted) in [(0, 255), (1, 1), (2, 2), (63, 63), (255, 255)] {
+        set_priority(&guest, SSI, priority)?;
+        is(SSI, wanted)?;
     }
     Ok(())
 }
