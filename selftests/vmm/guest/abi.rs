@@ -31,7 +31,7 @@ pub const APLIC_BASE: u64 = 0x0d00_0000;
 /// Guest-physical address of the first vCPU's IMSIC page.
 pub const IMSIC_BASE: u64 = 0x2800_0000;
 /// Guest-physical address of a word that nothing backs: a store ends in the VMM.
-pub const DOORBELL: u64 = 0x1000_0000;
+pub const DOORBELL: u64 = 0x1000_1000;
 /// A store here tells the VMM that the guest took a trap it did not expect.
 pub const DOORBELL_FAULT: u64 = DOORBELL + 8;
 
