@@ -4,16 +4,22 @@
 import json
 import os
 import pathlib
+import shutil
 import stat
 import subprocess
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = REPO / "build"
+# Programs for guests, as flat images.
+GUESTS = BUILD / "guests"
 TARGET = "riscv64gc-unknown-linux-gnu"
 
 
 def build_programs(log):
-    """Builds the cargo workspace; returns the programs' paths."""
+    """Builds the cargo workspace; returns the programs' paths.
+
+    Flat images that build scripts made go to GUESTS.
+    """
     selftests = REPO / "selftests"
     command = ["cargo", "build", "--release", "--target", TARGET,
                "--message-format=json-render-diagnostics"]
@@ -34,6 +40,10 @@ def build_programs(log):
                 and message.get("executable")
                 and "bin" in message["target"]["kind"]):
             programs[message["target"]["name"]] = message["executable"]
+        elif message.get("reason") == "build-script-executed":
+            for file in pathlib.Path(message["out_dir"]).glob("*.bin"):
+                GUESTS.mkdir(exist_ok=True)
+                shutil.copy(file, GUESTS)
     return programs
 
 

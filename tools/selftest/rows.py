@@ -5,6 +5,7 @@ import dataclasses
 import typing
 
 import client
+import guest_trace
 import linux_guest
 import malformed
 from machine import Machine
@@ -152,6 +153,7 @@ def table():
         *realtime(),
         *client.rows(Row),
         *linux_guest.rows(Row),
+        *guest_trace.rows(Row),
         *malformed.rows(Row, debug),
         *checked(),
     ]
