@@ -2,18 +2,13 @@
 
 //! A guest with an APLIC whose every step a test takes: interrupts stay masked,
 //! and what a step sent is what can be claimed after it.
-//!
-//! With the argument "trace" (AIA_ARG_kvm_aia_aplic) all steps are printed, so
-//! that the logs of two kernels can be compared.
 
 use std::{
-    env,
     thread::sleep,
     time::Duration, //
 };
 use vmm::{
     abi::APLIC_BASE,
-    diag,
     regs::aplic::*,
     same,
     Config,
@@ -27,7 +22,6 @@ use vmm::{
 /// The domain.
 pub(crate) struct Domain {
     guest: Guest,
-    trace: bool,
 }
 
 /// Value of a target register.
@@ -59,16 +53,7 @@ impl Domain {
         for vcpu in 0..vcpus {
             guest.mask(vcpu)?;
         }
-        Ok(Self {
-            guest,
-            trace: env::var("AIA_ARG_kvm_aia_aplic").is_ok_and(|a| a == "trace"),
-        })
-    }
-
-    fn say(&self, what: impl FnOnce() -> String) {
-        if self.trace {
-            diag(format!("trace: {}", what()));
-        }
+        Ok(Self { guest })
     }
 
     pub(crate) fn guest(&self) -> &Guest {
@@ -80,15 +65,13 @@ impl Domain {
         let value = self
             .guest
             .load(0, APLIC_BASE + u64::from(offset), 4)?
-            .read(|| format!("reading {offset:#x}"))? as u32;
+            .read(|| format!("reading {offset:#x}"))?;
 
-        self.say(|| format!("{offset:#06x} reads {value:#x}"));
-        Ok(value)
+        Ok(value as u32)
     }
 
     /// Writes a register.
     pub(crate) fn write(&self, offset: u32, value: u32) -> Result<()> {
-        self.say(|| format!("{offset:#06x} = {value:#x}"));
         self.guest
             .store(0, APLIC_BASE + u64::from(offset), 4, value.into())?
             .read(|| format!("writing {offset:#x}"))?;
@@ -118,7 +101,6 @@ impl Domain {
 
     /// Sets a wire by KVM_IRQ_LINE.
     pub(crate) fn wire(&self, source: u32, level: bool) -> Result<()> {
-        self.say(|| format!("wire {source} = {level}"));
         self.guest.irq_line(source, level)
     }
 
@@ -149,10 +131,7 @@ impl Domain {
 
     /// What came to a vCPU since this was asked is `wanted`, and no more.
     pub(crate) fn came(&self, hart: usize, wanted: &[u32], when: &str) -> Result<()> {
-        let ids = self.guest.claims(hart)?;
-
-        self.say(|| format!("hart {hart} claims {ids:?}"));
-        same(ids, wanted.into(), || {
+        same(self.guest.claims(hart)?, wanted.into(), || {
             format!("identities that came to hart {hart} {when}")
         })
     }
@@ -171,7 +150,6 @@ impl Domain {
         // One too many may still be on its way.
         sleep(Duration::from_millis(10));
         ids.append(&mut self.guest.claims(hart)?);
-        self.say(|| format!("hart {hart} claims {ids:?}"));
         same(ids, wanted.into(), || {
             format!("identities that came to hart {hart} {when}")
         })
