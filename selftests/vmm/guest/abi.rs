@@ -77,6 +77,9 @@ pub mod op {
     pub const IREG: u64 = 14;
     /// The same with the CSR a0, of [`super::csr`].
     pub const CSR: u64 = 15;
+    /// Sends MSIs with sequence numbers, see sequence.rs for the arguments.
+    /// r0 = MSIs sent, r1 = time taken in timer ticks.
+    pub const SEQUENCE: u64 = 16;
 }
 
 /// Instructions that access a CSR, and the CSRs.

@@ -13,6 +13,9 @@
 mod abi;
 mod hart;
 mod probe;
+mod sequence;
+#[allow(dead_code, reason = "the VMM uses the rest")]
+mod slot;
 
 use abi::*;
 use core::{
@@ -107,6 +110,7 @@ fn count(mb: &Mailbox, id: u64) {
     if let Some(c) = mb.count.get(id as usize) {
         c.store(c.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
+    sequence::note(mb, id);
     mb.total
         .store(mb.total.load(Ordering::Relaxed) + 1, Ordering::Release);
 }
@@ -293,6 +297,7 @@ fn command(mb: &Mailbox, op: u64, a: &[u64; 6]) -> (u64, u64) {
             probe::csr(mb, csr::SIREG, a[1], a[2])
         }),
         op::CSR => probe::csr(mb, a[0], a[1], a[2]),
+        op::SEQUENCE => sequence::send(mb, a),
         _ => (0, 0),
     }
 }

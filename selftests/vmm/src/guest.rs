@@ -9,6 +9,7 @@ use crate::{
         get_reg,
         set_reg, //
     },
+    slot::Slot,
     stats::Stats,
     sys::GuestMemory,
     vcpu::{
@@ -385,6 +386,11 @@ impl Guest {
     /// External interrupts for which a vCPU found no identity.
     pub fn empty(&self, vcpu: usize) -> u64 {
         self.mem.mailbox(vcpu).empty.load(Ordering::Relaxed)
+    }
+
+    /// The slots of a vCPU for MSIs with sequence numbers, by their identities.
+    pub fn slots(&self, vcpu: usize) -> &[Slot] {
+        self.mem.slots(vcpu)
     }
 
     /// Waits until `cond`, which `what` describes.

@@ -62,6 +62,12 @@ pub fn pin_self(cpus: &[usize]) -> Result<()> {
     sys::set_affinity(0, cpus).context(format!("affinity {cpus:?}"))
 }
 
+/// Lets the calling thread run before all others that are not urgent, or not so
+/// any more.
+pub fn urgent(on: bool) -> Result<()> {
+    sys::set_realtime(on).context(format!("urgent = {on}"))
+}
+
 /// Puts a CPU on- or offline.
 pub fn set_online(cpu: usize, online: bool) -> Result<()> {
     let start = Instant::now();

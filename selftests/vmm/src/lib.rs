@@ -20,7 +20,11 @@ pub mod fixture;
 mod guest;
 pub mod host;
 mod measure;
+mod park;
 pub mod regs;
+/// MSIs with sequence numbers.
+#[path = "../guest/slot.rs"]
+pub mod slot;
 mod stats;
 pub mod suite;
 mod sys;

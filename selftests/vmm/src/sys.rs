@@ -12,6 +12,11 @@ use crate::{
         RAM_BASE,
         RAM_SIZE, //
     },
+    slot::{
+        Slot,
+        SLOTS,
+        SLOTS_BASE, //
+    },
     Context,
     Error,
     Place,
@@ -32,7 +37,10 @@ use std::{
         OpenOptions, //
     },
     io,
-    mem::size_of,
+    mem::{
+        align_of,
+        size_of, //
+    },
     os::fd::{
         AsRawFd,
         FromRawFd, //
@@ -148,20 +156,40 @@ impl GuestMemory {
         unsafe { vm.set_user_memory_region(region) }.context("KVM_SET_USER_MEMORY_REGION")
     }
 
+    /// One `T` for each vCPU, from the guest-physical address `ADDR` on.
+    ///
+    /// # Safety
+    ///
+    /// `T` must consist of atomics, which the guest may change at any time and
+    /// which allow any value.
+    unsafe fn per_vcpu<T, const ADDR: u64>(&self) -> &[T] {
+        let offset = const {
+            let offset = (ADDR - RAM_BASE) as usize;
+
+            assert!(offset % align_of::<T>() == 0 && align_of::<T>() <= 4096);
+            assert!(offset + MAX_VCPUS * size_of::<T>() <= RAM_SIZE as usize);
+            offset
+        };
+
+        // SAFETY: They lie in the mapping, which has RAM_SIZE or more, aligned to pages, and the caller
+        // vouches for the rest.
+        unsafe { slice::from_raw_parts(self.0.addr.byte_add(offset).cast(), MAX_VCPUS) }
+    }
+
     /// The mailbox of a vCPU.
     pub fn mailbox(&self, vcpu: usize) -> &Mailbox {
-        const OFFSET: usize = (MAILBOXES - RAM_BASE) as usize;
-        const { assert!(OFFSET + MAX_VCPUS * size_of::<Mailbox>() <= RAM_SIZE as usize) };
+        // SAFETY: A mailbox consists of atomics.
+        let boxes = unsafe { self.per_vcpu::<Mailbox, MAILBOXES>() };
 
-        // SAFETY: The mailboxes lie in the mapping, which has RAM_SIZE or more, aligned to pages, and consist of
-        // atomics, which the guest may change at any time and which allow any value.
-        let boxes = unsafe {
-            slice::from_raw_parts(
-                self.0.addr.cast::<u8>().add(OFFSET).cast::<Mailbox>(),
-                MAX_VCPUS,
-            )
-        };
         &boxes[vcpu]
+    }
+
+    /// The slots of a vCPU for MSIs with sequence numbers.
+    pub fn slots(&self, vcpu: usize) -> &[Slot; SLOTS] {
+        // SAFETY: A slot consists of atomics.
+        let slots = unsafe { self.per_vcpu::<[Slot; SLOTS], SLOTS_BASE>() };
+
+        &slots[vcpu]
     }
 }
 
@@ -331,6 +359,26 @@ pub(crate) fn set_affinity(tid: libc::pid_t, cpus: &[usize]) -> io::Result<()> {
     }
     // SAFETY: `set` is of the size given.
     if unsafe { libc::sched_setaffinity(tid, size_of::<libc::cpu_set_t>(), &set) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Gives the calling thread the least real-time priority, or none. The threads
+/// that it starts do not inherit it.
+pub(crate) fn set_realtime(on: bool) -> io::Result<()> {
+    // SAFETY: All zeroes are valid parameters.
+    let mut param: libc::sched_param = unsafe { std::mem::zeroed() };
+
+    param.sched_priority = on.into();
+    let policy = if on {
+        libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK
+    } else {
+        libc::SCHED_OTHER
+    };
+
+    // SAFETY: The parameters are valid, and only read.
+    if unsafe { libc::sched_setscheduler(0, policy, &param) } != 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())

@@ -49,7 +49,6 @@ use std::{
     thread::{
         self,
         sleep,
-        yield_now,
         JoinHandle, //
     },
     time::Duration,
@@ -325,7 +324,8 @@ impl Vcpu {
             .context("vCPU thread")?;
 
         while tid.load(Ordering::Acquire) == 0 && !thread.is_finished() {
-            yield_now();
+            // Not to the thread alone: the caller may be more urgent than it.
+            sleep(Duration::from_micros(20));
         }
         self.state = State::Running(Running {
             thread,
