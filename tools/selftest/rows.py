@@ -84,6 +84,21 @@ def module():
               ["kvm-module", "kvm-aia-emul"], impl=("rust",), kernel="module")
 
 
+def scale():
+    """Endurance of KVM's interrupt controllers, and many vCPUs."""
+    tests = ["kvm-aia-scale"]
+    four = Machine(smp=4, guest_files=3)
+    for name, machine in (
+            ("g0-h2", Machine(smp=2, guest_files=0)),
+            ("g1-h2", Machine(smp=2, guest_files=1)),
+            ("g3-h4", four),
+            ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7))):
+        yield Row(f"kvm-scale-{name}", machine, tests, timeout=900)
+    # Takes too long to do it for both.
+    yield Row("kvm-million", four, tests, impl=("rust",),
+              args={"kvm_aia_scale": 1000000}, timeout=2400)
+
+
 def debug(name, machine, tests, **fields):
     """A row for the debug kernel, which takes several times as long. Memory
     takes time too: kmemleak looks at all of KASAN's shadow of it."""
@@ -151,6 +166,7 @@ def table():
         *kvm(),
         *module(),
         *realtime(),
+        *scale(),
         *client.rows(Row),
         *linux_guest.rows(Row),
         *guest_trace.rows(Row),
