@@ -70,6 +70,8 @@ class Case:
     tests: tuple = ()
     # Whether the firmware gets the tree too.
     firmware: bool = False
+    timeout: int = 90
+    impl: tuple = ("rust",)
 
 
 class LogConsole(Console):
@@ -433,6 +435,25 @@ def shared_harts(tree):
     nodes[first.name] = nodes.pop(first.name)
 
 
+def kvm():
+    """Guest files that are not as QEMU has them: the tree knows of fewer, or
+    of fewer identities than the host's own files have."""
+    base = 0x28000000
+
+    def case(name, change, smp):
+        return Case("kvm-" + name, change, (), WHOLE, f"0-{smp - 1}",
+                    Machine(smp=smp), ("kvm-guestfile", "kvm-aia-hwaccel"),
+                    timeout=900, impl=("rust", "c"))
+
+    yield case("guest-ids-63", at(IMSIC, put(GUEST_IDS, 63)), 2)
+    # Harts with 2, 3, 1 and 3 files.
+    yield case("unequal-harts", at(IMSIC, regions(
+        (base, 0x3000), (base + 0x4000, 0x6000), (base + 0xC000, 0x4000))), 4)
+    # One hart has none, so that KVM has none.
+    yield case("hart-without-files", at(IMSIC, regions(
+        (base, 0x5000), (base + 0x8000, 0x4000))), 3)
+
+
 def right():
     """Trees that are unusual, but right."""
     tests = ("topology", "trigger")
@@ -501,6 +522,7 @@ def right():
                ",aplic@d008000:there", "0-3",
                Machine(smp=4, sockets=2, aia="aplic"),
                ("topology",))
+    yield from kvm()
 
 
 class Dumps:
@@ -590,8 +612,8 @@ def rows(make_row, make_debug_row):
             return boot(case, row, kernel, initrd, log)
 
         tests = ["malformed", *case.tests]
-        yield make_row(name, case.machine, tests, impl=("rust",), timeout=90,
-                       boot=how)
+        yield make_row(name, case.machine, tests, impl=case.impl,
+                       timeout=case.timeout, boot=how)
         if name in DEBUG:
             yield make_debug_row(name, case.machine, tests, timeout=600,
                                  boot=how)

@@ -98,8 +98,9 @@ pub fn has_hypervisor() -> Result<bool> {
         .any(|(_, isa)| isa.split('_').next().is_some_and(|i| i.contains('h'))))
 }
 
-/// The number of guest interrupt files per CPU that KVM found at boot,
-/// "AIA available with N guest external interrupts"; none if KVM does not say.
+/// The number of guest interrupt files per CPU that KVM found at boot, the
+/// fewest if they are not alike: "AIA available with N guest external interrupts";
+/// none if KVM does not say.
 pub fn kvm_guest_files() -> Result<Option<u32>> {
     let mut log = OpenOptions::new()
         .read(true)
@@ -134,6 +135,9 @@ pub struct Interrupts {
     pub all: u64,
     /// Those by which guest interrupt files wake blocked vCPUs.
     pub guest_external: u64,
+    /// Those by which other CPUs want it to look for something to do: KVM's kicks
+    /// are among them.
+    pub reschedule: u64,
 }
 
 impl Interrupts {
@@ -169,6 +173,8 @@ impl Interrupts {
                 sum.all += counts[column];
                 if fields.last() == Some(&"riscv-kvm") {
                     sum.guest_external += counts[column];
+                } else if fields.get(1 + heads.len()) == Some(&"Rescheduling") {
+                    sum.reschedule += counts[column];
                 }
             }
         }
@@ -180,17 +186,87 @@ impl Interrupts {
         Self {
             all: self.all - earlier.all,
             guest_external: self.guest_external - earlier.guest_external,
+            reschedule: self.reschedule - earlier.reschedule,
         }
+    }
+}
+
+/// The interrupt files of one CPU.
+#[derive(Clone, Copy, Debug)]
+struct Files {
+    /// Physical address of the page of the S-level; the guest files' pages follow.
+    page: u64,
+    /// Guest files that have a page.
+    guests: u32,
+}
+
+/// A thread of this process, as the kernel sees it.
+#[derive(Debug)]
+pub struct Thread(PathBuf);
+
+impl Thread {
+    /// The thread of this name, of which there is one.
+    pub fn named(name: &str) -> Result<Self> {
+        let threads = fs::read_dir("/proc/self/task").context("threads")?;
+
+        threads
+            .flatten()
+            .map(|thread| thread.path())
+            .find(|dir| fs::read_to_string(dir.join("comm")).is_ok_and(|c| c.trim_end() == name))
+            .map(Self)
+            .ok_or_else(|| Error::new(format!("no thread {name}")))
+    }
+
+    fn read(&self, file: &str) -> Result<String> {
+        let path = self.0.join(file);
+
+        fs::read_to_string(&path).context(path.display())
+    }
+
+    /// Whether it sleeps, and the CPU that it ran on last.
+    pub fn sleeps(&self) -> Result<(bool, usize)> {
+        /// What is between the state and the CPU, fields 3 and 39 of proc(5).
+        const CPU: usize = 39 - 3;
+        let stat = self.read("stat")?;
+        // The name comes before, and may contain anything.
+        let fields: Vec<_> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let cpu = fields.get(CPU).and_then(|cpu| cpu.parse().ok());
+
+        cpu.map(|cpu| (fields[0] == "S", cpu))
+            .ok_or_else(|| Error::new(format!("no CPU in {stat}")))
+    }
+
+    /// How often others took the CPU from it.
+    pub fn preemptions(&self) -> Result<u64> {
+        let status = self.read("status")?;
+
+        status
+            .lines()
+            .find_map(|l| l.strip_prefix("nonvoluntary_ctxt_switches:"))
+            .and_then(|n| n.trim().parse().ok())
+            .ok_or_else(|| Error::new("no nonvoluntary_ctxt_switches of a thread"))
+    }
+
+    /// Nanoseconds that it has run for, those for its guest included.
+    pub fn run_time(&self) -> Result<u64> {
+        let stat = self.read("schedstat")?;
+        let time = stat.split_whitespace().next().unwrap_or_default();
+
+        time.parse().context(format!("schedstat {stat}"))
     }
 }
 
 /// The S-level IMSICs of the machine, from its device tree.
 #[derive(Clone, Debug)]
 pub struct Imsics {
-    /// Physical address of the interrupt file page of each CPU's S-level.
-    pages: BTreeMap<usize, u64>,
-    /// Guest files per hart for which the address map has room.
-    room: u32,
+    by_cpu: BTreeMap<usize, Files>,
+    /// The largest identity of a guest file.
+    guest_ids: u32,
 }
 
 fn cells(path: &Path) -> Option<Vec<u32>> {
@@ -285,46 +361,62 @@ impl Imsics {
         let guest_bits = cell(node.join("riscv,guest-index-bits")).unwrap_or(0);
         let stride = PAGE << guest_bits;
         let number = |c: &[u32]| c.iter().fold(0, |n, &c| (n << 32) | u64::from(c));
-        // One page and its guest pages per parent, in order, region after region.
-        let mut addrs = reg.chunks_exact(naddr + nsize).flat_map(|r| {
+        // One page and its guest pages per parent, in order, region after region;
+        // the last parent of a region may have fewer guest pages.
+        let mut places = reg.chunks_exact(naddr + nsize).flat_map(|r| {
             let (base, size) = (number(&r[..naddr]), number(&r[naddr..]));
 
-            (0..size / stride).map(move |n| base + n * stride)
+            (0..size.div_ceil(stride)).map(move |n| Files {
+                page: base + n * stride,
+                guests: ((size - n * stride).min(stride) / PAGE).saturating_sub(1) as u32,
+            })
         });
+        let ids = cell(node.join("riscv,num-ids")).unwrap_or(0);
         let mut by_hart = BTreeMap::new();
 
         for (phandle, _) in parents {
-            let addr = addrs
+            let files = places
                 .next()
                 .ok_or_else(|| Error::new(format!("{}: too few pages", node.display())))?;
 
             if let Some(hart) = intcs.get(phandle) {
-                by_hart.insert(*hart, addr);
+                by_hart.insert(*hart, files);
             }
         }
         Ok(Self {
-            pages: harts()?
+            by_cpu: harts()?
                 .into_iter()
                 .filter_map(|(cpu, hart)| Some((cpu, *by_hart.get(&hart)?)))
                 .collect(),
-            room: (1 << guest_bits) - 1,
+            guest_ids: cell(node.join("riscv,num-guest-ids")).unwrap_or(ids),
         })
     }
 
-    /// Guest files per hart for which the address map has room. The hardware
-    /// may have fewer.
-    pub fn room(&self) -> u32 {
-        self.room
+    /// Guest files of `cpu` that have a page. The hardware may have fewer.
+    pub fn guest_files(&self, cpu: usize) -> u32 {
+        self.by_cpu.get(&cpu).map_or(0, |files| files.guests)
+    }
+
+    /// Guest files that have a page on every CPU.
+    pub fn fewest_guest_files(&self) -> u32 {
+        let files = self.by_cpu.values().map(|files| files.guests);
+
+        files.min().unwrap_or(0)
+    }
+
+    /// The largest identity of a guest file.
+    pub fn guest_ids(&self) -> u32 {
+        self.guest_ids
     }
 
     /// Physical address of guest interrupt file `line` (from 1) of `cpu`.
     pub fn guest_file(&self, cpu: usize, line: u32) -> Result<u64> {
-        let page = self
-            .pages
+        let files = self
+            .by_cpu
             .get(&cpu)
             .ok_or_else(|| Error::new(format!("no IMSIC of CPU {cpu} in the device tree")))?;
 
-        Ok(page + u64::from(line) * PAGE)
+        Ok(files.page + u64::from(line) * PAGE)
     }
 
     /// Sends an MSI by its physical address to guest interrupt file `line` of

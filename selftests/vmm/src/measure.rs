@@ -20,6 +20,8 @@ pub struct Report {
     pub host_interrupts: u64,
     /// Those of them by which a guest interrupt file woke a vCPU.
     pub guest_external: u64,
+    /// Those of them by which other CPUs wanted the CPU's attention, as a kick does.
+    pub reschedules: u64,
 }
 
 impl Report {
@@ -36,11 +38,13 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             f,
-            "{} exits, {} by the guest, {} host interrupts on its CPUs ({} from guest files), {} left",
+            "{} exits, {} by the guest, {} host interrupts on its CPUs ({} from guest files, {} to \
+             reschedule), {} left",
             self.exits,
             self.traps,
             self.host_interrupts,
             self.guest_external,
+            self.reschedules,
             self.unexplained(),
         )
     }
@@ -90,5 +94,6 @@ pub fn measure(
         traps: sum(&delta, Stats::traps),
         host_interrupts: sum(&irqs, |i| i.all),
         guest_external: sum(&irqs, |i| i.guest_external),
+        reschedules: sum(&irqs, |i| i.reschedule),
     })
 }

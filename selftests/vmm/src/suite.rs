@@ -82,9 +82,51 @@ impl Machine {
         self.cpus[n % self.cpus.len()]
     }
 
-    /// Guest interrupt files per CPU.
+    /// Guest interrupt files that every CPU has at least.
     pub fn files(&self) -> u32 {
         self.files
+    }
+
+    /// Guest interrupt files of `cpu`.
+    ///
+    /// The harts are alike, so that CPUs with more differ in what the device tree
+    /// says of them.
+    pub fn files_of(&self, cpu: usize) -> u32 {
+        let Some(imsics) = &self.imsics else {
+            return self.files;
+        };
+
+        if imsics.fewest_guest_files() == self.files {
+            imsics.guest_files(cpu)
+        } else {
+            // The harts have fewer files than pages.
+            imsics.guest_files(cpu).min(self.files)
+        }
+    }
+
+    /// CPUs that differ in their number of guest files, one for each number above 0.
+    pub fn unlike_cpus(&self) -> Vec<usize> {
+        let mut numbers = Vec::new();
+
+        self.cpus
+            .iter()
+            .copied()
+            .filter(|&cpu| {
+                let number = self.files_of(cpu);
+                let first = number != 0 && !numbers.contains(&number);
+
+                numbers.push(number);
+                first
+            })
+            .collect()
+    }
+
+    /// Another CPU than `cpu`, if there is one: the next.
+    pub fn other(&self, cpu: usize) -> Option<usize> {
+        let at = self.cpus.iter().position(|&c| c == cpu)?;
+        let other = self.cpu(at + 1);
+
+        (other != cpu).then_some(other)
     }
 
     /// The same as the tester says.
@@ -122,9 +164,9 @@ impl Machine {
 pub enum Need {
     /// Nothing.
     Nothing,
-    /// So many guest files per CPU.
+    /// So many guest files on each CPU.
     Files(u32),
-    /// So many guest files per CPU, and so many CPUs.
+    /// So many guest files on each CPU, and so many CPUs.
     FilesAndCpus(u32, usize),
     /// So many guest files on all CPUs together.
     Vcpus(u32),
@@ -137,6 +179,7 @@ impl Need {
             Self::Nothing => (0, 1),
             Self::Files(files) => (files, 1),
             Self::FilesAndCpus(files, cpus) => (files, cpus),
+            // Where a CPU has none, KVM uses none at all.
             Self::Vcpus(n) if machine.files * (machine.cpus.len() as u32) < n => {
                 return Some(format!("needs {n} guest files on all CPUs together"));
             }
@@ -175,9 +218,13 @@ pub fn run(argument: Option<&str>, tests: &[Test]) -> ExitCode {
     let mut tap = Tap::new(tests.len());
 
     tap.diag(format!(
-        "{} CPUs, {} guest files each",
+        "{} CPUs, guest files of each: {:?}",
         machine.cpus.len(),
-        machine.files
+        machine
+            .cpus
+            .iter()
+            .map(|&cpu| machine.files_of(cpu))
+            .collect::<Vec<_>>()
     ));
     for &(name, need, test) in tests {
         match need.missing(&machine) {

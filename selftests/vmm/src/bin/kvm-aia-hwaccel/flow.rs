@@ -3,6 +3,7 @@
 //! MSIs in sequence: of each identity the next is sent when the last was
 //! counted, so that one that is lost stops everything, and one too many shows.
 
+use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS;
 use std::{
     sync::atomic::{
         AtomicBool,
@@ -27,36 +28,60 @@ use vmm::{
     Result, //
 };
 
-/// Identities from the host, and from another vCPU.
-const HOST: u32 = 1;
-const PEER: u32 = 64;
-const IDS: u32 = 60;
 const BATCH: u32 = 8;
 
-/// Sends identities HOST.. to vCPU 0 until `stop`; the rounds.
-fn from_host(guest: &Guest, stop: &AtomicBool) -> Result<u32> {
+/// The largest identity of the guest.
+pub(crate) fn ids(guest: &Guest) -> Result<u32> {
+    guest
+        .aia()
+        .config(KVM_DEV_RISCV_AIA_CONFIG_IDS)
+        .context("IDS")
+}
+
+/// What is sent to vCPU 0.
+#[derive(Clone, Copy)]
+struct Flow {
+    /// The first identity from the host.
+    host: u32,
+    /// The first one from another vCPU.
+    peer: u32,
+    /// How many from each.
+    ids: u32,
+}
+
+impl Flow {
+    /// In two words of identities, if the guest has as many.
+    fn new(guest: &Guest) -> Result<Self> {
+        let (peer, ids) = if ids(guest)? > 63 { (64, 60) } else { (32, 30) };
+
+        Ok(Self { host: 1, peer, ids })
+    }
+}
+
+/// Sends the identities of the host to vCPU 0 until `stop`; the rounds.
+fn from_host(guest: &Guest, flow: Flow, stop: &AtomicBool) -> Result<u32> {
     let mut rounds = 0;
 
     while !stop.load(Ordering::Relaxed) {
         guest
-            .send_from_host(0, HOST, IDS, 1, Guest::signal_msi)
+            .send_from_host(0, flow.host, flow.ids, 1, Guest::signal_msi)
             .context(format!("MSIs of the host, round {rounds}"))?;
         rounds += 1;
     }
     Ok(rounds)
 }
 
-/// The same with PEER.. and vCPU 1.
-fn from_peer(guest: &Guest, stop: &AtomicBool) -> Result<u32> {
+/// The same with those of the other vCPU, vCPU 1.
+fn from_peer(guest: &Guest, flow: Flow, stop: &AtomicBool) -> Result<u32> {
     let mut rounds = 0;
 
     while !stop.load(Ordering::Relaxed) {
-        guest.give_send(1, 0, PEER, IDS, BATCH.into());
+        guest.give_send(1, 0, flow.peer, flow.ids, BATCH.into());
         let [sent, _] = guest
             .wait(1)
             .context(format!("MSIs of vCPU 1, round {rounds}"))?;
 
-        same(sent, (IDS * BATCH).into(), || {
+        same(sent, (flow.ids * BATCH).into(), || {
             format!("MSIs of vCPU 1 that arrived once, round {rounds}")
         })?;
         rounds += BATCH;
@@ -89,18 +114,23 @@ pub(crate) fn undisturbed(
     mut disturb: impl FnMut(u32) -> Result<()> + Send,
 ) -> Result<()> {
     let stop = AtomicBool::new(false);
-    let base = (guest.count(0, HOST), guest.count(0, PEER));
+    let flow = Flow::new(guest)?;
+    let base = (guest.count(0, flow.host), guest.count(0, flow.peer));
     let peer = guest.config().vcpus > 1;
 
     let (host, peer, disturbances) = scope(|s| {
         let host = s.spawn(|| {
-            let sent = from_host(guest, &stop);
+            let sent = from_host(guest, flow, &stop);
 
             stop.fetch_or(sent.is_err(), Ordering::Relaxed);
             sent
         });
         let peer = s.spawn(|| {
-            let sent = if peer { from_peer(guest, &stop) } else { Ok(0) };
+            let sent = if peer {
+                from_peer(guest, flow, &stop)
+            } else {
+                Ok(0)
+            };
 
             stop.fetch_or(sent.is_err(), Ordering::Relaxed);
             sent
@@ -131,18 +161,20 @@ pub(crate) fn undisturbed(
     diag(format!(
         "{} disturbances, {} MSIs of the host, {} of vCPU 1",
         disturbances?,
-        host * IDS,
-        peer * IDS
+        host * flow.ids,
+        peer * flow.ids
     ));
     // One too many may still be on its way.
     sleep(Duration::from_millis(20));
-    for id in 0..IDS {
-        same(guest.count(0, HOST + id), base.0 + host, || {
-            format!("count of identity {} of the host", HOST + id)
-        })?;
-        same(guest.count(0, PEER + id), base.1 + peer, || {
-            format!("count of identity {} of vCPU 1", PEER + id)
-        })?;
+    for (first, sent, who) in [
+        (flow.host, base.0 + host, "the host"),
+        (flow.peer, base.1 + peer, "vCPU 1"),
+    ] {
+        for id in first..first + flow.ids {
+            same(guest.count(0, id), sent, || {
+                format!("count of identity {id} of {who}")
+            })?;
+        }
     }
     Ok(())
 }

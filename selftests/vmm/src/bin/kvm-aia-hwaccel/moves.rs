@@ -2,7 +2,10 @@
 
 //! vCPUs that change their CPU at every chance.
 
-use crate::flow::undisturbed;
+use crate::flow::{
+    ids,
+    undisturbed, //
+};
 use std::{
     thread::sleep,
     time::Duration, //
@@ -59,7 +62,9 @@ pub(crate) fn emul(m: &Machine) -> Result<()> {
 /// All vCPUs move, and there are more than files: each is in a file at one time
 /// and in software at another.
 pub(crate) fn auto(m: &Machine) -> Result<()> {
-    let vcpus = m.files() as usize + 3;
+    // More than there are files on the CPU that has the most.
+    let most = m.cpus().iter().map(|&cpu| m.files_of(cpu)).max();
+    let vcpus = most.unwrap_or(0) as usize + 3;
     let guest = m.boot(Config::new(vcpus, Mode::Auto))?;
 
     undisturbed(&guest, DURATION, |n| {
@@ -74,6 +79,9 @@ pub(crate) fn auto(m: &Machine) -> Result<()> {
 /// The registers of a file go with the vCPU, whatever is done to it meanwhile.
 fn registers(m: &Machine, mode: Mode, cpus: &[usize]) -> Result<()> {
     let guest = m.boot(Config::new(1, mode))?;
+    // Where there is a second word of identities, MSIs go there.
+    let more = ids(&guest)? > 63;
+    let first = if more { 64 } else { 0 };
     let eip = |n: usize| 0x8000_0001_0000_0010u64.rotate_left(7 * n as u32) & !1;
     let mut wanted = 0;
 
@@ -83,35 +91,46 @@ fn registers(m: &Machine, mode: Mode, cpus: &[usize]) -> Result<()> {
         let (threshold, delivery) = (n as u64 % 64, n as u64 % 2);
 
         guest.ireg_write(0, EIE0, eie)?;
-        guest.ireg_write(0, EIE0 + 2, !eie)?;
+        if more {
+            guest.ireg_write(0, EIE0 + 2, !eie)?;
+        }
         guest.ireg_write(0, EITHRESHOLD, threshold)?;
         guest.ireg_write(0, EIDELIVERY, delivery)?;
         // What the guest sets pending, before and after MSIs while it moves.
         wanted |= eip(n);
         guest.ireg(0, EIP0, csr::SET, eip(n))?;
         guest.pin(0, &[cpu])?;
-        for id in 0..64 {
-            if (n + id) % 5 == 0 {
-                guest.signal_msi(0, 64 + id as u32)?;
-            }
+        // Identity 0 does not exist.
+        let late: Vec<u32> = (0..64)
+            .filter(|id| (n as u32 + id) % 5 == 0 && first + id != 0)
+            .collect();
+
+        for id in &late {
+            guest.signal_msi(0, first + id)?;
         }
         guest.call(0, op::NOP, &[])?;
         let when = |what| format!("{what} after move {n}, to CPU {cpu}");
-        let late = (0..64)
-            .filter(|id| (n + id) % 5 == 0)
-            .fold(0u64, |bits, id| bits | (1 << id));
+        let late = late.iter().fold(0u64, |bits, id| bits | (1 << id));
 
+        if more {
+            same(guest.ireg_read(0, EIP0 + 2)?, late, || when("eip2"))?;
+            same(guest.ireg_read(0, EIE0 + 2)?, !eie, || when("eie2"))?;
+            guest.ireg_write(0, EIP0 + 2, 0)?;
+        } else {
+            wanted |= late;
+        }
         same(guest.ireg_read(0, EIP0)?, wanted, || when("eip0"))?;
-        same(guest.ireg_read(0, EIP0 + 2)?, late, || when("eip2"))?;
         same(guest.ireg_read(0, EIE0)?, eie, || when("eie0"))?;
-        same(guest.ireg_read(0, EIE0 + 2)?, !eie, || when("eie2"))?;
         same(guest.ireg_read(0, EITHRESHOLD)?, threshold, || {
             when("eithreshold")
         })?;
         same(guest.ireg_read(0, EIDELIVERY)?, delivery, || {
             when("eidelivery")
         })?;
-        guest.ireg_write(0, EIP0 + 2, 0)?;
+        if !more {
+            wanted = eip(n);
+            guest.ireg_write(0, EIP0, wanted)?;
+        }
     }
     Ok(())
 }
@@ -122,16 +141,19 @@ pub(crate) fn state(m: &Machine) -> Result<()> {
 
 /// The same where one CPU has no file left, so that the state is in software there.
 pub(crate) fn state_auto(m: &Machine) -> Result<()> {
-    let others = fill(m, m.cpu(0))?;
+    for full in m.unlike_cpus() {
+        let others = fill(m, full)?;
 
-    registers(m, Mode::Auto, m.cpus())?;
-    drop(others);
-    registers(m, Mode::Auto, m.cpus())
+        registers(m, Mode::Auto, m.cpus())?;
+        drop(others);
+        registers(m, Mode::Auto, m.cpus())?;
+    }
+    Ok(())
 }
 
 /// A machine whose vCPUs have all files of `cpu`, and do not run.
 fn fill(m: &Machine, cpu: usize) -> Result<Guest> {
-    let files = m.files() as usize;
+    let files = m.files_of(cpu) as usize;
     let mut guest = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;
 
     for n in 0..files {
@@ -143,7 +165,15 @@ fn fill(m: &Machine, cpu: usize) -> Result<Guest> {
 
 /// A vCPU that finds no file where it is sent can go back, and has lost nothing.
 pub(crate) fn refused_and_back(m: &Machine) -> Result<()> {
-    let (home, full) = (m.cpu(0), m.cpu(1));
+    for full in m.unlike_cpus() {
+        if let Some(home) = m.other(full) {
+            refused_by(m, home, full)?;
+        }
+    }
+    Ok(())
+}
+
+fn refused_by(m: &Machine, home: usize, full: usize) -> Result<()> {
     let others = fill(m, full)?;
     let mut guest = Guest::new(m.kvm(), Config::new(1, Mode::Hwaccel))?;
 
@@ -229,9 +259,10 @@ pub(crate) fn late_vcpu_files(m: &Machine) -> Result<()> {
 /// Every file of every CPU still works.
 pub(crate) fn quiet(m: &Machine) -> Result<()> {
     for &cpu in m.cpus() {
-        let mut guest = Guest::new(m.kvm(), Config::new(m.files() as usize, Mode::Hwaccel))?;
+        let files = m.files_of(cpu) as usize;
+        let mut guest = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;
 
-        for n in 0..m.files() as usize {
+        for n in 0..files {
             guest.boot(n, &[cpu])?;
             guest.send_from_host(n, 1, 40, 2, Guest::signal_msi)?;
             exact(&guest, n, 1, 40, 2)?;

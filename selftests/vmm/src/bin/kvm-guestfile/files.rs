@@ -2,15 +2,22 @@
 
 //! The guest interrupt files of the machine, and where vCPUs find theirs.
 
-use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_MODE;
+use kvm_bindings::{
+    KVM_DEV_RISCV_AIA_CONFIG_IDS,
+    KVM_DEV_RISCV_AIA_CONFIG_MODE, //
+};
 use kvm_ioctls::VmFd;
 use vmm::{
     abi::op,
     ensure,
+    exact,
     host::{
         self,
         Imsics, //
     },
+    refused,
+    regs::imsic::EIE0,
+    same,
     Aia,
     Config,
     Context,
@@ -31,24 +38,74 @@ fn device(m: &Machine) -> Result<(Aia, VmFd)> {
 pub(crate) fn file_count(m: &Machine) -> Result<()> {
     let kernel = host::kvm_guest_files()?;
 
+    let pages = m.imsics().map(|imsics| {
+        m.cpus()
+            .iter()
+            .map(|&cpu| imsics.guest_files(cpu))
+            .collect::<Vec<_>>()
+    });
+
     ktap::diag(format!(
-        "kernel: {kernel:?} guest files per CPU, told: {:?}, room: {:?}",
+        "kernel: {kernel:?} guest files per CPU, told: {:?}, pages: {pages:?}",
         m.told_files(),
-        m.imsics().map(Imsics::room),
     ));
     if let (Some(kernel), Some(expected)) = (kernel, m.told_files()) {
         ensure(kernel == expected, || {
             format!("the kernel found {kernel} guest files, the machine has {expected}")
         })?;
     }
-    if let Some(room) = m.imsics().map(Imsics::room) {
+    if let Some(fewest) = m.imsics().map(Imsics::fewest_guest_files) {
         // QEMU may have fewer files than pages, but has some if there are pages.
-        ensure(m.files() <= room && (m.files() == 0) == (room == 0), || {
-            format!(
-                "{} guest files where the device tree has room for {room}",
-                m.files()
-            )
+        ensure(
+            m.files() <= fewest && (m.files() == 0) == (fewest == 0),
+            || {
+                format!(
+                    "{} guest files where the device tree has pages for {fewest}",
+                    m.files()
+                )
+            },
+        )?;
+    }
+    Ok(())
+}
+
+/// A guest has as many identities as a guest file, which may have fewer than the
+/// host's own files; or as many as there can be without guest files.
+pub(crate) fn identities(m: &Machine) -> Result<()> {
+    const MOST: u32 = 2047;
+    let (aia, _vm) = device(m)?;
+    let ids = aia.config(KVM_DEV_RISCV_AIA_CONFIG_IDS).context("IDS")?;
+    let wanted = m.imsics().map_or(MOST, Imsics::guest_ids);
+
+    same(ids, wanted, || "identities of a guest".into())?;
+    for mode in [Mode::Emul, Mode::Hwaccel, Mode::Auto] {
+        if m.files() == 0 && mode != Mode::Emul {
+            continue;
+        }
+        let mut guest = m.boot(Config::new(1, mode))?;
+
+        guest.send_from_host(0, ids - 9, 10, 3, Guest::signal_msi)?;
+        exact(&guest, 0, ids - 9, 10, 3)?;
+        // The host's own files, and the hardware's, may have the next one.
+        ensure(guest.signal_msi(0, ids + 1).is_err(), || {
+            format!("{mode}: an MSI of identity {}", ids + 1)
         })?;
+        // Also after the file has moved.
+        if let Some(other) = m.other(m.cpu(0)) {
+            guest.pin(0, &[other])?;
+            guest.call(0, op::NOP, &[])?;
+            guest.send_from_host(0, ids - 9, 10, 3, Guest::signal_msi)?;
+            exact(&guest, 0, ids - 9, 10, 6)?;
+        }
+        guest.stop(0)?;
+        // There are registers for up to 2047.
+        if ids < MOST {
+            refused(
+                guest.aia().imsic(0, EIE0 + 2 * (ids / 64 + 1)),
+                libc::EINVAL,
+                || format!("{mode}: enable bits of identity {} and above", ids + 1),
+            )?;
+        }
     }
     Ok(())
 }
@@ -93,12 +150,19 @@ pub(crate) fn modes(m: &Machine) -> Result<()> {
 /// Each guest file of a CPU belongs to one vCPU, and sits where the machine's
 /// address map says: an MSI to that physical address reaches the vCPU.
 pub(crate) fn places(m: &Machine) -> Result<()> {
+    for cpu in m.unlike_cpus() {
+        places_of(m, cpu)?;
+    }
+    Ok(())
+}
+
+fn places_of(m: &Machine, cpu: usize) -> Result<()> {
     const FIRST: u32 = 20;
     let imsics = m
         .imsics()
         .ok_or_else(|| Error::new("the device tree shows no IMSIC"))?;
-    let files = m.files() as usize;
-    let cpu = m.cpu(0);
+    let lines = m.files_of(cpu);
+    let files = lines as usize;
     let mut guest = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;
 
     for n in 0..files {
@@ -106,15 +170,15 @@ pub(crate) fn places(m: &Machine) -> Result<()> {
     }
     let all = |g: &Guest| (0..files).map(|n| g.total(n)).sum::<u64>();
 
-    for line in 1..=m.files() {
+    for line in 1..=lines {
         imsics.send_to_guest_file(cpu, line, FIRST + line)?;
     }
     guest.until(
-        |g| all(g) == m.files().into(),
+        |g| all(g) == lines.into(),
         || format!("one MSI per guest file of CPU {cpu}, came {}", all(&guest)),
     )?;
     for n in 0..files {
-        let lines: Vec<u32> = (1..=m.files())
+        let lines: Vec<u32> = (1..=lines)
             .filter(|line| guest.count(n, FIRST + line) != 0)
             .collect();
 
@@ -125,20 +189,20 @@ pub(crate) fn places(m: &Machine) -> Result<()> {
     }
 
     // A file that belongs to nobody wakes nobody; one that follows its vCPU does.
-    let Some(&other) = m.cpus().get(1) else {
+    let Some(other) = m.other(cpu) else {
         return Ok(());
     };
-    for line in 1..=m.files() {
+    for line in 1..=m.files_of(other) {
         imsics.send_to_guest_file(other, line, FIRST)?;
     }
     guest.pin(0, &[other])?;
     guest.call(0, op::NOP, &[])?;
-    ensure(all(&guest) == m.files().into(), || {
+    ensure(all(&guest) == lines.into(), || {
         format!("an MSI to a file of nobody on CPU {other} was taken")
     })?;
     let before = guest.total(0);
 
-    for line in 1..=m.files() {
+    for line in 1..=m.files_of(other) {
         imsics.send_to_guest_file(other, line, FIRST + line)?;
     }
     guest.until(
@@ -147,7 +211,7 @@ pub(crate) fn places(m: &Machine) -> Result<()> {
     )?;
     guest.call(0, op::NOP, &[])?;
     ensure(
-        guest.total(0) == before + 1 && all(&guest) == u64::from(m.files()) + 1,
+        guest.total(0) == before + 1 && all(&guest) == u64::from(lines) + 1,
         || format!("{} MSIs after the move instead of 1", all(&guest)),
     )
 }

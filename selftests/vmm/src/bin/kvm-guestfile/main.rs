@@ -3,12 +3,14 @@
 //! KVM guests with and without hardware guest interrupt files: every MSI
 //! arrives once, and with a guest file none of them costs an exit.
 //!
-//! The argument (AIA_ARG_kvm_guestfile) is the number of guest files that each
+//! The argument (AIA_ARG_kvm_guestfile) is the number of guest files that every
 //! CPU of the machine has; without it the kernel's own count is believed.
 
+mod asleep;
 mod delivery;
 mod exits;
 mod files;
+mod kicks;
 mod moving;
 mod share;
 mod vcpu;
@@ -25,6 +27,11 @@ const TESTS: &[Test] = &[
         "KVM finds the guest files that the machine has",
         Need::Nothing,
         files::file_count,
+    ),
+    (
+        "a guest has the identities of a guest file, in each mode",
+        Need::Nothing,
+        files::identities,
     ),
     (
         "hwaccel and auto are accepted only where there are guest files",
@@ -65,6 +72,21 @@ const TESTS: &[Test] = &[
         "emul: MSIs wake a vCPU in WFI",
         Need::Nothing,
         vcpu::emul_wfi,
+    ),
+    (
+        "emul: a vCPU sleeps on each CPU, and an MSI wakes it up",
+        Need::FilesAndCpus(0, 2),
+        asleep::emul_woken,
+    ),
+    (
+        "emul: a vCPU that moved sleeps on",
+        Need::FilesAndCpus(0, 2),
+        asleep::emul_moved,
+    ),
+    (
+        "emul: MSIs kick the vCPU that runs",
+        Need::FilesAndCpus(0, 2),
+        kicks::each,
     ),
     (
         "emul: claims by polling, console, doorbell, shutdown",
@@ -115,6 +137,21 @@ const TESTS: &[Test] = &[
         "guest file: MSIs wake a vCPU in WFI",
         Need::Files(1),
         vcpu::hw_wfi,
+    ),
+    (
+        "guest file: a vCPU sleeps on each CPU, and an MSI wakes it up",
+        Need::FilesAndCpus(1, 2),
+        asleep::hw_woken,
+    ),
+    (
+        "guest file: a vCPU that moved sleeps on",
+        Need::FilesAndCpus(1, 2),
+        asleep::hw_moved,
+    ),
+    (
+        "guest file: MSIs kick nobody",
+        Need::FilesAndCpus(1, 2),
+        kicks::none,
     ),
     (
         "guest file: claims by polling, console, doorbell, shutdown",

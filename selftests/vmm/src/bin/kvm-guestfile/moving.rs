@@ -123,7 +123,7 @@ pub(crate) fn hw_move_vcpu(m: &Machine) -> Result<()> {
 /// first CPU's are all taken.
 pub(crate) fn auto_move_vcpu(m: &Machine) -> Result<()> {
     let cpu = m.cpu(0);
-    let files = m.files() as usize;
+    let files = m.files_of(cpu) as usize;
     let mut others = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;
 
     for n in 0..files {

@@ -24,8 +24,14 @@ use vmm::{
 
 /// The vCPU that finds no guest file is told so, and enters when one is free.
 pub(crate) fn exhausted(m: &Machine) -> Result<()> {
-    let files = m.files() as usize;
-    let cpu = m.cpu(0);
+    for cpu in m.unlike_cpus() {
+        exhausted_on(m, cpu)?;
+    }
+    Ok(())
+}
+
+fn exhausted_on(m: &Machine, cpu: usize) -> Result<()> {
+    let files = m.files_of(cpu) as usize;
     let mut guest = Guest::new(m.kvm(), Config::new(files + 1, Mode::Hwaccel))?;
 
     for n in 0..files {
@@ -48,7 +54,7 @@ pub(crate) fn exhausted(m: &Machine) -> Result<()> {
         guest.send_from_host(n, 1, 20, 2, Guest::signal_msi)?;
         exact(&guest, n, 1, 20, 2)?;
     }
-    if let Some(&other) = m.cpus().get(1) {
+    if let Some(other) = m.other(cpu) {
         // vCPU 0 leaves, its file is free once it runs elsewhere.
         guest.pin(0, &[other])?;
         guest.call(0, op::NOP, &[])?;
@@ -88,11 +94,17 @@ pub(crate) fn exhausted(m: &Machine) -> Result<()> {
 /// More vCPUs than guest files in mode auto: all of them get every MSI, from
 /// each other and from the host, and as many as there are files need no exit for it.
 pub(crate) fn overcommit(m: &Machine) -> Result<()> {
+    for cpu in m.unlike_cpus() {
+        overcommit_on(m, cpu)?;
+    }
+    Ok(())
+}
+
+fn overcommit_on(m: &Machine, cpu: usize) -> Result<()> {
     const IDS: u32 = 40;
     const ROUNDS: u32 = 5;
-    let files = m.files() as usize;
+    let files = m.files_of(cpu) as usize;
     let vcpus = files + 2;
-    let cpu = m.cpu(0);
     let mut guest = Guest::new(m.kvm(), Config::new(vcpus, Mode::Auto))?;
     let mut accelerated = 0;
 

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! vCPUs in WFI that change their CPU: each WFI puts them to sleep, and each MSI
+//! wakes them up (57f576e860d3, 4cec89db80ba, 873f10cf8e4d).
+
+use std::{
+    thread::sleep,
+    time::{
+        Duration,
+        Instant, //
+    },
+};
+use vmm::{
+    abi::op,
+    ensure,
+    exact,
+    host::{
+        Interrupts,
+        Thread, //
+    },
+    same,
+    Config,
+    Guest,
+    Machine,
+    Mode,
+    Result,
+    Stats,
+    PATIENCE, //
+};
+
+/// CPUs that a vCPU visits.
+const MOVES: usize = 16;
+
+/// Waits until vCPU 0 is asleep on `cpu`: KVM has blocked it, and nothing of it
+/// runs for a while.
+fn asleep(guest: &Guest, cpu: usize) -> Result<Stats> {
+    const WHILE: Duration = Duration::from_millis(15);
+    let start = Instant::now();
+
+    loop {
+        let thread = Thread::named("vcpu0")?;
+        let (before, ran) = (guest.stats(0)?, thread.run_time()?);
+
+        sleep(WHILE);
+        let after = guest.stats(0)?;
+        let (sleeps, on) = thread.sleeps()?;
+        let ran = thread.run_time()? - ran;
+
+        if sleeps
+            && after.get("blocking") == 1
+            && after.exits() == before.exits()
+            && ran < WHILE.as_nanos() as u64 / 3
+        {
+            same(on, cpu, || "the CPU on which the vCPU fell asleep".into())?;
+            return Ok(after);
+        }
+        ensure(start.elapsed() < PATIENCE, || {
+            format!(
+                "vCPU 0 does not sleep on CPU {cpu}: it ran {ran} ns on CPU {on}, {}",
+                after.since(&before)
+            )
+        })?;
+    }
+}
+
+/// The vCPU is made to move while it sleeps, by the MSI that wakes it up.
+fn woken(m: &Machine, mode: Mode) -> Result<()> {
+    let guest = m.boot(Config::new(1, mode))?;
+
+    guest.give(0, op::WFI_UNTIL, &[MOVES as u64]);
+    let mut before = asleep(&guest, m.cpu(0))?;
+    let thread = Thread::named("vcpu0")?;
+    for n in 1..=MOVES {
+        let (old, new) = (m.cpu(n - 1), m.cpu(n));
+        let (irqs, preemptions) = (Interrupts::read(old)?, thread.preemptions()?);
+
+        guest.pin(0, &[new])?;
+        guest.send_from_host(0, 11, 1, 1, Guest::signal_msi)?;
+        let irqs = Interrupts::read(old)?.since(&irqs).guest_external;
+
+        // Where it slept.
+        ensure((irqs != 0) == (mode == Mode::Hwaccel), || {
+            format!("CPU {old} got {irqs} interrupts of guest files for MSI {n}")
+        })?;
+        if n == MOVES {
+            break;
+        }
+        let now = asleep(&guest, new)?;
+        let stats = now.since(&before);
+
+        same(stats.get("wfi_exit_stat"), 1, || {
+            format!("WFIs between MSIs {n} and {}: {stats}", n + 1)
+        })?;
+        // Another one comes each time that the thread was preempted on the way out.
+        let most = 1 + thread.preemptions()? - preemptions;
+
+        ensure((1..=most).contains(&stats.get("halt_wakeup")), || {
+            format!("MSI {n} did not wake the vCPU up once: {stats}")
+        })?;
+        before = now;
+    }
+    guest.wait(0)?;
+    exact(&guest, 0, 11, 1, MOVES as u32)
+}
+
+pub(crate) fn hw_woken(m: &Machine) -> Result<()> {
+    woken(m, Mode::Hwaccel)
+}
+
+pub(crate) fn emul_woken(m: &Machine) -> Result<()> {
+    woken(m, Mode::Emul)
+}
+
+/// The vCPU moves without an interrupt, and waits again where it came to.
+fn moved(m: &Machine, mode: Mode) -> Result<()> {
+    let mut guest = m.boot(Config::new(1, mode))?;
+
+    guest.give(0, op::WFI_UNTIL, &[1]);
+    let mut before = asleep(&guest, m.cpu(0))?;
+    for n in 1..=MOVES {
+        guest.stop(0)?;
+        guest.start(0, &[m.cpu(n)])?;
+        let now = asleep(&guest, m.cpu(n))?;
+        let stats = now.since(&before);
+
+        // The WFI that was left ends without a cause, and the guest tries again.
+        same(
+            (stats.get("wfi_exit_stat"), stats.get("halt_wakeup")),
+            (1, 0),
+            || format!("WFIs and wake-ups of move {n}: {stats}"),
+        )?;
+        before = now;
+    }
+    guest.send_from_host(0, 11, 1, 1, Guest::signal_msi)?;
+    guest.wait(0)?;
+    exact(&guest, 0, 11, 1, 1)
+}
+
+pub(crate) fn hw_moved(m: &Machine) -> Result<()> {
+    moved(m, Mode::Hwaccel)
+}
+
+pub(crate) fn emul_moved(m: &Machine) -> Result<()> {
+    moved(m, Mode::Emul)
+}
