@@ -71,6 +71,11 @@ def kvm():
             ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7)),
             ("ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA))):
         yield Row(f"kvm-{name}", machine, tests, timeout=900)
+    # Harts without the AIA, and guests that can be without it.
+    for name, aia in (("noaia", "none"), ("noaia-aplic", "aplic")):
+        yield Row(f"kvm-{name}", Machine(aia=aia), ["kvm-noaia"])
+    yield Row("kvm-smstateen", Machine(cpu="rv64,h=true,smstateen=true"),
+              ["kvm-aia-device"])
 
 
 def module():
@@ -133,6 +138,8 @@ def checked():
                 ["topology", "scftorture", "wired"], timeout=900)
     yield debug("kvm", two, ["kvm-guestfile", "kvm-aia-device",
                              "kvm-aia-extensions"], timeout=1800)
+    yield debug("kvm-emul", two, ["kvm-aia-emul", "kvm-aia-aplic"],
+                timeout=900)
     yield debug("kvm-races", two, ["kvm-aia-hwaccel", "kvm-aia-race"],
                 timeout=1800)
 

@@ -21,6 +21,7 @@ mod guest;
 pub mod host;
 mod measure;
 mod park;
+pub mod plain;
 pub mod regs;
 /// MSIs with sequence numbers.
 #[path = "../guest/slot.rs"]

@@ -104,19 +104,19 @@ impl Machine {
         }
     }
 
-    /// CPUs that differ in their number of guest files, one for each number above 0.
-    pub fn unlike_cpus(&self) -> Vec<usize> {
-        let mut numbers = Vec::new();
+    /// CPUs of `cpus` that differ in their number of guest files, one for each
+    /// number above 0.
+    pub fn unlike(&self, cpus: &[usize]) -> Vec<usize> {
+        let mut numbers = vec![0];
 
-        self.cpus
-            .iter()
+        cpus.iter()
             .copied()
             .filter(|&cpu| {
                 let number = self.files_of(cpu);
-                let first = number != 0 && !numbers.contains(&number);
+                let new = !numbers.contains(&number);
 
                 numbers.push(number);
-                first
+                new
             })
             .collect()
     }

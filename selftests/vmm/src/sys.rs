@@ -55,6 +55,7 @@ use std::{
 
 const KVM_GET_STATS_FD: libc::c_ulong = 0xaece;
 const KVM_GET_REG_LIST: libc::c_ulong = 0xc008_aeb0;
+const KVM_INTERRUPT: libc::c_ulong = 0x4004_ae86;
 
 /// Room for the registers of a vCPU.
 const MAX_REGS: usize = 2000;
@@ -245,6 +246,21 @@ pub(crate) fn reg_list(vcpu: &impl AsRawFd) -> io::Result<Vec<u64>> {
     }
     list.truncate(1 + list[0] as usize);
     Ok(list.split_off(1))
+}
+
+/// Sets or clears the external interrupt of the vCPU behind `fd`.
+pub(crate) fn interrupt(fd: i32, level: bool) -> io::Result<()> {
+    let what = if level {
+        kvm_bindings::KVM_INTERRUPT_SET
+    } else {
+        kvm_bindings::KVM_INTERRUPT_UNSET
+    };
+
+    // SAFETY: The ioctl reads a number from memory, and takes any.
+    if unsafe { libc::ioctl(fd, KVM_INTERRUPT as _, &what) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 /// Memory of the process that a device cannot use as it would like to.

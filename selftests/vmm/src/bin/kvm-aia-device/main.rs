@@ -7,6 +7,7 @@ mod addr;
 mod aplic;
 mod config;
 mod create;
+mod csrs;
 mod imsic;
 mod init;
 mod inject;
@@ -69,6 +70,12 @@ const TESTS: &[Test] = &[
     ),
     ("IMSIC: all selects, largest file", Nothing, imsic::largest),
     ("IMSIC: registers of 64 bits", Nothing, imsic::values),
+    ("CSRs: values", Nothing, csrs::values),
+    (
+        "CSRs: of a vCPU without Ssaia",
+        Nothing,
+        csrs::without_ssaia,
+    ),
     ("memory: sizes of attributes", Nothing, memory::width),
     ("memory: faults", Nothing, memory::faults),
     ("inject: before INIT", Nothing, inject::too_early),

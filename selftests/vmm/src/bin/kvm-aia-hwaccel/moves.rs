@@ -141,7 +141,7 @@ pub(crate) fn state(m: &Machine) -> Result<()> {
 
 /// The same where one CPU has no file left, so that the state is in software there.
 pub(crate) fn state_auto(m: &Machine) -> Result<()> {
-    for full in m.unlike_cpus() {
+    for full in m.unlike(m.cpus()) {
         let others = fill(m, full)?;
 
         registers(m, Mode::Auto, m.cpus())?;
@@ -165,7 +165,7 @@ fn fill(m: &Machine, cpu: usize) -> Result<Guest> {
 
 /// A vCPU that finds no file where it is sent can go back, and has lost nothing.
 pub(crate) fn refused_and_back(m: &Machine) -> Result<()> {
-    for full in m.unlike_cpus() {
+    for full in m.unlike(m.cpus()) {
         if let Some(home) = m.other(full) {
             refused_by(m, home, full)?;
         }

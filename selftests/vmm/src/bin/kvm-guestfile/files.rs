@@ -150,7 +150,7 @@ pub(crate) fn modes(m: &Machine) -> Result<()> {
 /// Each guest file of a CPU belongs to one vCPU, and sits where the machine's
 /// address map says: an MSI to that physical address reaches the vCPU.
 pub(crate) fn places(m: &Machine) -> Result<()> {
-    for cpu in m.unlike_cpus() {
+    for cpu in m.unlike(m.cpus()) {
         places_of(m, cpu)?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use vmm::{
     Result, //
 };
 
-const MSIS: u32 = 3000;
+const MSIS: u32 = 1500;
 
 /// Lets the calling thread run everywhere again.
 struct Unpin<'a>(&'a Machine);

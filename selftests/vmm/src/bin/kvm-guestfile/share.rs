@@ -24,7 +24,7 @@ use vmm::{
 
 /// The vCPU that finds no guest file is told so, and enters when one is free.
 pub(crate) fn exhausted(m: &Machine) -> Result<()> {
-    for cpu in m.unlike_cpus() {
+    for cpu in m.unlike(m.cpus()) {
         exhausted_on(m, cpu)?;
     }
     Ok(())
@@ -94,7 +94,7 @@ fn exhausted_on(m: &Machine, cpu: usize) -> Result<()> {
 /// More vCPUs than guest files in mode auto: all of them get every MSI, from
 /// each other and from the host, and as many as there are files need no exit for it.
 pub(crate) fn overcommit(m: &Machine) -> Result<()> {
-    for cpu in m.unlike_cpus() {
+    for cpu in m.unlike(m.cpus()) {
         overcommit_on(m, cpu)?;
     }
     Ok(())
