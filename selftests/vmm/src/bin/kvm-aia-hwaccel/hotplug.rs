@@ -4,14 +4,28 @@
 
 use crate::flow::undisturbed;
 use std::{
-    thread::sleep,
-    time::Duration, //
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    thread::{
+        scope,
+        sleep, //
+    },
+    time::{
+        Duration,
+        Instant, //
+    },
 };
 use vmm::{
     abi::op,
+    diag,
+    ensure,
     exact,
     host::set_online,
     Config,
+    Context,
+    Error,
     Guest,
     Machine,
     Mode,
@@ -128,8 +142,14 @@ pub(crate) fn stopped(m: &Machine) -> Result<()> {
 /// went meanwhile are free.
 pub(crate) fn files_return(m: &Machine) -> Result<()> {
     let _back = Back(m);
-    let cpu = can_go(m, 0);
-    let files = m.files() as usize;
+    for cpu in m.unlike(&m.cpus()[1..]) {
+        return_to(m, cpu)?;
+    }
+    Ok(())
+}
+
+fn return_to(m: &Machine, cpu: usize) -> Result<()> {
+    let files = m.files_of(cpu) as usize;
 
     for round in 0..4 {
         let mut guest = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;
@@ -153,4 +173,91 @@ pub(crate) fn files_return(m: &Machine) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// All files of a CPU are free: as many vCPUs find one.
+fn all_free(m: &Machine, cpu: usize) -> Result<()> {
+    let files = m.files_of(cpu) as usize;
+    let mut guest = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;
+
+    for n in 0..files {
+        guest
+            .boot(n, &[cpu])
+            .context(format!("file {} of {files} of CPU {cpu}", n + 1))?;
+        guest.send_from_host(n, 1, 20, 1, Guest::signal_msi)?;
+        exact(&guest, n, 1, 20, 1)?;
+    }
+    Ok(())
+}
+
+/// As many machines as `cpu` has files end, one after the other and some of them
+/// with a vCPU that runs; `delay` later the CPU goes. How many ended while it did,
+/// and the time that all ends took.
+fn end_while_it_goes(
+    m: &Machine,
+    cpu: usize,
+    round: u32,
+    delay: Duration,
+) -> Result<(usize, Duration)> {
+    let machines = (0..m.files_of(cpu))
+        .map(|n| {
+            let mut guest = Guest::new(m.kvm(), Config::new(1, Mode::Hwaccel))?;
+
+            guest.boot(0, &[cpu])?;
+            guest.signal_msi(0, 5)?;
+            if (n + round) % 2 == 0 {
+                guest.stop(0)?;
+            }
+            Ok(guest)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let going = AtomicBool::new(false);
+    let (went, ended) = scope(|s| {
+        let ends = s.spawn(|| {
+            let start = Instant::now();
+            let ended = machines
+                .into_iter()
+                .map(drop)
+                .filter(|()| going.load(Ordering::Acquire))
+                .count();
+
+            (ended, start.elapsed())
+        });
+
+        sleep(delay);
+        going.store(true, Ordering::Release);
+        let went = set_online(cpu, false);
+
+        going.store(false, Ordering::Release);
+        (went, ends.join())
+    });
+
+    went?;
+    set_online(cpu, true)?;
+    ended.map_err(|_| Error::new("the thread that ends machines panicked"))
+}
+
+/// Machines end while the CPU goes that has their guest files (candidate 9a).
+pub(crate) fn ends(m: &Machine) -> Result<()> {
+    const ROUNDS: u32 = 24;
+    let _back = Back(m);
+    let cpus = m.unlike(&m.cpus()[1..]);
+    let mut ended = 0;
+
+    for &cpu in &cpus {
+        let mut takes = Duration::ZERO;
+
+        for round in 0..ROUNDS {
+            // The CPU goes at another point of the ends each time.
+            let (meanwhile, all) = end_while_it_goes(m, cpu, round, takes * (round % 8) / 8)?;
+
+            ended += meanwhile;
+            takes = all;
+            all_free(m, cpu).context(format!("after round {round}"))?;
+        }
+    }
+    diag(format!("{ended} machines ended while their CPU went"));
+    ensure(cpus.is_empty() || ended > 0, || {
+        "no machine ended while a CPU went".into()
+    })
 }

@@ -70,6 +70,11 @@ const TESTS: &[Test] = &[
         FilesAndCpus(1, 2),
         hotplug::files_return,
     ),
+    (
+        "hotplug: machines end while their CPU goes, candidate 9a",
+        FilesAndCpus(1, 2),
+        hotplug::ends,
+    ),
     ("moves: after all that", Files(1), moves::quiet),
 ];
 

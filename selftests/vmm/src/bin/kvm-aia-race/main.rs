@@ -6,6 +6,7 @@
 //! The argument (AIA_ARG_kvm_aia_race) is how many seconds each of the tests
 //! without an end of its own takes (2).
 
+mod creation;
 mod end;
 mod init;
 mod noise;
@@ -96,6 +97,16 @@ const TESTS: &[Test] = &[
     ("INIT against CONFIG", Nothing, init::consistent),
     ("INIT against INIT", Nothing, init::twice),
     ("INIT against vCPUs", Nothing, init::vcpus),
+    (
+        "INIT while vCPUs are made: errors",
+        Nothing,
+        creation::failing,
+    ),
+    (
+        "INIT while vCPUs are made: who has a file",
+        Nothing,
+        creation::files,
+    ),
     ("INIT under running vCPUs, software", Nothing, running::emul),
     (
         "INIT under running vCPUs, guest files",
