@@ -71,7 +71,6 @@ class Case:
     # Whether the firmware gets the tree too.
     firmware: bool = False
     timeout: int = 90
-    impl: tuple = ("rust",)
 
 
 class LogConsole(Console):
@@ -443,7 +442,7 @@ def kvm():
     def case(name, change, smp):
         return Case("kvm-" + name, change, (), WHOLE, f"0-{smp - 1}",
                     Machine(smp=smp), ("kvm-guestfile", "kvm-aia-hwaccel"),
-                    timeout=900, impl=("rust", "c"))
+                    timeout=900)
 
     yield case("guest-ids-63", at(IMSIC, put(GUEST_IDS, 63)), 2)
     # Harts with 2, 3, 1 and 3 files.
@@ -612,7 +611,7 @@ def rows(make_row, make_debug_row):
             return boot(case, row, kernel, initrd, log)
 
         tests = ["malformed", *case.tests]
-        yield make_row(name, case.machine, tests, impl=case.impl,
+        yield make_row(name, case.machine, tests, impl=("rust",),
                        timeout=case.timeout, boot=how)
         if name in DEBUG:
             yield make_debug_row(name, case.machine, tests, timeout=600,

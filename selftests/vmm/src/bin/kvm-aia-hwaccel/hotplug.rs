@@ -239,7 +239,7 @@ fn end_while_it_goes(
 
 /// Machines end while the CPU goes that has their guest files (candidate 9a).
 pub(crate) fn ends(m: &Machine) -> Result<()> {
-    const ROUNDS: u32 = 24;
+    const ROUNDS: u32 = 16;
     let _back = Back(m);
     let cpus = m.unlike(&m.cpus()[1..]);
     let mut ended = 0;

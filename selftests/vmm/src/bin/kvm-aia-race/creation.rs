@@ -142,7 +142,7 @@ pub(crate) fn failing(m: &Machine) -> Result<()> {
 /// Makes a vCPU and gives it its address, if it is not too late.
 fn place(f: &Fixture, index: usize) -> Result<VcpuFd> {
     // So that INIT can come between any two.
-    sleep(Duration::from_micros(300));
+    sleep(Duration::from_millis(2));
     let vcpu = create(f, index)?;
 
     match f.aia.set_imsic_addr(index, page(index)) {
