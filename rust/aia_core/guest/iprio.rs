@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The priorities of a guest's major interrupts, which VS-mode reaches through `sireg` and which
-//! the hypervisor keeps in `hviprio1` and `hviprio2` (AIA 6.3.1).
+//! the hypervisor keeps in `hviprio1` and `hviprio2` (AIA 6.3.1), and in `hvictl` (AIA 6.3.2).
+
+use crate::ids::Eiid;
 
 /// Interrupts of a register of the array `iprio` on a hart with XLEN = 64.
 const PER_REGISTER: u32 = 8;
@@ -50,6 +52,15 @@ pub fn write(first: u32, value: u64, mut hviprio: [u64; 2]) -> [u64; 2] {
     hviprio
 }
 
+/// Returns the priority number of a supervisor external interrupt whose interrupt file has `top`
+/// first, as `hvictl.IPRIO` takes it, 1 to 255.
+///
+/// It is the identity. Those above 255 are the least urgent that the field can say: 0, which stands
+/// for 256 there (AIA 6.3.3), is no candidate at all for some harts.
+pub fn external(top: Eiid) -> u8 {
+    u8::try_from(top.get()).unwrap_or(u8::MAX)
+}
+
 #[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_iprio))]
 #[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
 mod tests {
@@ -79,5 +90,14 @@ mod tests {
         assert_eq!(write(24, u64::MAX, ONE), ONE);
         assert_eq!(write(16, 0, ONE), [ONE[0], 0]);
         assert_eq!(write(8, u64::MAX, [0; 2]), [0xffff_ffff_0000_0000, 0]);
+    }
+
+    /// VS-15: identities are priority numbers.
+    #[test]
+    fn identities() -> Result<(), crate::error::OutOfRange> {
+        for (eiid, priority) in [(1_u32, 1), (9, 9), (255, 255), (256, 255), (2047, 255)] {
+            assert_eq!(external(Eiid::try_from(eiid)?), priority);
+        }
+        Ok(())
     }
 }

@@ -21,7 +21,8 @@ use aia_core::{
             Mode,
             UNDEF_ADDR, //
         },
-        hgei::Lines, //
+        hgei::Lines,
+        iprio, //
     }, //
 };
 use kernel::{
@@ -59,7 +60,8 @@ use crate::{
     },
     host::{
         Host,
-        NO_INTERRUPT, //
+        NO_INTERRUPT,
+        SHOW_PRIORITIES, //
     },
     imsic::{
         ImsicPage,
@@ -539,8 +541,18 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update_hvip(vcpu: *mut bindin
         // SAFETY: By the requirements of this function.
         let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
-        // IPRIO 1 makes the interrupt a candidate (AIA 6.3.3).
-        csr::set_hvictl(NO_INTERRUPT | usize::from(vcpu.is_external_in_hvip()));
+        // Without a guest file, IPRIO is the priority of the interrupt, and makes it a candidate.
+        // Whoever changes which identity is first makes the vCPU leave the guest. User space may
+        // have an interrupt controller of its own, of whose priorities nobody knows.
+        let priority = if vcpu.is_external_in_hvip() {
+            imsic(vcpu.vcpu())
+                .and_then(VcpuImsic::top)
+                .map_or(1, iprio::external)
+        } else {
+            0
+        };
+
+        csr::set_hvictl(NO_INTERRUPT | SHOW_PRIORITIES | usize::from(priority));
     }
 }
 

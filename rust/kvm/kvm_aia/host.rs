@@ -228,6 +228,9 @@ impl Host {
 /// `hvictl` that injects nothing: IID 9 with IPRIO 0 (AIA 6.3.3).
 pub(crate) const NO_INTERRUPT: usize = (bindings::IRQ_S_EXT as usize) << 16;
 
+/// `hvictl.IPRIOM`: the guest sees the priority of the top interrupt in `stopi` (AIA 6.3.3).
+pub(crate) const SHOW_PRIORITIES: usize = 1 << 8;
+
 /// A guest external interrupt is pending that was enabled: that of a vCPU that waits.
 struct Sgei;
 

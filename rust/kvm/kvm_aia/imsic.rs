@@ -22,6 +22,7 @@ use aia_core::{
     },
     ids::{
         Cpu,
+        Eiid,
         NrIds, //
     },
     isel::{
@@ -438,6 +439,12 @@ impl VcpuImsic {
                 Release::Busy => core::hint::spin_loop(),
             }
         }
+    }
+
+    /// The identity for which the file in memory interrupts.
+    #[inline]
+    pub(crate) fn top(&self) -> Option<Eiid> {
+        self.file.top()
     }
 
     /// The guest reads `*topei`, and claims what it reads by a write (AIA 3.9).
