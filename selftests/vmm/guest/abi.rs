@@ -77,6 +77,8 @@ pub mod op {
     pub const IREG: u64 = 14;
     /// The same with the CSR a0, of [`super::csr`].
     pub const CSR: u64 = 15;
+    /// Loads the 32-bit word at a0 into x0.
+    pub const LOAD_NOWHERE: u64 = 17;
     /// Sends MSIs with sequence numbers, see sequence.rs for the arguments.
     /// r0 = MSIs sent, r1 = time taken in timer ticks.
     pub const SEQUENCE: u64 = 16;
@@ -135,7 +137,7 @@ pub struct Mailbox {
     pub probe: AtomicU64,
     /// scause, sepc and stval of an unexpected trap, after which the vCPU halts.
     pub trap: [AtomicU64; 3],
-    /// Interrupts counted in all.
+    /// For the guest's own use: interrupts counted in all.
     pub total: AtomicU64,
     /// Interrupts counted by identity.
     pub count: [AtomicU32; MAX_IDS],

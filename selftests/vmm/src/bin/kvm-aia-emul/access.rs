@@ -11,6 +11,7 @@ use crate::{
 use libc::EIO;
 use vmm::{
     abi::{
+        op,
         APLIC_BASE,
         IMSIC_BASE, //
     },
@@ -257,6 +258,26 @@ pub(crate) fn misaligned(m: &Machine) -> Result<()> {
             guest.signal_msi(0, 9)?;
             guest.until(|g| g.count(0, 9) == 1, || "identity 9".into())?;
         }
+    }
+    Ok(())
+}
+
+/// A load from a device into x0 changes nothing for the instructions that KVM emulates
+/// afterwards: a CSR that is only read, here, and a CSR that zero is written to.
+pub(crate) fn nowhere(m: &Machine) -> Result<()> {
+    let guest = boot(m, Mode::Emul, 1)?;
+
+    for (select, value) in [(EITHRESHOLD, 9), (EIE0, 1 << 5)] {
+        guest.ireg_write(0, select, value)?;
+        guest.call(0, op::LOAD_NOWHERE, &[IMSIC_BASE - 0x1000])?;
+        guest.ireg_read(0, select)?;
+        same(guest.ireg_read(0, select)?, value, || {
+            format!("register {select:#x} after it was read")
+        })?;
+        guest.ireg_write(0, select, 0)?;
+        same(guest.ireg_read(0, select)?, 0, || {
+            format!("register {select:#x} after 0 was written")
+        })?;
     }
     Ok(())
 }
