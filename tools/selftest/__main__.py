@@ -140,6 +140,8 @@ def selected(options):
                 continue
             if impl not in row.impl:
                 continue
+            if row.demand and options.row != row.name:
+                continue
             if impl in options.reference and not (row.reference
                                                   or options.row):
                 continue

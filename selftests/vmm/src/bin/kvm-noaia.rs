@@ -69,7 +69,7 @@ const PROGRAM: &[u32] = &[
     0x0000_0297, //	auipc	t0, 0
     0x05c2_8293, //	addi	t0, t0, 0x5c	# handler
     0x1052_9073, //	csrw	stvec, t0
-    0x1000_0437, //	lui	s0, 0x10000	# the doorbell
+    0x1000_1437, //	lui	s0, 0x10001	# the doorbell
     0x0000_0513, //	li	a0, 0
     0x15c0_25f3, //	csrr	a1, stopei
     0x00a4_2023, //	sw	a0, 0(s0)
