@@ -51,12 +51,13 @@ help:
 	@echo '	KSRC=DIR	a Linux 7.3.y tree of your own, it is not changed'
 	@echo '	QEMU=PROGRAM	another QEMU; "bpo" is the newer one of the toolchain'
 	@echo '	DEBUG=1		make kernel: with lockdep, KASAN and kmemleak'
+	@echo '	VARIANT=rt|module	make kernel: with PREEMPT_RT, with KVM as a module'
 	@echo '	V=1		show the output of every step'
 	@echo '	AIA_TOOLCHAIN=host|root AIA_CACHE=DIR AIA_JOBS=N'
 
 kernel:
 	@tree=$$(tools/kernel-tree) && \
-		$(TOOLCHAIN) tools/kernel-build $(IMPL)$(if $(DEBUG),-debug) "$$tree"
+		$(TOOLCHAIN) tools/kernel-build $(IMPL)$(if $(DEBUG),-debug)$(if $(VARIANT),-$(VARIANT)) "$$tree"
 
 initramfs: kernel
 	@$(SELFTEST) initramfs --impl $(IMPL)

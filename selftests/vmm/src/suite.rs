@@ -35,7 +35,24 @@ pub struct Machine {
     imsics: Option<Imsics>,
 }
 
+/// Brings all CPUs of a machine back when it is dropped, whatever happens.
+#[derive(Debug)]
+pub struct CpusBack<'a>(&'a Machine);
+
+impl Drop for CpusBack<'_> {
+    fn drop(&mut self) {
+        for &cpu in self.0.cpus() {
+            let _ = host::set_online(cpu, true);
+        }
+    }
+}
+
 impl Machine {
+    /// For a test that takes CPUs offline.
+    pub fn cpus_back(&self) -> CpusBack<'_> {
+        CpusBack(self)
+    }
+
     /// What the machine has, or why nothing can be tested there. `told_files`
     /// is what the tester knows of its guest interrupt files.
     fn look(told_files: Option<u32>) -> Result<Result<Self, String>> {

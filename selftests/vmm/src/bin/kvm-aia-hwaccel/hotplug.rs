@@ -34,17 +34,6 @@ use vmm::{
 
 const DURATION: Duration = Duration::from_secs(8);
 
-/// Brings all CPUs back, whatever happens.
-struct Back<'a>(&'a Machine);
-
-impl Drop for Back<'_> {
-    fn drop(&mut self) {
-        for &cpu in self.0.cpus() {
-            let _ = set_online(cpu, true);
-        }
-    }
-}
-
 /// CPUs of `m` that can go: all but the first.
 fn can_go(m: &Machine, n: u32) -> usize {
     let others = &m.cpus()[1..];
@@ -54,7 +43,7 @@ fn can_go(m: &Machine, n: u32) -> usize {
 
 /// The CPU on which the target of all MSIs is goes, while they come.
 fn flowing(m: &Machine, mode: Mode) -> Result<()> {
-    let _back = Back(m);
+    let _back = m.cpus_back();
     let guest = m.boot(Config::new(2, mode))?;
 
     guest.pin(1, &[m.cpu(0)])?;
@@ -84,7 +73,7 @@ pub(crate) fn auto(m: &Machine) -> Result<()> {
 /// A vCPU that sleeps wakes up though the CPU is gone where it fell asleep.
 pub(crate) fn asleep(m: &Machine) -> Result<()> {
     const ROUNDS: u32 = 8;
-    let _back = Back(m);
+    let _back = m.cpus_back();
     let guest = m.boot(Config::new(1, m.best_mode()))?;
 
     for round in 1..=ROUNDS {
@@ -106,7 +95,7 @@ pub(crate) fn asleep(m: &Machine) -> Result<()> {
 
 /// A vCPU that does not run while its CPU goes finds all that came meanwhile.
 pub(crate) fn stopped(m: &Machine) -> Result<()> {
-    let _back = Back(m);
+    let _back = m.cpus_back();
     let mut guest = Guest::new(m.kvm(), Config::new(1, m.best_mode()))?;
     let cpu = can_go(m, 0);
 
@@ -141,7 +130,7 @@ pub(crate) fn stopped(m: &Machine) -> Result<()> {
 /// All files of a CPU are there again when it is, and those of a machine that
 /// went meanwhile are free.
 pub(crate) fn files_return(m: &Machine) -> Result<()> {
-    let _back = Back(m);
+    let _back = m.cpus_back();
     for cpu in m.unlike(&m.cpus()[1..]) {
         return_to(m, cpu)?;
     }
@@ -240,7 +229,7 @@ fn end_while_it_goes(
 /// Machines end while the CPU goes that has their guest files (candidate 9a).
 pub(crate) fn ends(m: &Machine) -> Result<()> {
     const ROUNDS: u32 = 16;
-    let _back = Back(m);
+    let _back = m.cpus_back();
     let cpus = m.unlike(&m.cpus()[1..]);
     let mut ended = 0;
 

@@ -113,24 +113,11 @@ impl<'a> Thief<'a> {
     }
 }
 
-/// Brings all CPUs back, whatever happens.
-pub(crate) struct Back<'a>(pub(crate) &'a Machine);
+/// A CPU other than the first goes, and comes back.
+pub(crate) fn blink(m: &Machine, random: &mut Random) -> Result<()> {
+    let cpu = m.cpus()[1 + random.below(m.cpus().len() - 1)];
 
-impl Drop for Back<'_> {
-    fn drop(&mut self) {
-        for &cpu in self.0.cpus() {
-            let _ = set_online(cpu, true);
-        }
-    }
-}
-
-impl Back<'_> {
-    /// A CPU other than the first goes, and comes back.
-    pub(crate) fn blink(&self, random: &mut Random) -> Result<()> {
-        let cpu = self.0.cpus()[1 + random.below(self.0.cpus().len() - 1)];
-
-        set_online(cpu, false)?;
-        sleep(Duration::from_millis(random.below(30) as u64));
-        set_online(cpu, true)
-    }
+    set_online(cpu, false)?;
+    sleep(Duration::from_millis(random.below(30) as u64));
+    set_online(cpu, true)
 }

@@ -5,8 +5,8 @@
 use crate::{
     count,
     disturb::{
+        blink,
         shove,
-        Back,
         Random,
         Thief, //
     },
@@ -196,7 +196,7 @@ pub(crate) fn auto(m: &Machine) -> Result<()> {
 
 /// The CPUs go and come, too.
 fn hotplug(m: &Machine, cfg: Config) -> Result<()> {
-    let back = Back(m);
+    let _back = m.cpus_back();
     let guest = m.boot(cfg)?;
     let mut random = Random::new(3);
 
@@ -204,7 +204,7 @@ fn hotplug(m: &Machine, cfg: Config) -> Result<()> {
         for _ in 0..8 {
             shove(m, &guest, &mut random)?;
         }
-        back.blink(&mut random)
+        blink(m, &mut random)
     })
     .map(drop)
 }
