@@ -67,6 +67,89 @@ impl Drop for PreemptionDisabled {
     }
 }
 
+/// Preemption is off because a function that called the present one has disabled it, once, and that
+/// function bears it being on in between.
+pub struct PreemptionBorrowed(NotThreadSafe);
+
+impl PreemptionBorrowed {
+    /// Stands for what the caller of the present function has done.
+    ///
+    /// # Safety
+    ///
+    /// Preemption must be off because of one `preempt_disable()`, and nothing else may forbid to
+    /// sleep. Who called it must not rely on anything that another task, or another CPU on which the
+    /// task goes on, changes.
+    pub unsafe fn assume() -> Self {
+        Self(NotThreadSafe)
+    }
+
+    /// Calls `f` with preemption on. The task may be on another CPU afterwards.
+    pub fn given_back<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        // SAFETY: By the requirements of `assume`.
+        unsafe { bindings::preempt_enable() };
+        let result = f();
+        // SAFETY: Any context.
+        unsafe { bindings::preempt_disable() };
+        result
+    }
+}
+
+/// Keeps the running task on its CPU, which others may use, too, as long as it lives.
+pub struct MigrationDisabled(NotThreadSafe);
+
+impl MigrationDisabled {
+    /// Disables migration.
+    pub fn new() -> Self {
+        // SAFETY: Any context.
+        unsafe { bindings::migrate_disable() };
+        Self(NotThreadSafe)
+    }
+}
+
+impl Default for MigrationDisabled {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for MigrationDisabled {
+    fn drop(&mut self) {
+        // SAFETY: Disabled by `new`, by the same task.
+        unsafe { bindings::migrate_enable() };
+    }
+}
+
+/// No CPU comes online or goes offline as long as it lives.
+pub struct CpusReadLock(NotThreadSafe);
+
+impl CpusReadLock {
+    /// Waits until no CPU comes or goes. May sleep.
+    pub fn new() -> Self {
+        // SAFETY: By the context; that it may sleep is checked there.
+        #[cfg(CONFIG_HOTPLUG_CPU)]
+        unsafe {
+            bindings::cpus_read_lock()
+        };
+        Self(NotThreadSafe)
+    }
+}
+
+impl Default for CpusReadLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for CpusReadLock {
+    fn drop(&mut self) {
+        // SAFETY: Taken by `new`, by the same task.
+        #[cfg(CONFIG_HOTPLUG_CPU)]
+        unsafe {
+            bindings::cpus_read_unlock()
+        };
+    }
+}
+
 /// Whether the system is being switched off or restarted: nothing has to be kept any more.
 pub fn is_system_ending() -> bool {
     // SAFETY: The kernel reads the variable like that too; it is never torn.

@@ -39,8 +39,7 @@ static int aia_request(struct aia_vec *vec)
 	if (vec->requested)
 		return -EBUSY;
 
-	/* Counted where it arrives: two would be one for a thread, with PREEMPT_RT */
-	rc = request_irq(vec->irq, aia_handler, IRQF_NO_THREAD, "aia_test", vec);
+	rc = request_irq(vec->irq, aia_handler, 0, "aia_test", vec);
 	if (!rc)
 		vec->requested = true;
 

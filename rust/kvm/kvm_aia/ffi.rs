@@ -41,7 +41,10 @@ use kernel::{
         lock::Guard, //
     }, //
 };
-use kernel_ext::sync::raw_spinlock::RawSpinLockBackend;
+use kernel_ext::{
+    smp::PreemptionBorrowed,
+    sync::raw_spinlock::RawSpinLockBackend, //
+};
 use kvm_ext::{
     csr,
     device,
@@ -448,18 +451,25 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_reset(vcpu: *mut bindings::kv
 ///
 /// # Safety
 ///
-/// `vcpu` must be valid and loaded by the calling task, with preemption off.
+/// `vcpu` must be valid and loaded by the calling task, in its run loop, which has disabled
+/// preemption just before.
 #[export]
 pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: By the requirements of this function.
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+    // SAFETY: The run loop has done nothing since that depends on it.
+    let mut preemption = unsafe { PreemptionBorrowed::assume() };
     let vm = vcpu.vcpu().vm();
 
     if !vm.is_aia_initialized() {
         return 1;
     }
     match (imsic(vcpu.vcpu()), Mode::new(vm.aia_mode())) {
-        (Some(imsic), Some(mode)) => from_result(|| imsic.enter(&mut vcpu, mode).map(c_int::from)),
+        (Some(imsic), Some(mode)) => from_result(|| {
+            imsic
+                .enter(&mut vcpu, mode, &mut preemption)
+                .map(c_int::from)
+        }),
         _ => 1,
     }
 }

@@ -146,8 +146,8 @@ impl Host {
     /// No vCPU's thread can run here any more, so that nobody takes another file. When the system
     /// ends, this interrupts whatever runs, and nobody needs what is in the files.
     pub(crate) fn disable(&self) {
-        // Who waits for a file to be released spins.
-        let _here = PreemptionDisabled::new();
+        // Who waits for a file to be released spins, see `imsic::wait_for_offline`.
+        let _undisturbed = (!cfg!(CONFIG_PREEMPT_RT)).then(PreemptionDisabled::new);
         let irqs_off = local_interrupt_disable();
         let hart = self.hart(&irqs_off);
 

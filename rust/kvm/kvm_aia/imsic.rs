@@ -44,7 +44,12 @@ use kernel::{
 };
 use kernel_ext::{
     arch::riscv::hypervisor::GuestFileRegisters,
-    smp,
+    smp::{
+        self,
+        CpusReadLock,
+        MigrationDisabled,
+        PreemptionBorrowed, //
+    },
     sync::RawSpinLock, //
 };
 use kvm_ext::{
@@ -83,6 +88,17 @@ pub(crate) struct VcpuImsic {
     host: &'static Host,
     address: PhysAddr<Guest>,
     page: IoDevice<ImsicPage>,
+}
+
+/// Where the state is once the vCPU is on another CPU.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Followed {
+    /// In a guest file there.
+    InFile,
+    /// In memory.
+    InMemory,
+    /// Where it was: there is no guest file, and the vCPU may not do without.
+    Refused,
 }
 
 /// A vCPU whose guest file is being taken away: nobody frees it before this is finished.
@@ -201,12 +217,16 @@ impl VcpuImsic {
         }
     }
 
-    /// Prepares for guest entry: the guest file is one of the CPU that the vCPU is on. Preemption is
-    /// off.
+    /// Prepares for guest entry: the guest file is one of the CPU that the vCPU is on.
     ///
     /// Returns whether the vCPU can run; if not, user space is told why.
     #[inline]
-    pub(crate) fn enter(&self, vcpu: &mut VcpuLocked<'_>, mode: Mode) -> Result<bool> {
+    pub(crate) fn enter(
+        &self,
+        vcpu: &mut VcpuLocked<'_>,
+        mode: Mode,
+        preemption: &mut PreemptionBorrowed,
+    ) -> Result<bool> {
         if !mode.uses_guest_files() {
             return Ok(true);
         }
@@ -214,21 +234,56 @@ impl VcpuImsic {
 
         match BoundTo::unpack(self.bound.load()) {
             Some((on, _)) if on == Cpu::new(cpu.as_u32()) => Ok(true),
-            _ => self.follow(vcpu, mode, cpu),
+            _ if cfg!(CONFIG_PREEMPT_RT) => self.follow_preemptible(vcpu, mode, preemption),
+            _ => Ok(self.follow(vcpu, mode, cpu)? != Followed::Refused),
         }
     }
 
-    /// Moves the state to a guest file of `cpu`, the running one, after AIA 6.1.2.
+    /// [`Self::follow`] with preemption on, since KVM's `mmu_lock` sleeps with `PREEMPT_RT`.
     #[cold]
-    fn follow(&self, vcpu: &mut VcpuLocked<'_>, mode: Mode, cpu: CpuId) -> Result<bool> {
+    fn follow_preemptible(
+        &self,
+        vcpu: &mut VcpuLocked<'_>,
+        mode: Mode,
+        preemption: &mut PreemptionBorrowed,
+    ) -> Result<bool> {
+        loop {
+            let followed = preemption.given_back(|| {
+                // A CPU that goes offline would take the file away, and not wait.
+                let _cpus = CpusReadLock::new();
+                let _here = MigrationDisabled::new();
+                let cpu = vcpu.cpu().ok_or(EINVAL)?;
+
+                self.follow(vcpu, mode, cpu)
+            })?;
+
+            match followed {
+                Followed::Refused => return Ok(false),
+                Followed::InMemory => return Ok(true),
+                // The task may be on another CPU by now, or the CPU offline.
+                Followed::InFile => {
+                    let on = BoundTo::unpack(self.bound.load()).map(|(on, _)| on);
+
+                    if on.is_some() && on == vcpu.cpu().map(|cpu| Cpu::new(cpu.as_u32())) {
+                        return Ok(true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves the state to a guest file of `cpu`, the running one, after AIA 6.1.2. The task does not
+    /// leave the CPU meanwhile.
+    #[cold]
+    fn follow(&self, vcpu: &mut VcpuLocked<'_>, mode: Mode, cpu: CpuId) -> Result<Followed> {
         let Some(new) = GuestFile::alloc(self.host, cpu, vcpu) else {
             if mode == Mode::Hwaccel {
                 vcpu.fail_entry(bindings::KVM_EXIT_FAIL_ENTRY_NO_VSFILE.into(), cpu);
-                return Ok(false);
+                return Ok(Followed::Refused);
             }
             self.release(vcpu);
             vcpu.set_vgein(0);
-            return Ok(true);
+            return Ok(Followed::InMemory);
         };
         let ids = self.host.max_ids;
 
@@ -287,7 +342,7 @@ impl VcpuImsic {
 
         self.update_line(vcpu);
         vcpu.set_vgein(line.get());
-        Ok(true)
+        Ok(Followed::InFile)
     }
 
     /// Ends a move that could not be done: the state is where it was.
@@ -349,8 +404,7 @@ impl VcpuImsic {
                     .finish();
                 }
                 Release::Nothing => return,
-                // A CPU that goes offline is at it.
-                Release::Busy => core::hint::spin_loop(),
+                Release::Busy => wait_for_offline(),
             }
         }
     }
@@ -372,18 +426,19 @@ impl VcpuImsic {
         mut f: impl FnMut(Option<&GuestFileRegisters<'_>>) -> R + Send,
     ) -> R {
         loop {
-            let (on, line) = {
+            let bound = {
                 let binding = self.binding.lock();
 
                 match &*binding {
-                    Binding::Bound(file) => (file.on(), file.line()),
+                    Binding::Bound(file) => Some((file.on(), file.line())),
                     Binding::Software => return f(None),
                     // Soon the state is in memory.
-                    Binding::Moving | Binding::Releasing => {
-                        core::hint::spin_loop();
-                        continue;
-                    }
+                    Binding::Moving | Binding::Releasing => None,
                 }
+            };
+            let Some((on, line)) = bound else {
+                wait_for_offline();
+                continue;
             };
             let done = smp::call_on(on, |irqs_off| {
                 let binding = self.binding.lock();
@@ -436,7 +491,7 @@ impl VcpuImsic {
 
             match ended {
                 Release::File(_) | Release::Nothing => return,
-                Release::Busy => core::hint::spin_loop(),
+                Release::Busy => wait_for_offline(),
             }
         }
     }
@@ -521,7 +576,7 @@ impl VcpuImsic {
 }
 
 impl Releasing<'_> {
-    /// Ends it on the CPU that has the file. Preemption is off.
+    /// Ends it on the CPU that has the file, which the task does not leave.
     pub(crate) fn finish_here(self) {
         self.finish_with(|file, host, image| {
             file.save_here(host.hart(&local_interrupt_disable()), host.max_ids, image);
@@ -545,6 +600,18 @@ impl Releasing<'_> {
         imsic.update_line(vcpu);
         // The vCPU may be gone afterwards.
         imsic.change(Binding::finish_release);
+    }
+}
+
+/// Waits, in part, for a CPU that goes offline and takes a guest file away.
+///
+/// It does so with preemption off, except with `PREEMPT_RT`, where KVM's `mmu_lock` sleeps: spinning
+/// could keep its owner from running.
+fn wait_for_offline() {
+    if cfg!(CONFIG_PREEMPT_RT) {
+        drop(CpusReadLock::new());
+    } else {
+        core::hint::spin_loop();
     }
 }
 
