@@ -102,7 +102,7 @@ def scale():
             ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7))):
         yield Row(f"kvm-scale-{name}", machine, tests, timeout=900)
     yield Row("kvm-million", four, tests, args={"kvm_aia_scale": 1000000},
-              demand=True, timeout=2400)
+              timeout=2400)
 
 
 def debug(name, machine, tests, **fields):
