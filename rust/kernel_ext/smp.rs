@@ -125,7 +125,7 @@ pub struct CpusReadLock(NotThreadSafe);
 impl CpusReadLock {
     /// Waits until no CPU comes or goes. May sleep.
     pub fn new() -> Self {
-        // SAFETY: By the context; that it may sleep is checked there.
+        // SAFETY: Has no requirements; C complains itself where it must not sleep.
         #[cfg(CONFIG_HOTPLUG_CPU)]
         unsafe {
             bindings::cpus_read_lock()

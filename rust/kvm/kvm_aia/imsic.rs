@@ -603,10 +603,10 @@ impl Releasing<'_> {
     }
 }
 
-/// Waits, in part, for a CPU that goes offline and takes a guest file away.
+/// Waits a moment for a CPU that goes offline and takes a guest file away. To be called again.
 ///
-/// It does so with preemption off, except with `PREEMPT_RT`, where KVM's `mmu_lock` sleeps: spinning
-/// could keep its owner from running.
+/// That CPU has preemption off meanwhile, except with `PREEMPT_RT`, where KVM's `mmu_lock` sleeps,
+/// and whoever spins might keep the lock's owner from running. So this may sleep there.
 fn wait_for_offline() {
     if cfg!(CONFIG_PREEMPT_RT) {
         drop(CpusReadLock::new());
