@@ -167,11 +167,26 @@ FIRMWARE = (0x80000000, 0x200000)
 
 
 def hand_over():
-    """A program for START: the kernel at KERNEL gets the tree at TREE."""
+    """A program for START: hart 0 gives the kernel at KERNEL the tree at TREE.
+
+    The firmware starts whichever hart came first, and a tree may say that the
+    kernel has only hart 0.
+    """
     return struct.pack(
-        "<III",
-        # auipc a1, TREE - START; auipc t0, KERNEL - START; jr -4(t0)
-        0x597 | (TREE - START), 0x297 | (KERNEL - START), 0xFFC28067)
+        "<15I",
+        0x02050663,                     # start: beqz a0, first
+        0x004858B7, 0x34D8889B,         # li a7, 0x48534d, the SBI's HSM
+        0x00000813,                     # li a6, 0, sbi_hart_start
+        0x00000513,                     # li a0, 0
+        0x00000597, 0xFEC58593,         # la a1, start
+        0x00000073,                     # ecall
+        0xFE0510E3,                     # bnez a0, start
+        0x00100813,                     # li a6, 1, sbi_hart_stop
+        0x00000073,                     # ecall
+        # first: auipc a1, TREE - START; addi a1, a1, start - first
+        0x597 | (TREE - START), 0xFD458593,
+        # auipc t0, KERNEL - START; jr start - .(t0)
+        0x297 | (KERNEL - START), 0xFCC28067)
 
 
 def prepare_tree(blob, append, initrd_size):
