@@ -69,6 +69,34 @@ pub struct Aplic<W> {
     words: W,
 }
 
+/// Some of the sources of a word, lowest first.
+pub struct Sources {
+    word: WordNr,
+    bits: u32,
+}
+
+impl Sources {
+    const NONE: Self = Self {
+        word: WordNr::of(SourceId::MIN),
+        bits: 0,
+    };
+}
+
+impl Iterator for Sources {
+    type Item = SourceId;
+
+    #[inline]
+    fn next(&mut self) -> Option<SourceId> {
+        if self.bits == 0 {
+            return None;
+        }
+        let source = SourceId::new(self.word.get() * u32::BITS + self.bits.trailing_zeros());
+
+        self.bits &= self.bits - 1;
+        source
+    }
+}
+
 /// Sends what is due of a word.
 ///
 /// Out of line: most changes of a word send nothing and need none of the registers for it.
@@ -182,6 +210,41 @@ impl<W: Words> Aplic<W> {
                 self.change(WordNr::of(source), sink, |w| w.set_target(source, value));
             }
             Register::GenMsi => self.write_genmsi(value, sink),
+        }
+    }
+
+    /// Returns the level-sensitive sources with high inputs of which a read of `register` tells that
+    /// they are: one of the two ways to end the handling of an interrupt (AIA 4.9.2).
+    pub fn sampled_by_read(&self, register: Register) -> Sources {
+        match register {
+            Register::InClrIp(word) => self.sampled(word, !0),
+            _ => Sources::NONE,
+        }
+    }
+
+    /// Returns the level-sensitive sources with high inputs that a write of `value` to `register`
+    /// makes pending because they are: the other way to end the handling of an interrupt
+    /// (AIA 4.9.2).
+    pub fn sampled_by_write(&self, register: Register, value: u32) -> Sources {
+        let number = match register {
+            Register::SetIp(word) => return self.sampled(word, value),
+            Register::SetIpNum | Register::SetIpNumLe => value,
+            Register::SetIpNumBe => value.swap_bytes(),
+            _ => return Sources::NONE,
+        };
+
+        self.nr_sources
+            .check(number)
+            .map_or(Sources::NONE, |source| {
+                self.sampled(WordNr::of(source), mask(source))
+            })
+    }
+
+    /// Returns which of the sources `bits` of `word` are level-sensitive, with a high input.
+    fn sampled(&self, word: WordNr, bits: u32) -> Sources {
+        Sources {
+            word,
+            bits: bits & self.get(word, SourceWord::high_levels),
         }
     }
 
@@ -311,6 +374,61 @@ mod tests {
         assert_eq!(aplic.read(Register::DomainCfg), 0x8000_0104);
         aplic.write(Register::DomainCfg, !IE, &last);
         assert_eq!(aplic.read(Register::DomainCfg), 0x8000_0004);
+        Ok(())
+    }
+
+    /// AP-42: software that has handled a level-sensitive interrupt asks in one of two ways whether
+    /// the input is still high.
+    #[test]
+    fn sampled_levels() -> Result<(), OutOfRange> {
+        let source = |number: u32| SourceId::try_from(number);
+        // Edge-sensitive, not this one's business.
+        let (aplic, last) = domain(source(38)?)?;
+        // Active-high; active-low; high, but inactive.
+        for (number, mode) in [(1, 6), (33, 6), (34, 7), (36, 6), (37, 0)] {
+            aplic.write(Register::SourceCfg(source(number)?), mode, &last);
+        }
+        for number in [33, 36, 37, 38] {
+            aplic.set_input(source(number)?, true, &last);
+        }
+        let read = |register| {
+            let mut sources = aplic.sampled_by_read(register).map(SourceId::get);
+            [
+                sources.next(),
+                sources.next(),
+                sources.next(),
+                sources.next(),
+            ]
+        };
+        let write = |register, value| {
+            let mut sources = aplic.sampled_by_write(register, value).map(SourceId::get);
+            [sources.next(), sources.next()]
+        };
+        let [low, high] = [WordNr::of(source(1)?), WordNr::of(source(40)?)];
+
+        assert_eq!(
+            read(Register::InClrIp(high)),
+            [Some(33), Some(34), Some(36), None]
+        );
+        assert_eq!(read(Register::InClrIp(low)), [None; 4]);
+        assert_eq!(read(Register::SetIp(high)), [None; 4]);
+        assert_eq!(write(Register::SetIp(high), 0b1_0010), [Some(33), Some(36)]);
+        assert_eq!(write(Register::SetIp(high), 0b110_1001), [None; 2]);
+        assert_eq!(write(Register::SetIpNum, 36), [Some(36), None]);
+        assert_eq!(write(Register::SetIpNumLe, 34), [Some(34), None]);
+        assert_eq!(
+            write(Register::SetIpNumBe, 33_u32.swap_bytes()),
+            [Some(33), None]
+        );
+        // Low, inactive, edge-sensitive, not there.
+        for number in [0, 1, 37, 38, 41, 33_u32.swap_bytes(), !0] {
+            assert_eq!(write(Register::SetIpNum, number), [None; 2]);
+        }
+        assert_eq!(write(Register::InClrIp(high), !0), [None; 2]);
+        assert_eq!(write(Register::ClrIpNum, 33), [None; 2]);
+
+        aplic.set_input(source(33)?, false, &last);
+        assert_eq!(write(Register::SetIpNum, 33), [None; 2]);
         Ok(())
     }
 

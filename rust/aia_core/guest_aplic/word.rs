@@ -186,6 +186,12 @@ impl SourceWord {
         (self.wires ^ self.inverted) & (self.edge | self.level)
     }
 
+    /// Returns the level-sensitive sources whose rectified input is high.
+    #[inline]
+    pub const fn high_levels(&self) -> u32 {
+        self.level & self.inputs()
+    }
+
     /// Changes the wire of `source` (AIA 4.7).
     ///
     /// A level-sensitive source becomes pending by the transition, not by its level, so telling

@@ -13,6 +13,7 @@ use aia_core::{
         word::SourceWord,
         Aplic,
         Sink,
+        Sources,
         Words, //
     },
     ids::NrSources, //
@@ -27,7 +28,8 @@ use kvm_ext::{
         IoDevice,
         Mmio, //
     },
-    Vcpu, //
+    Vcpu,
+    Vm, //
 };
 
 use crate::{
@@ -126,6 +128,16 @@ impl Sink for ToVcpus<'_> {
     }
 }
 
+/// Tells who has raised the wires of `sources` that a guest has handled their interrupts and is
+/// about to see whether they are still high: an irqfd with `KVM_IRQFD_FLAG_RESAMPLE` lowers its wire
+/// and asks its device.
+#[cold]
+fn acknowledge(vm: &Vm, sources: Sources) {
+    for source in sources {
+        vm.notify_acked(source.get());
+    }
+}
+
 /// The registers of the APLIC.
 pub(crate) struct AplicPage;
 
@@ -147,6 +159,9 @@ impl Mmio for AplicPage {
     fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
         let (_, aplic, register) = Self::find(vcpu, addr, data.len())?;
 
+        if vcpu.vm().has_ack_notifiers() {
+            acknowledge(vcpu.vm(), aplic.domain.sampled_by_read(register));
+        }
         data.copy_from_slice(&aplic.domain.read(register).to_le_bytes());
         Ok(())
     }
@@ -155,6 +170,9 @@ impl Mmio for AplicPage {
         let (aia, aplic, register) = Self::find(vcpu, addr, data.len())?;
         let value = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
 
+        if vcpu.vm().has_ack_notifiers() {
+            acknowledge(vcpu.vm(), aplic.domain.sampled_by_write(register, value));
+        }
         aplic.domain.write(register, value, &ToVcpus(aia));
         Ok(())
     }

@@ -37,6 +37,7 @@ use kvm_bindings::{
     KVM_IRQ_ROUTING_MSI, //
 };
 use kvm_ioctls::{
+    Cap,
     Kvm,
     VmFd, //
 };
@@ -598,6 +599,30 @@ impl Guest {
 
         self.vm.register_irqfd(&event, line).context("KVM_IRQFD")?;
         Ok(event)
+    }
+
+    /// As [`Self::irqfd`], and one that tells when the guest has handled the interrupt: until then
+    /// the line stays high. `flags` are those of the second eventfd.
+    pub fn resampled_irqfd(&self, line: u32, flags: i32) -> Result<[EventFd; 2]> {
+        let raise = EventFd::new(libc::EFD_NONBLOCK).context("eventfd")?;
+        let handled = EventFd::new(flags).context("eventfd")?;
+
+        self.vm
+            .register_irqfd_with_resample(&raise, &handled, line)
+            .context("KVM_IRQFD with resamplefd")?;
+        Ok([raise, handled])
+    }
+
+    /// Takes an event from a line.
+    pub fn remove_irqfd(&self, event: &EventFd, line: u32) -> Result<()> {
+        self.vm
+            .unregister_irqfd(event, line)
+            .context("KVM_IRQFD_FLAG_DEASSIGN")
+    }
+
+    /// Whether the virtual machine has a capability.
+    pub fn can(&self, capability: Cap) -> bool {
+        self.vm.check_extension(capability)
     }
 
     /// Sets the level of a line.

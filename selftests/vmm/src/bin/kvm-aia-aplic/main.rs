@@ -6,6 +6,7 @@ mod domain;
 mod irqfd;
 mod order;
 mod pending;
+mod resample;
 mod setup;
 mod targets;
 mod wires;
@@ -111,12 +112,40 @@ const TESTS: &[Test] = &[
     ("irqfd: each event is an edge", Nothing, irqfd::edges),
     ("irqfd: each event is a level", Nothing, irqfd::levels),
     ("irqfd: the wire is released", Nothing, irqfd::pulse),
+    ("resample: the capability", Nothing, resample::capability),
+    ("resample: handled, by setipnum", Nothing, |m| {
+        resample::by_number(m, Emul)
+    }),
+    (
+        "resample: handled, by setipnum_le",
+        Nothing,
+        resample::by_number_le,
+    ),
+    (
+        "resample: handled, by setipnum_be",
+        Nothing,
+        resample::by_number_be,
+    ),
+    ("resample: handled, by setip", Nothing, resample::by_word),
+    (
+        "resample: handled, by in_clrip",
+        Nothing,
+        resample::by_input,
+    ),
+    ("resample: not handled", Nothing, resample::unhandled),
+    ("resample: several devices", Nothing, resample::shared),
+    ("resample: devices come and go", Nothing, resample::removed),
     ("guest file: rising edge", Files(1), |m| {
         wires::edge1(m, Hwaccel)
     }),
     ("guest file: high level", Files(1), |m| {
         wires::level1(m, Hwaccel)
     }),
+    (
+        "guest file: resample: handled, by setipnum",
+        Files(1),
+        |m| resample::by_number(m, Hwaccel),
+    ),
     ("guest files: all sources, two harts", Vcpus(2), |m| {
         targets::all(m, Auto)
     }),

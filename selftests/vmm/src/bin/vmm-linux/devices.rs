@@ -12,6 +12,7 @@ use std::{
         Arc,
         Mutex, //
     },
+    thread,
     time::{
         SystemTime,
         UNIX_EPOCH, //
@@ -29,7 +30,8 @@ use vmm_sys_util::eventfd::EventFd;
 pub const UART: u64 = 0x1001_0000;
 /// Size of its registers.
 pub const UART_SIZE: u64 = 8;
-/// Its source of the APLIC, by rising edges.
+/// Its source of the APLIC, by high level if KVM tells when the guest has handled it, else by
+/// rising edges.
 pub const UART_SOURCE: u32 = 10;
 /// Guest-physical address of the clock.
 pub const RTC: u64 = 0x1002_0000;
@@ -49,13 +51,40 @@ impl Trigger for Line {
     }
 }
 
+type Uart = Serial<Line, NoEvents, Writer>;
+
+/// The bit of the UART's IIR that is clear while it has an interrupt.
+const IIR_NONE: u8 = 1;
+
 /// All of them.
-pub struct Devices(Mutex<Serial<Line, NoEvents, Writer>>);
+pub struct Devices(Arc<Mutex<Uart>>);
 
 impl Devices {
-    /// With the UART's interrupt, and the other end of its wire.
-    pub fn new(uart: EventFd, console: Arc<Console>) -> Self {
-        Self(Mutex::new(Serial::new(Line(uart), Writer::new(console))))
+    /// With what raises the UART's wire, what tells that the guest has handled its interrupt and
+    /// the wire is low again, and the other end of its line.
+    pub fn new(raise: EventFd, handled: Option<EventFd>, console: Arc<Console>) -> Self {
+        let uart = Serial::new(Line(raise), Writer::new(console));
+        let uart = Arc::new(Mutex::new(uart));
+
+        if let Some(handled) = handled {
+            let uart = Arc::clone(&uart);
+
+            thread::spawn(move || raise_again(&uart, &handled));
+        }
+        Self(uart)
+    }
+}
+
+/// Raises the UART's wire each time that a guest has handled its interrupt, and it has one still.
+fn raise_again(uart: &Mutex<Uart>, handled: &EventFd) {
+    while handled.read().is_ok() {
+        let Ok(uart) = uart.lock() else { return };
+
+        if uart.state().interrupt_identification & IIR_NONE == 0
+            && uart.interrupt_evt().trigger().is_err()
+        {
+            return;
+        }
     }
 }
 

@@ -35,8 +35,8 @@ const CPU: u32 = 16;
 /// The supervisor external interrupt of a local controller.
 const IRQ_S_EXT: u32 = 9;
 /// Kinds of an APLIC's sources.
-const EDGE_RISING: u32 = 1;
-const LEVEL_HIGH: u32 = 4;
+pub const EDGE_RISING: u32 = 1;
+pub const LEVEL_HIGH: u32 = 4;
 
 /// ISA extensions that KVM has for guests as soon as the host has them, and that
 /// need no other property.
@@ -106,6 +106,8 @@ pub struct Board<'a> {
     pub ram: u64,
     /// Kernel command line.
     pub bootargs: String,
+    /// The kind of the UART's source.
+    pub uart: u32,
     /// Guest-physical addresses of the initramfs.
     pub initrd: Range<u64>,
 }
@@ -149,7 +151,7 @@ impl Board<'_> {
         fdt.property_string("compatible", "ns16550a")?;
         fdt.property_array_u64("reg", &[UART, UART_SIZE])?;
         fdt.property_u32("clock-frequency", 3_686_400)?;
-        fdt.property_array_u32("interrupts-extended", &[APLIC, UART_SOURCE, EDGE_RISING])?;
+        fdt.property_array_u32("interrupts-extended", &[APLIC, UART_SOURCE, self.uart])?;
         fdt.end_node(uart)?;
 
         let rtc = fdt.begin_node(&format!("rtc@{RTC:x}"))?;

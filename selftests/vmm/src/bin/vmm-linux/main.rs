@@ -18,7 +18,10 @@ use dtb::{
 };
 use ktap::Tap;
 use kvm_bindings::KVM_SYSTEM_EVENT_SHUTDOWN;
-use kvm_ioctls::Kvm;
+use kvm_ioctls::{
+    Cap,
+    Kvm, //
+};
 use std::{
     fs,
     process::ExitCode,
@@ -66,10 +69,17 @@ fn start(kvm: &Kvm, console: &Arc<Console>) -> Result<Guest> {
 
     cfg.ids = Some(IDS);
     cfg.sources = 32;
+    // The C code has no way to tell that the guest has handled a level.
+    let levels = kvm.check_extension(Cap::IrqfdResample);
     let board = Board {
         cfg: &cfg,
         ids: IDS,
         ram: RAM,
+        uart: if levels {
+            dtb::LEVEL_HIGH
+        } else {
+            dtb::EDGE_RISING
+        },
         bootargs: format!(
             // Without times, by which our own kernel's messages are known.
             "console=ttyS0 earlycon=uart8250,mmio,{:#x} printk.time=0 panic=-1 \
@@ -90,9 +100,15 @@ fn start(kvm: &Kvm, console: &Arc<Console>) -> Result<Guest> {
             arg: RAM_BASE + TREE,
         },
     )?;
-    let uart = guest.irqfd(devices::UART_SOURCE)?;
+    let (raise, handled) = if levels {
+        let [raise, handled] = guest.resampled_irqfd(devices::UART_SOURCE, 0)?;
 
-    guest.plug(Devices::new(uart, console.clone()))?;
+        (raise, Some(handled))
+    } else {
+        (guest.irqfd(devices::UART_SOURCE)?, None)
+    };
+
+    guest.plug(Devices::new(raise, handled, console.clone()))?;
     Ok(guest)
 }
 

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Wires by irqfd that stay high until the guest has handled the interrupt
+//! (`KVM_IRQFD_FLAG_RESAMPLE`), which it shows in one of the ways of AIA 4.9.2.
+
+use crate::domain::{
+    to,
+    Domain, //
+};
+use kvm_ioctls::Cap;
+use std::{
+    sync::atomic::{
+        AtomicBool,
+        Ordering::Relaxed, //
+    },
+    thread,
+};
+use vmm::{
+    ensure,
+    regs::aplic::*,
+    same,
+    Context,
+    Machine,
+    Mode,
+    Result, //
+};
+use vmm_sys_util::eventfd::EventFd;
+
+const S: u32 = 35;
+const ID: u32 = 77;
+const ROUNDS: u32 = 20;
+
+/// A device: its interrupt, and what asks it whether it still needs one.
+struct Device {
+    source: u32,
+    raise: EventFd,
+    asked: EventFd,
+}
+
+impl Device {
+    fn new(d: &Domain, source: u32) -> Result<Self> {
+        let [raise, asked] = d.guest().resampled_irqfd(source, libc::EFD_NONBLOCK)?;
+
+        Ok(Self {
+            source,
+            raise,
+            asked,
+        })
+    }
+
+    fn raise(&self) -> Result<()> {
+        self.raise.write(1).context("eventfd")
+    }
+
+    /// How often it was asked since this was called.
+    fn asked(&self, times: u64, when: &str) -> Result<()> {
+        same(self.asked.read().unwrap_or(0), times, || {
+            format!("questions to source {} {when}", self.source)
+        })
+    }
+
+    fn remove(self, d: &Domain) -> Result<()> {
+        d.guest().remove_irqfd(&self.raise, self.source)
+    }
+}
+
+fn domain(m: &Machine, mode: Mode) -> Result<Domain> {
+    let d = Domain::new(m, mode, 1, 40)?;
+
+    d.source(S, sm::LEVEL1, to(0, ID))?;
+    d.deliver(true)?;
+    Ok(d)
+}
+
+pub(crate) fn capability(m: &Machine) -> Result<()> {
+    let d = domain(m, Mode::Emul)?;
+
+    ensure(d.guest().can(Cap::IrqfdResample), || {
+        "no KVM_CAP_IRQFD_RESAMPLE".into()
+    })
+}
+
+/// As many MSIs as the device has raised its wire, which falls each time.
+fn handled(m: &Machine, mode: Mode, way: impl Fn(&Domain) -> Result<()>) -> Result<()> {
+    let d = domain(m, mode)?;
+    let device = Device::new(&d, S)?;
+
+    for n in 1..=ROUNDS {
+        device.raise()?;
+        d.comes(0, &[ID], &format!("by event {n}"))?;
+        device.asked(0, "before the guest is through")?;
+        way(&d)?;
+        device.asked(1, "when the guest is through")?;
+        d.came(0, &[], "when nothing is high any more")?;
+    }
+    d.input(S, false, "at the end")?;
+    device.asked(0, "for a low input")
+}
+
+pub(crate) fn by_number(m: &Machine, mode: Mode) -> Result<()> {
+    handled(m, mode, |d| d.write(SETIPNUM, S))
+}
+
+pub(crate) fn by_number_le(m: &Machine) -> Result<()> {
+    handled(m, Mode::Emul, |d| d.write(SETIPNUM_LE, S))
+}
+
+pub(crate) fn by_number_be(m: &Machine) -> Result<()> {
+    handled(m, Mode::Emul, |d| d.write(SETIPNUM_BE, S.swap_bytes()))
+}
+
+pub(crate) fn by_word(m: &Machine) -> Result<()> {
+    handled(m, Mode::Emul, |d| {
+        d.write(SETIP + 4 * (S / 32), 1 << (S % 32))
+    })
+}
+
+/// Whoever polls the input sees it fall.
+pub(crate) fn by_input(m: &Machine) -> Result<()> {
+    handled(m, Mode::Emul, |d| d.input(S, false, "when polled"))
+}
+
+/// Nobody is asked by what says nothing of the source: other sources and
+/// registers, and user space's own accesses.
+pub(crate) fn unhandled(m: &Machine) -> Result<()> {
+    const EDGE: u32 = 36;
+    const LOW: u32 = 37;
+    let d = domain(m, Mode::Emul)?;
+    let devices = [S, EDGE, LOW].map(|source| Device::new(&d, source));
+    let [device, edge, low] = devices;
+    let (device, edge, low) = (device?, edge?, low?);
+
+    d.source(EDGE, sm::EDGE1, to(0, 78))?;
+    d.source(LOW, sm::LEVEL1, to(0, 79))?;
+    device.raise()?;
+    d.comes(0, &[ID], "by the event")?;
+    edge.raise()?;
+    d.comes(0, &[78], "by the edge")?;
+
+    for source in [EDGE, LOW, S - 1, S + 32, 0] {
+        d.write(SETIPNUM, source)?;
+    }
+    // Software made it pending.
+    d.came(0, &[78], "by setipnum")?;
+    for (offset, value) in [
+        (SETIP + 4 * (S / 32), !(1 << (S % 32))),
+        (SETIP, !0),
+        (IN_CLRIP + 4 * (S / 32), !0),
+        (CLRIPNUM, S),
+        (CLRIENUM, S),
+        (SETIENUM, S),
+        (TARGET + 4 * S, to(0, ID)),
+    ] {
+        d.write(offset, value)?;
+    }
+    d.read(SETIP + 4 * (S / 32))?;
+    d.read(IN_CLRIP)?;
+    let aia = d.guest().aia();
+    aia.aplic(IN_CLRIP + 4 * (S / 32)).context("IN_CLRIP")?;
+    aia.set_aplic(SETIPNUM, S).context("SETIPNUM")?;
+
+    device.asked(0, "by all that")?;
+    edge.asked(0, "ever")?;
+    low.asked(0, "ever")?;
+    d.write(SETIPNUM, S)?;
+    device.asked(1, "in the end")
+}
+
+/// All devices of a wire are asked; it falls with the last one that goes.
+pub(crate) fn shared(m: &Machine) -> Result<()> {
+    let d = domain(m, Mode::Emul)?;
+    let (one, two) = (Device::new(&d, S)?, Device::new(&d, S)?);
+
+    one.raise()?;
+    d.comes(0, &[ID], "by the first device")?;
+    d.write(SETIPNUM, S)?;
+    one.asked(1, "when the guest is through")?;
+    two.asked(1, "when the guest is through")?;
+
+    // Only the second one still has something.
+    two.raise()?;
+    d.comes(0, &[ID], "by the second device")?;
+    two.remove(&d)?;
+    d.write(SETIPNUM, S)?;
+    d.came(0, &[], "when the second device is gone")?;
+    one.asked(1, "when the second device is gone")?;
+
+    one.raise()?;
+    d.comes(0, &[ID], "by the first device again")?;
+    one.remove(&d)?;
+    d.input(S, false, "when all devices are gone")
+}
+
+/// Devices come and go while the guest says that it is through.
+pub(crate) fn removed(m: &Machine) -> Result<()> {
+    let d = domain(m, Mode::Emul)?;
+    let through = AtomicBool::new(false);
+
+    thread::scope(|s| {
+        let guest = s.spawn(|| -> Result<()> {
+            while !through.load(Relaxed) {
+                d.write(SETIPNUM, S)?;
+            }
+            Ok(())
+        });
+        let devices = (0..100).try_for_each(|_| {
+            let device = Device::new(&d, S)?;
+
+            device.raise()?;
+            device.remove(&d)
+        });
+
+        through.store(true, Relaxed);
+        guest.join().expect("the guest's thread")?;
+        devices
+    })?;
+    d.input(S, false, "when all devices are gone")
+}
