@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A vCPU comes, runs, waits, and goes.
+
+use aia_core::guest::{
+    config::{
+        Mode,
+        UNDEF_ADDR, //
+    },
+    iprio, //
+};
+use kernel::{
+    bindings,
+    error::from_result,
+    macros::export,
+    prelude::*, //
+};
+use kernel_ext::smp::PreemptionBorrowed;
+use kvm_ext::{
+    csr,
+    Vcpu, //
+};
+
+use super::{
+    host,
+    imsic,
+    take_imsic, //
+};
+use crate::{
+    host::{
+        NO_INTERRUPT,
+        SHOW_PRIORITIES, //
+    },
+    imsic::VcpuImsic, //
+};
+
+/// A vCPU is being made.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, and nobody else may know it.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_init(vcpu: *mut bindings::kvm_vcpu) {
+    if host().is_some() {
+        // SAFETY: By the requirements of this function.
+        let vcpu = unsafe { Vcpu::from_raw(vcpu) };
+
+        vcpu.set_imsic_addr(UNDEF_ADDR);
+        vcpu.set_hart_index(vcpu.index());
+    }
+}
+
+/// A vCPU goes away.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, and nobody else may use it.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_deinit(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the requirements of this function.
+    take_imsic(unsafe { Vcpu::from_raw(vcpu) });
+}
+
+/// A vCPU is reset.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, and the caller must hold its mutex, or be alone in knowing it.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_reset(vcpu: *mut bindings::kvm_vcpu) {
+    if host().is_none() {
+        return;
+    }
+    // SAFETY: By the requirements of this function.
+    let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+
+    *vcpu.csrs() = Default::default();
+    if vcpu.vm().is_aia_initialized() {
+        if let Some(imsic) = imsic(vcpu.vcpu()) {
+            imsic.reset(vcpu.vcpu());
+        }
+    }
+}
+
+/// Prepares for guest entry. Returns 1, or what `KVM_RUN` returns.
+///
+/// # Safety
+///
+/// `vcpu` must be valid and loaded by the calling task, in its run loop, which has disabled
+/// preemption just before.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+    // SAFETY: By the requirements of this function.
+    let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+    // SAFETY: The run loop has done nothing since that depends on it.
+    let mut preemption = unsafe { PreemptionBorrowed::assume() };
+    let vm = vcpu.vcpu().vm();
+
+    if !vm.is_aia_initialized() {
+        return 1;
+    }
+    match (imsic(vcpu.vcpu()), Mode::new(vm.aia_mode())) {
+        (Some(imsic), Some(mode)) => from_result(|| {
+            imsic
+                .enter(&mut vcpu, mode, &mut preemption)
+                .map(c_int::from)
+        }),
+        _ => 1,
+    }
+}
+
+/// Loads the AIA's CSRs of a vCPU.
+///
+/// # Safety
+///
+/// `vcpu` must be valid and being loaded by the calling task, with preemption off.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_load(
+    vcpu: *mut bindings::kvm_vcpu,
+    _cpu: c_int,
+) {
+    if host().is_none() {
+        return;
+    }
+    // SAFETY: By the requirements of this function.
+    let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+    let csrs = vcpu.csrs();
+
+    csr::set_vsiselect(csrs.vsiselect);
+    csr::set_hviprio([csrs.hviprio1, csrs.hviprio2]);
+}
+
+/// Saves the AIA's CSRs of a vCPU.
+///
+/// # Safety
+///
+/// `vcpu` must be valid and loaded by the calling task, with preemption off.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_put(vcpu: *mut bindings::kvm_vcpu) {
+    if host().is_none() {
+        return;
+    }
+    // SAFETY: By the requirements of this function.
+    let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+
+    if vcpu.vm().is_aia_initialized() && vcpu.is_blocking() {
+        if let Some(imsic) = imsic(&vcpu) {
+            imsic.wake_on_interrupt();
+        }
+    }
+    let csrs = vcpu.csrs();
+
+    csrs.vsiselect = csr::vsiselect();
+    [csrs.hviprio1, csrs.hviprio2] = csr::hviprio();
+}
+
+/// Whether an external interrupt is pending that `vcpu` has enabled and `mask` has.
+///
+/// # Safety
+///
+/// `vcpu` must be valid.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_has_interrupts(
+    vcpu: *mut bindings::kvm_vcpu,
+    mask: u64,
+) -> bool {
+    if host().is_none() {
+        return false;
+    }
+    // SAFETY: By the requirements of this function.
+    let vcpu = unsafe { Vcpu::from_raw(vcpu) };
+
+    vcpu.vm().is_aia_initialized()
+        && vcpu.enabled_interrupts() & mask & 1 << bindings::IRQ_S_EXT != 0
+        && imsic(vcpu).is_some_and(VcpuImsic::has_interrupt)
+}
+
+/// Writes `hvictl` before guest entry: the external interrupt of VS level that is in `hvip`.
+///
+/// # Safety
+///
+/// `vcpu` must be valid and loaded by the calling task, with interrupts off.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update_hvip(vcpu: *mut bindings::kvm_vcpu) {
+    if host().is_some() {
+        // SAFETY: By the requirements of this function.
+        let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+
+        // Without a guest file, IPRIO is the priority of the interrupt, and makes it a candidate.
+        // Whoever changes which identity is first makes the vCPU leave the guest. User space may
+        // have an interrupt controller of its own, of whose priorities nobody knows.
+        let priority = if vcpu.is_external_in_hvip() {
+            imsic(vcpu.vcpu())
+                .and_then(VcpuImsic::top)
+                .map_or(1, iprio::external)
+        } else {
+            0
+        };
+
+        csr::set_hvictl(NO_INTERRUPT | SHOW_PRIORITIES | usize::from(priority));
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A virtual machine comes, gets interrupts, and goes.
+
+use kernel::{
+    bindings,
+    error::from_result,
+    macros::export,
+    prelude::*, //
+};
+use kvm_ext::Vm;
+
+use super::{
+    host,
+    take_aia, //
+};
+use crate::{
+    device,
+    vm, //
+};
+
+/// A virtual machine is being made.
+///
+/// # Safety
+///
+/// `kvm` must be valid, and nobody else may know it.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_aia_init_vm(kvm: *mut bindings::kvm) {
+    if let Some(host) = host() {
+        // SAFETY: By the requirements of this function.
+        device::set_defaults(host, unsafe { Vm::from_raw(kvm).assume_locked() });
+    }
+}
+
+/// A virtual machine goes away, after its vCPUs.
+///
+/// # Safety
+///
+/// `kvm` must be valid, and nobody else may use it.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_aia_destroy_vm(kvm: *mut bindings::kvm) {
+    // SAFETY: By the requirements of this function.
+    drop(unsafe { take_aia(Vm::from_raw(kvm)) });
+}
+
+/// Delivers an MSI.
+///
+/// # Safety
+///
+/// `kvm` and `msi` must be valid.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_aia_inject_msi(
+    kvm: *mut bindings::kvm,
+    msi: *mut bindings::kvm_msi,
+) -> c_int {
+    // SAFETY: By the requirements of this function.
+    let (vm, msi) = unsafe { (Vm::from_raw(kvm), &*msi) };
+    let addr = u64::from(msi.address_hi) << 32 | u64::from(msi.address_lo);
+
+    from_result(|| vm::inject_msi(vm, addr, msi.data).map(|()| 0))
+}
+
+/// Changes a wire of the APLIC.
+///
+/// # Safety
+///
+/// `kvm` must be valid.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_aia_inject_irq(
+    kvm: *mut bindings::kvm,
+    irq: c_uint,
+    level: bool,
+) -> c_int {
+    // SAFETY: By the requirements of this function.
+    let vm = unsafe { Vm::from_raw(kvm) };
+
+    from_result(|| vm::inject_irq(vm, irq, level).map(|()| 0))
+}
