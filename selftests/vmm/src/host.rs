@@ -205,16 +205,24 @@ struct Files {
 pub struct Thread(PathBuf);
 
 impl Thread {
-    /// The thread of this name, of which there is one.
+    /// The thread of this name, of which there is one, soon if not yet.
+    ///
+    /// A thread names itself, and a list of threads ends early where one of them does.
     pub fn named(name: &str) -> Result<Self> {
-        let threads = fs::read_dir("/proc/self/task").context("threads")?;
+        let begin = Instant::now();
 
-        threads
-            .flatten()
-            .map(|thread| thread.path())
-            .find(|dir| fs::read_to_string(dir.join("comm")).is_ok_and(|c| c.trim_end() == name))
-            .map(Self)
-            .ok_or_else(|| Error::new(format!("no thread {name}")))
+        while begin.elapsed() < PATIENCE {
+            let threads = fs::read_dir("/proc/self/task").context("threads")?;
+            let found = threads.flatten().map(|thread| thread.path()).find(|dir| {
+                fs::read_to_string(dir.join("comm")).is_ok_and(|c| c.trim_end() == name)
+            });
+
+            if let Some(found) = found {
+                return Ok(Self(found));
+            }
+            sleep(Duration::from_millis(1));
+        }
+        Err(Error::new(format!("no thread {name}")))
     }
 
     fn read(&self, file: &str) -> Result<String> {
