@@ -125,7 +125,7 @@ def realtime():
              ["kvm-aia-device", "kvm-aia-emul", "kvm-aia-aplic",
               "kvm-aia-extensions", "kvm-aia-hwaccel", "kvm-aia-race"])):
         yield Row(f"rt-{name}", machine, tests, impl=("rust",), kernel="rt",
-                  demand=True, timeout=1200)
+                  demand=True, timeout=1200, silence=400)
 
 
 def checked():

@@ -164,7 +164,12 @@ pub(crate) fn registers(m: &Machine) -> Result<()> {
 pub(crate) fn neighbours(m: &Machine) -> Result<()> {
     let guest = m.boot(Config::new(2, m.best_mode()))?;
 
-    for round in 1..=40 {
+    let start = Instant::now();
+    let mut rounds = 0;
+
+    // A machine takes seconds to end where a grace period does.
+    while rounds < 2 || (rounds < 40 && start.elapsed() < 4 * crate::duration()) {
+        rounds += 1;
         guest.give_send(1, 0, 1, 40, 20);
         for n in 0..3 {
             let mut other = Guest::new(m.kvm(), Config::new(2, m.best_mode()))?;
@@ -174,7 +179,8 @@ pub(crate) fn neighbours(m: &Machine) -> Result<()> {
             other.until(|g| g.count(0, 9) == 1, || "a neighbour's MSI".into())?;
         }
         guest.wait(1)?;
-        exact(&guest, 0, 1, 40, 20 * round)?;
+        exact(&guest, 0, 1, 40, 20 * rounds)?;
     }
+    diag(format!("{rounds} rounds"));
     Ok(())
 }
