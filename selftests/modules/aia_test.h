@@ -9,6 +9,9 @@
  * writes the data to the address, and when the callback that programs it
  * returns, no write with the older message is under way (unless the vector was
  * told to be posted).
+ *
+ * Besides, what only the kernel sees of a hart, for tests of KVM: its CSR hvien,
+ * idle states, and the page table of the guest that it runs.
  */
 #ifndef AIA_TEST_H
 #define AIA_TEST_H
@@ -137,6 +140,19 @@ void aia_show_latency(struct seq_file *m);
 int aia_hold_init(void);
 void aia_hold_exit(void);
 int aia_write_hold(char *buf);
+
+/* aia_test_hvien.c */
+void aia_hvien_remove(void);
+int aia_write_hvien(char *buf);
+void aia_show_hvien(struct seq_file *m);
+
+/* aia_test_idle.c */
+int aia_write_idle(char *buf);
+void aia_show_idle(struct seq_file *m);
+
+/* aia_test_gstage.c */
+int aia_write_gstage(char *buf);
+void aia_show_gstage(struct seq_file *m);
 
 /* aia_test_debugfs.c */
 void aia_debugfs_init(void);

@@ -31,6 +31,14 @@
  *               the interrupt file of C, N times
  *   wired    w  "LINE TYPE": make a device of one vector that is a line of the
  *               APLIC, as IRQ_TYPE_*. The handler of a level line disables it
+ *   hvien    w  "BIT": set that bit of hvien of each CPU, before KVM uses it; 0: of
+ *               none any more
+ *   hvien    r  per CPU, while a bit is set: "C on|off hvien mask"; off: when it
+ *               went, and KVM had ceased to use it; mask: bits that the hart has
+ *   idle     w  "C": C goes through an idle state that loses KVM's CSRs, but hvien
+ *   idle     r  hvien in that state
+ *   gstage   w  "C ADDR": look that guest-physical address up in the G-stage of C
+ *   gstage   r  "level pte" of what was found last
  *   stats    r  per vector: "V irq total cpu0 cpu1 ..."
  *   stats    w  clear the counts
  *   msg      r  per vector: "V D irq address data updates requested"
@@ -75,6 +83,9 @@ static const struct aia_file aia_files[] = {
 	{ "hold", aia_write_hold, NULL },
 	{ "stray", aia_write_stray, NULL },
 	{ "wired", aia_write_wired, NULL },
+	{ "hvien", aia_write_hvien, aia_show_hvien },
+	{ "idle", aia_write_idle, aia_show_idle },
+	{ "gstage", aia_write_gstage, aia_show_gstage },
 	{ "stats", aia_write_stats, aia_show_stats },
 	{ "msg", NULL, aia_show_msg },
 	{ "bad", NULL, aia_show_bad },

@@ -32,6 +32,7 @@ static int __init aia_test_init(void)
 static void __exit aia_test_exit(void)
 {
 	aia_debugfs_exit();
+	aia_hvien_remove();
 	aia_free_all();
 	aia_hold_exit();
 	aia_unmap();

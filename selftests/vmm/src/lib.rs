@@ -22,6 +22,7 @@ pub mod host;
 mod measure;
 mod park;
 pub mod plain;
+pub mod probe;
 pub mod regs;
 /// MSIs with sequence numbers.
 #[path = "../guest/slot.rs"]

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Somebody else's bit of hvien, of which KVM has one: it is there before KVM
+ * starts to use a CPU, and until KVM has ceased to.
+ */
+
+#include <linux/bits.h>
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
+#include <linux/irqflags.h>
+#include <linux/kstrtox.h>
+#include <linux/percpu.h>
+#include <linux/seq_file.h>
+#include <linux/smp.h>
+
+#include <asm/cpufeature.h>
+#include <asm/csr.h>
+
+#include "aia_test.h"
+
+/* The last one before CPUHP_AP_KVM_ONLINE, and unused on RISC-V */
+#define AIA_BEFORE_KVM		CPUHP_AP_HYPERV_ONLINE
+/* AIA 6.3.2: the bits below are read-only zeros */
+#define AIA_HVIEN_FIRST		13
+
+static unsigned int aia_hvien_bit;
+
+static DEFINE_PER_CPU(struct {
+	/* What there was when the CPU went, and KVM had ceased to use it */
+	unsigned long went;
+	/* The bits that the hart has */
+	unsigned long writable;
+}, aia_hvien);
+
+static int aia_hvien_comes(unsigned int cpu)
+{
+	unsigned long flags, value;
+
+	local_irq_save(flags);
+	value = csr_swap(CSR_HVIEN, ~0UL);
+	__this_cpu_write(aia_hvien.writable, csr_read(CSR_HVIEN));
+	csr_write(CSR_HVIEN, value | BIT(aia_hvien_bit));
+	local_irq_restore(flags);
+
+	return 0;
+}
+
+static int aia_hvien_goes(unsigned int cpu)
+{
+	__this_cpu_write(aia_hvien.went, csr_read_clear(CSR_HVIEN, BIT(aia_hvien_bit)));
+
+	return 0;
+}
+
+static void aia_hvien_read(void *value)
+{
+	*(unsigned long *)value = csr_read(CSR_HVIEN);
+}
+
+void aia_hvien_remove(void)
+{
+	if (!aia_hvien_bit)
+		return;
+	cpuhp_remove_state(AIA_BEFORE_KVM);
+	aia_hvien_bit = 0;
+}
+
+int aia_write_hvien(char *buf)
+{
+	u32 bit;
+	int rc;
+
+	rc = kstrtou32(buf, 0, &bit);
+	if (rc)
+		return rc;
+	if (bit && (bit < AIA_HVIEN_FIRST || bit >= BITS_PER_LONG || bit == IRQ_PMU_OVF))
+		return -EINVAL;
+	if (!riscv_isa_extension_available(NULL, H) ||
+	    !riscv_isa_extension_available(NULL, SSAIA))
+		return -ENODEV;
+
+	aia_hvien_remove();
+	if (!bit)
+		return 0;
+
+	aia_hvien_bit = bit;
+	rc = cpuhp_setup_state(AIA_BEFORE_KVM, "aia_test:online", aia_hvien_comes,
+			       aia_hvien_goes);
+	if (rc < 0) {
+		aia_hvien_bit = 0;
+		return rc;
+	}
+
+	return 0;
+}
+
+void aia_show_hvien(struct seq_file *m)
+{
+	unsigned long value;
+	unsigned int cpu;
+	bool off;
+
+	if (!aia_hvien_bit)
+		return;
+
+	for_each_possible_cpu(cpu) {
+		off = smp_call_function_single(cpu, aia_hvien_read, &value, true);
+		if (off)
+			value = per_cpu(aia_hvien.went, cpu);
+		seq_printf(m, "%u %s %#lx %#lx\n", cpu, off ? "off" : "on", value,
+			   per_cpu(aia_hvien.writable, cpu));
+	}
+}

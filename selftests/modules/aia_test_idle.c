@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Takes a CPU through an idle state in which the hart loses the CSRs by which it
+ * serves guests. All but the state is real: what uses those CSRs is told before
+ * and after, and they hold something else in between.
+ */
+
+#include <linux/bits.h>
+#include <linux/cleanup.h>
+#include <linux/cpu.h>
+#include <linux/cpu_pm.h>
+#include <linux/cpumask.h>
+#include <linux/irqflags.h>
+#include <linux/kstrtox.h>
+#include <linux/seq_file.h>
+#include <linux/workqueue.h>
+
+#include <asm/cpufeature.h>
+#include <asm/csr.h>
+
+#include "aia_test.h"
+
+static unsigned long aia_idle_hvien;
+
+/* In a thread, as the idle task is one: no vCPU is loaded */
+static long aia_idle(void *unused)
+{
+	unsigned long flags;
+	int rc;
+
+	local_irq_save(flags);
+	rc = cpu_pm_enter();
+	if (!rc) {
+		aia_idle_hvien = csr_read(CSR_HVIEN);
+		csr_write(CSR_HGEIE, 0);
+		csr_clear(CSR_HIE, BIT(IRQ_S_GEXT));
+		csr_write(CSR_HVICTL, ~0UL);
+		csr_write(CSR_HVIPRIO1, ~0UL);
+		csr_write(CSR_HVIPRIO2, ~0UL);
+		rc = cpu_pm_exit();
+	}
+	local_irq_restore(flags);
+
+	return rc;
+}
+
+int aia_write_idle(char *buf)
+{
+	u32 cpu;
+	int rc;
+
+	rc = kstrtou32(buf, 0, &cpu);
+	if (rc)
+		return rc;
+	if (!riscv_isa_extension_available(NULL, H) ||
+	    !riscv_isa_extension_available(NULL, SSAIA))
+		return -ENODEV;
+
+	guard(cpus_read_lock)();
+	if (cpu >= nr_cpu_ids || !cpu_online(cpu))
+		return -EINVAL;
+
+	return work_on_cpu(cpu, aia_idle, NULL);
+}
+
+void aia_show_idle(struct seq_file *m)
+{
+	seq_printf(m, "%#lx\n", aia_idle_hvien);
+}
