@@ -19,6 +19,8 @@ MSI = ["topology", "trigger", "ids", "moves", "stale", "hotplug", "ipi",
 
 # Harts with the AIA's CSRs; for machines without an IMSIC.
 SSAIA = "rv64,h=true,ssaia=true,smaia=true"
+# Harts for which KVM filters an interrupt by hvien: overflow of a counter.
+SSCOFPMF = "rv64,h=true,sscofpmf=true"
 
 
 @dataclasses.dataclass
@@ -76,6 +78,9 @@ def kvm():
     # Harts without the AIA, and guests that can be without it.
     for name, aia in (("noaia", "none"), ("noaia-aplic", "aplic")):
         yield Row(f"kvm-{name}", Machine(aia=aia), ["kvm-noaia"])
+    # QEMU before 11.1 does not let KVM have its bit of hvien.
+    yield Row("kvm-hvien", Machine(qemu="bpo", cpu=SSCOFPMF),
+              ["kvm-aia-hvien"])
     yield Row("kvm-smstateen", Machine(cpu="rv64,h=true,smstateen=true"),
               ["kvm-aia-device"])
 

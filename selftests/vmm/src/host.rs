@@ -86,16 +86,26 @@ pub fn set_online(cpu: usize, online: bool) -> Result<()> {
     }
 }
 
-/// Whether the CPUs have the hypervisor extension.
-pub fn has_hypervisor() -> Result<bool> {
+/// The extensions of the CPUs: "rv64imafdch_zicbom_...", as /proc/cpuinfo has it.
+fn isa() -> Result<String> {
     let text = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
 
-    // "isa : rv64imafdch_zicbom_...": single letters come before the first '_'.
     Ok(text
         .lines()
         .filter(|l| l.starts_with("isa"))
-        .filter_map(|l| l.split_once("rv64"))
-        .any(|(_, isa)| isa.split('_').next().is_some_and(|i| i.contains('h'))))
+        .find_map(|l| l.split_once("rv64"))
+        .map_or_else(String::new, |(_, isa)| isa.to_owned()))
+}
+
+/// Whether the CPUs have the hypervisor extension.
+pub fn has_hypervisor() -> Result<bool> {
+    // Single letters come before the first '_'.
+    Ok(isa()?.split('_').next().is_some_and(|i| i.contains('h')))
+}
+
+/// Whether the CPUs have the extension of this name, one of several letters.
+pub fn has_extension(name: &str) -> Result<bool> {
+    Ok(isa()?.trim_end().split('_').skip(1).any(|i| i == name))
 }
 
 /// The number of guest interrupt files per CPU that KVM found at boot, the
