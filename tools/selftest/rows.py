@@ -21,6 +21,8 @@ MSI = ["topology", "trigger", "ids", "moves", "stale", "hotplug", "ipi",
 SSAIA = "rv64,h=true,ssaia=true,smaia=true"
 # Harts for which KVM filters an interrupt by hvien: overflow of a counter.
 SSCOFPMF = "rv64,h=true,sscofpmf=true"
+# Harts with types of memory in page tables, also in those of guest files.
+SVPBMT = "rv64,h=true,svpbmt=true"
 
 
 @dataclasses.dataclass
@@ -57,7 +59,8 @@ def matrix():
         for smp, sockets in ((1, 1), (2, 1), (8, 1), (2, 2), (8, 2)):
             yield Row(
                 f"matrix-g{guests}-h{smp}-s{sockets}",
-                Machine(guest_files=guests, smp=smp, sockets=sockets),
+                Machine(guest_files=guests, smp=smp, sockets=sockets,
+                        cpu=SVPBMT if guests == 7 else Machine.cpu),
                 ["topology", "trigger", "kvm-guestfile"],
                 args={"topology": f"guests={guests}",
                       "kvm_guestfile": guests})

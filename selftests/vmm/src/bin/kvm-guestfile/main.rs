@@ -11,6 +11,7 @@ mod delivery;
 mod exits;
 mod files;
 mod kicks;
+mod mapping;
 mod moving;
 mod share;
 mod vcpu;
@@ -167,6 +168,17 @@ const TESTS: &[Test] = &[
         "guest files are where the address map says, one vCPU in each",
         Need::Files(1),
         files::places,
+    ),
+    ("emul: no IMSIC is mapped", Need::Nothing, mapping::emul),
+    (
+        "guest file: mapped as a device (9bca8be646e0, 8c5fa3764fac)",
+        Need::Files(1),
+        mapping::guest_file,
+    ),
+    (
+        "auto: mapped as long as the vCPU has a guest file",
+        Need::FilesAndCpus(1, 2),
+        mapping::auto,
     ),
     (
         "hwaccel without a free guest file fails the entry, and only that",
