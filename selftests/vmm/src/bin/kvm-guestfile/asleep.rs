@@ -18,6 +18,7 @@ use vmm::{
         Interrupts,
         Thread, //
     },
+    probe::Probe,
     same,
     Config,
     Guest,
@@ -142,4 +143,30 @@ pub(crate) fn hw_moved(m: &Machine) -> Result<()> {
 
 pub(crate) fn emul_moved(m: &Machine) -> Result<()> {
     moved(m, Mode::Emul)
+}
+
+/// The CPU goes through an idle state that loses its CSRs, while the vCPU sleeps there.
+pub(crate) fn hw_idle(m: &Machine) -> Result<()> {
+    const ROUNDS: usize = 4;
+    let probe = Probe::load()?;
+    let guest = m.boot(Config::new(1, Mode::Hwaccel))?;
+
+    guest.give(0, op::WFI_UNTIL, &[ROUNDS as u64]);
+    for n in 1..=ROUNDS {
+        let cpu = m.cpu(n - 1);
+
+        asleep(&guest, cpu)?;
+        let irqs = Interrupts::read(cpu)?;
+
+        probe.idle(cpu)?;
+        guest.pin(0, &[m.cpu(n)])?;
+        guest.send_from_host(0, 11, 1, 1, Guest::signal_msi)?;
+        let irqs = Interrupts::read(cpu)?.since(&irqs).guest_external;
+
+        ensure(irqs != 0, || {
+            format!("no interrupt of a guest file of CPU {cpu} for MSI {n}")
+        })?;
+    }
+    guest.wait(0)?;
+    exact(&guest, 0, 11, 1, ROUNDS as u32)
 }

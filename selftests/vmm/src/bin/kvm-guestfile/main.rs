@@ -150,6 +150,11 @@ const TESTS: &[Test] = &[
         asleep::hw_moved,
     ),
     (
+        "guest file: a vCPU sleeps on while its CPU is in a state of low power",
+        Need::Files(1),
+        asleep::hw_idle,
+    ),
+    (
         "guest file: MSIs kick nobody",
         Need::FilesAndCpus(1, 2),
         kicks::none,
