@@ -93,11 +93,11 @@ def module():
     yield Row("module-g3-h4", Machine(smp=4, guest_files=3),
               ["kvm-module", "kvm-guestfile", "kvm-aia-device", "kvm-aia-emul",
                "kvm-aia-vcpu", "kvm-aia-aplic", "kvm-aia-extensions",
-               "kvm-aia-hwaccel", "kvm-aia-race", "kmemleak"],
+               "kvm-aia-hwaccel", "kvm-aia-race", "kvm-memcg", "kmemleak"],
               impl=("rust",), kernel="module", timeout=900)
     yield Row("module-ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA),
-              ["kvm-module", "kvm-aia-emul", "kmemleak"],
-              impl=("rust",), kernel="module")
+              ["kvm-module", "kvm-aia-emul", "kvm-memcg", "kmemleak"],
+              impl=("rust",), kernel="module", timeout=600)
 
 
 def scale():

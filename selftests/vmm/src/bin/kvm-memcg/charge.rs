@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is charged to the cgroup.
+
+use crate::{
+    accounted::machine,
+    cgroup::Cgroup,
+    trace::allocations,
+    SOURCES, //
+};
+use vmm::{
+    diag,
+    ensure,
+    fixture::Fixture,
+    host,
+    Context,
+    Machine,
+    Result, //
+};
+
+/// What a CPU charges in advance, or has not uncharged yet, at most: MEMCG_CHARGE_BATCH pages.
+const BATCH: u64 = 64 * 0x1000;
+
+/// What KVM's I/O bus allocates. It copies the bus for each device, and frees the old one later.
+const BUS: &str = "kvm_io_bus_register_dev";
+
+/// What INIT leaves of one machine, I/O buses aside.
+fn size(f: &Fixture) -> Result<u64> {
+    let ((), all) = allocations(|| f.aia.init().context("INIT"))?;
+
+    Ok(all
+        .iter()
+        .filter(|a| a.lasts && !a.is_by(BUS))
+        .map(|a| a.bytes)
+        .sum())
+}
+
+fn test(m: &Machine, machines: u64, vcpus: usize, sources: u32) -> Result<()> {
+    let wanted = machines * size(&machine(m, vcpus, sources)?)?;
+
+    // So that one CPU charges, and thus the process, too, has its memory by now.
+    host::pin_self(&m.cpus()[..1])?;
+    let cgroup = Cgroup::enter()?;
+    let before = cgroup.settled(0)?;
+    let made: Vec<Fixture> = (0..machines)
+        .map(|_| machine(m, vcpus, sources))
+        .collect::<Result<_>>()?;
+    let without = cgroup.settled(0)?;
+
+    for f in &made {
+        f.aia.init().context("INIT")?;
+    }
+    let with = cgroup.settled(0)?;
+
+    drop(made);
+    // What was made in this cgroup may be freed on any CPU.
+    let rest = before + BATCH * m.cpus().len() as u64;
+    let after = cgroup.settled(rest)?;
+
+    drop(cgroup);
+    host::pin_self(m.cpus())?;
+    diag(format!(
+        "charged: {before}, machines {without}, INIT {with} (allocates {wanted}), end {after}"
+    ));
+    ensure(with + BATCH >= without + wanted, || {
+        format!("INIT allocates {wanted}, but the charge went from {without} to {with}")
+    })?;
+    ensure(after <= rest, || {
+        format!("the charge was {before}, but is {after} in the end")
+    })
+}
+
+pub(crate) fn vcpus(m: &Machine) -> Result<()> {
+    // About as many as files can be open.
+    test(m, 14, 64, 0)
+}
+
+pub(crate) fn sources(m: &Machine) -> Result<()> {
+    test(m, 64, 1, SOURCES)
+}
