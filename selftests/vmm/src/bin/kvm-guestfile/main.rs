@@ -105,6 +105,11 @@ const TESTS: &[Test] = &[
         moving::emul_move_host,
     ),
     (
+        "emul: nor while it is stopped on its way into the guest",
+        Need::FilesAndCpus(0, 2),
+        moving::emul_move_stopped,
+    ),
+    (
         "guest file: MSIs of a vCPU to itself, exact, no exit",
         Need::Files(1),
         delivery::hw_self,

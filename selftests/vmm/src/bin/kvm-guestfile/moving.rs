@@ -98,6 +98,42 @@ pub(crate) fn emul_move_host(m: &Machine) -> Result<()> {
     move_host(m, Mode::Emul)
 }
 
+/// As [`emul_move_host`] while another vCPU makes KVM stop it on its way into the guest: a CPU on
+/// which it has been, but not in the guest, must not have the last word about its interrupts.
+pub(crate) fn emul_move_stopped(m: &Machine) -> Result<()> {
+    const IDS: u32 = 60;
+    const RFENCE: u64 = 0x5246_4e43;
+    const FENCE_I: u64 = 0;
+    let guest = m.boot(Config::new(2, Mode::Emul))?;
+    let done = AtomicBool::new(false);
+
+    let (rounds, fences) = scope(|s| {
+        let other = s.spawn(|| {
+            let mut fences = 0u32;
+
+            while !done.load(Ordering::Relaxed) {
+                // To hart 0.
+                guest.sbi(1, RFENCE, FENCE_I, &[1, 0])?;
+                fences += 1;
+            }
+            Ok::<u32, Error>(fences)
+        });
+        let rounds = moving(m, &guest, || {
+            guest.send_from_host(0, 1, IDS, 1, Guest::signal_msi)
+        });
+
+        done.store(true, Ordering::Relaxed);
+        let fences = other
+            .join()
+            .map_err(|_| Error::new("the fencing thread panicked"))?;
+
+        Ok::<(u32, u32), Error>((rounds?, fences?))
+    })?;
+
+    ktap::diag(format!("{fences} fences"));
+    exact(&guest, 0, 1, IDS, rounds)
+}
+
 /// MSIs from another vCPU, which stays where it is, to one that keeps moving.
 fn move_vcpu(m: &Machine, mode: Mode) -> Result<()> {
     const IDS: u32 = 60;
