@@ -171,7 +171,10 @@ impl Host {
     ///
     /// It may be in the hands of the owner's thread, which moves it to another CPU just now. There
     /// preemption is off until that is done, and this CPU does not get any further than the stop of
-    /// all CPUs before.
+    /// all CPUs before. Or nobody needs what is in it ([`VcpuImsic::discard`]), and it is given back
+    /// whenever.
+    ///
+    /// [`VcpuImsic::discard`]: crate::imsic::VcpuImsic::discard
     fn evict(&self, line: Hgei) {
         let here = CpuId::current();
         let release = {

@@ -183,7 +183,7 @@ impl VcpuImsic {
 
     /// Resets the interrupt file (AIA 3.4). By the vCPU's thread, or with its mutex held.
     pub(crate) fn reset(&self, vcpu: &Vcpu) {
-        self.release(vcpu);
+        self.discard(vcpu);
         self.file.reset();
         self.update_line(vcpu);
     }

@@ -229,19 +229,29 @@ impl VcpuImsic {
         }
     }
 
-    /// Moves the state to memory. By the vCPU's thread, or with its mutex held.
-    pub(super) fn release(&self, vcpu: &Vcpu) {
+    /// Moves the state to memory. By the vCPU's thread on its way into the guest: the CPU that has
+    /// the guest file does not go offline meanwhile.
+    fn release(&self, vcpu: &Vcpu) {
+        self.release_by(vcpu, Releasing::finish);
+    }
+
+    /// Gives the guest file back without what is in it: nobody needs the state any more. By the
+    /// vCPU's thread, or with its mutex held.
+    pub(super) fn discard(&self, vcpu: &Vcpu) {
+        self.release_by(vcpu, Releasing::discard);
+    }
+
+    fn release_by<'a>(&'a self, vcpu: &'a Vcpu, end: impl FnOnce(Releasing<'a>)) {
         loop {
             let begun = self.change(|binding| binding.begin_release(None));
 
             match begun {
                 Release::File(file) => {
-                    return Releasing {
+                    return end(Releasing {
                         imsic: self,
                         vcpu,
                         file,
-                    }
-                    .finish();
+                    });
                 }
                 Release::Nothing => return,
                 Release::Busy => wait_for_offline(),
@@ -261,6 +271,17 @@ impl Releasing<'_> {
     /// Ends it on any CPU.
     fn finish(self) {
         self.finish_with(|file, host, image| file.save(host, image));
+    }
+
+    /// Ends it on any CPU. The state is lost.
+    fn discard(self) {
+        let Self { imsic, vcpu, file } = self;
+
+        // From here on MSIs of the guest trap.
+        vcpu.vm().unmap_device_page(imsic.address.get());
+        drop(file);
+        // The vCPU may be gone afterwards.
+        imsic.change(Binding::finish_release);
     }
 
     /// Moves the state by `save`, which gives the file back.

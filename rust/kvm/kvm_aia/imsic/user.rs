@@ -85,7 +85,7 @@ impl VcpuImsic {
 
     /// Replaces the state, which is in memory afterwards.
     pub(crate) fn restore(&self, vcpu: &VcpuLocked<'_>, image: &Image) {
-        self.release(vcpu);
+        self.discard(vcpu);
         self.file.reset();
         self.file.merge(image);
         self.update_line(vcpu);
