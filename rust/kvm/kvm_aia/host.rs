@@ -243,13 +243,23 @@ impl Handler for Sgei {
             return;
         };
         let hart = host.hart(irqs_off);
-        let pending = hart.pending() & hart.enabled();
+        let mut enabled = hart.enabled();
 
-        // Their vCPUs enable them again when they wait again.
-        hart.disable(pending);
-        let lines = host.harts.here(irqs_off).lines.lock();
-        for (_, owner) in lines.owners(pending) {
-            owner.vcpu(&lines).kick();
+        loop {
+            let pending = hart.pending() & enabled;
+
+            if pending == 0 {
+                break;
+            }
+            // Their vCPUs enable them again when they wait again.
+            enabled = hart.disable(pending) & !pending;
+            let lines = host.harts.here(irqs_off).lines.lock();
+
+            for (_, owner) in lines.owners(pending) {
+                owner.vcpu(&lines).kick();
+            }
+            // Another one that comes now would interrupt again, but not always in QEMU, see
+            // `Hypervisor::reassert`.
         }
     }
 }

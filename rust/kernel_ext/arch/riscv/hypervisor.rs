@@ -115,7 +115,9 @@ impl<'a> Hypervisor<'a> {
     #[inline]
     pub fn enable(self, lines: u64) {
         // CAST: As wide as the hart.
-        access!("csrrs", number::HGEIE, lines as usize);
+        let before = access!("csrrs", number::HGEIE, lines as usize) as u64;
+
+        self.reassert(before | lines);
     }
 
     /// Keeps the guest external interrupts `lines` from interrupting this hart; returns which of
@@ -124,6 +126,20 @@ impl<'a> Hypervisor<'a> {
     pub fn disable(self, lines: u64) -> u64 {
         // CAST: As wide as the hart.
         access!("csrrc", number::HGEIE, lines as usize) as u64
+    }
+
+    /// Makes sure that those of the guest external interrupts `enabled`, which are in `hgeie`, that
+    /// are pending do interrupt this hart, after this hart did what may lower `mip.SGEIP`.
+    ///
+    /// They do so anyway, but not in QEMU (10.0 to 11.1): for a write of `hgeie`, or of a register
+    /// of a guest interrupt file, it works SGEIP out first, then takes the lock under which it
+    /// stores it. It overwrites what an MSI in between has raised, until `hgeie` is written again.
+    #[inline]
+    fn reassert(self, enabled: u64) {
+        if self.pending() & enabled != 0 {
+            // CAST: As wide as the hart.
+            access!("csrrs", number::HGEIE, enabled as usize);
+        }
     }
 
     /// How many guest external interrupts this hart has (GEILEN); all are disabled afterwards.
@@ -176,7 +192,7 @@ impl<'a> Hypervisor<'a> {
         GuestFileRegisters {
             vsiselect,
             hstatus,
-            _hart: self,
+            hart: self,
         }
     }
 }
@@ -187,7 +203,7 @@ impl<'a> Hypervisor<'a> {
 pub struct GuestFileRegisters<'a> {
     vsiselect: usize,
     hstatus: usize,
-    _hart: Hypervisor<'a>,
+    hart: Hypervisor<'a>,
 }
 
 impl GuestFileRegisters<'_> {
@@ -227,5 +243,6 @@ impl Drop for GuestFileRegisters<'_> {
     fn drop(&mut self) {
         access!("csrrw", number::HSTATUS, self.hstatus);
         access!("csrrw", number::VSISELECT, self.vsiselect);
+        self.hart.reassert(self.hart.enabled());
     }
 }

@@ -170,3 +170,39 @@ pub(crate) fn hw_idle(m: &Machine) -> Result<()> {
     guest.wait(0)?;
     exact(&guest, 0, 11, 1, ROUNDS as u32)
 }
+
+/// vCPUs that share a CPU fall asleep one after the other, while the MSI for the next one
+/// comes: none oversleeps it.
+pub(crate) fn hw_others(m: &Machine) -> Result<()> {
+    const ROUNDS: u32 = 400;
+    const ID: u32 = 11;
+    let vcpus = 4.min(m.files() as usize);
+    let mut guest = Guest::new(m.kvm(), Config::new(vcpus, Mode::Hwaccel))?;
+
+    for vcpu in 0..vcpus {
+        guest.boot(vcpu, &[m.cpu(1)])?;
+        guest.park(vcpu);
+    }
+    for n in 1..=ROUNDS {
+        // From its interrupt to its sleep, a vCPU takes nobody knows how long.
+        let pause = Duration::from_micros(u64::from(n % 40));
+
+        for vcpu in 0..vcpus {
+            guest.signal_msi(vcpu, ID)?;
+            let sent = Instant::now();
+
+            while guest.count(vcpu, ID) < n {
+                ensure(sent.elapsed() < PATIENCE, || {
+                    format!("vCPU {vcpu} oversleeps MSI {n}")
+                })?;
+            }
+            let came = Instant::now();
+
+            while came.elapsed() < pause {}
+        }
+    }
+    for vcpu in 0..vcpus {
+        exact(&guest, vcpu, ID, 1, ROUNDS)?;
+    }
+    Ok(())
+}

@@ -155,6 +155,11 @@ const TESTS: &[Test] = &[
         asleep::hw_moved,
     ),
     (
+        "guest file: vCPUs fall asleep while MSIs come to others there",
+        Need::FilesAndCpus(2, 2),
+        asleep::hw_others,
+    ),
+    (
         "guest file: a vCPU sleeps on while its CPU is in a state of low power",
         Need::Files(1),
         asleep::hw_idle,
