@@ -128,12 +128,13 @@ impl<'a> Hypervisor<'a> {
         access!("csrrc", number::HGEIE, lines as usize) as u64
     }
 
-    /// Makes sure that those of the guest external interrupts `enabled`, which are in `hgeie`, that
-    /// are pending do interrupt this hart, after this hart did what may lower `mip.SGEIP`.
+    /// Makes `mip.SGEIP` what it has to be, after an access that may have lowered it; `enabled` is
+    /// what `hgeie` holds.
     ///
-    /// They do so anyway, but not in QEMU (10.0 to 11.1): for a write of `hgeie`, or of a register
-    /// of a guest interrupt file, it works SGEIP out first, then takes the lock under which it
-    /// stores it. It overwrites what an MSI in between has raised, until `hgeie` is written again.
+    /// It is that always, except in QEMU (seen in 10.0 and 11.1). For a write of `hgeie` and for an
+    /// access to a register of a guest interrupt file, its source works SGEIP out before it takes
+    /// the lock under which it stores it: an MSI for another file that comes in between is lost to
+    /// SGEIP until `hgeie` is written again.
     #[inline]
     fn reassert(self, enabled: u64) {
         if self.pending() & enabled != 0 {
