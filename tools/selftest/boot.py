@@ -25,6 +25,9 @@ def append_line(tests, args=None, kunit=False, extra=""):
     words += [f"kunit.enable={flag}", f"kunit.autorun={flag}"]
     if tests:
         words.append("aia.run=" + ",".join(tests))
+    # Built in, and off unless it is wanted: it takes time and memory.
+    if "kmemleak" in tests:
+        words.append("kmemleak=on")
     for name, value in (args or {}).items():
         words.append(f"aia.arg.{name}={value}")
     if extra:
