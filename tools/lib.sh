@@ -32,6 +32,33 @@ die() {
 	exit 1
 }
 
+# What the comment at the top of a script says.
+usage() {
+	sed -n '4,/^$/s/^# \{0,1\}//p' "$0"
+}
+
+# arguments LEAST MOST "$@": so many, and no option; the usage otherwise.
+arguments() {
+	local least=$1 most=$2 word
+	shift 2
+	for word in "$@"; do
+		case $word in
+		-h | --help)
+			usage
+			exit
+			;;
+		-*)
+			usage >&2
+			exit 2
+			;;
+		esac
+	done
+	if [ $# -lt "$least" ] || [ $# -gt "$most" ]; then
+		usage >&2
+		exit 2
+	fi
+}
+
 have() {
 	command -v "$1" >/dev/null 2>&1
 }
@@ -69,7 +96,7 @@ with_lock() {
 	) 9>"$AIA_CACHE/.lock-$name"
 }
 
-# logged WHAT USUAL LOG COMMAND...: one line of progress while a long command
+# logged WHAT USUAL LOG COMMAND...: lines of progress while a long command
 # writes to LOG; the end of LOG when it fails. With V=1 the output is shown.
 logged() {
 	local what=$1 usual=$2 log=$3 start=$SECONDS pid rc=0 tick=0 took
@@ -89,7 +116,7 @@ logged() {
 				printf '\r   %d:%02d, %d lines' $((took / 60)) \
 					$((took % 60)) "$(wc -l <"$log")" >&2
 			elif [ $((tick % 60)) = 0 ]; then
-				echo "   $((took / 60)) min, $(wc -l <"$log") lines" >&2
+				echo "   $what: $((took / 60)) min, $(wc -l <"$log") lines" >&2
 			fi
 		done
 		wait "$pid" || rc=$?
