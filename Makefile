@@ -17,6 +17,7 @@ SOCKETS ?= 1
 KSRC ?=
 QEMU ?=
 ROW ?=
+CONFIG ?=
 V ?= 0
 DEBUG ?=
 export IMPL KSRC ROW V
@@ -35,7 +36,9 @@ help:
 	@echo 'make test ROW=smp*	only the machines of that name (make rows lists them)'
 	@echo 'make kernel		build/kernel-rust, with IMPL=c build/kernel-c: .config,'
 	@echo '			System.map, vmlinux, arch/riscv/boot/Image'
-	@echo 'make integrate KSRC=DIR	prepare a Linux 7.3.y tree: link, patches'
+	@echo 'make initramfs		build/initramfs-rust.cpio: all tests, for machines of your own'
+	@echo 'make integrate KSRC=DIR	prepare a Linux 7.3.y tree: link, patches; with'
+	@echo '			CONFIG=FILE: what a kernel of that .config gets of Rust'
 	@echo 'make revert KSRC=DIR	undo that'
 	@echo 'make host-test		tests of the pure crates, on this machine'
 	@echo 'make lint		rustfmt, clippy, checkpatch, shellcheck'
@@ -73,8 +76,12 @@ test:
 rows:
 	@$(SELFTEST) list
 
-integrate revert:
-	@tools/integrate $(if $(filter revert,$@),--revert) '$(KSRC)'
+integrate:
+	@tools/integrate '$(KSRC)'
+	@$(if $(CONFIG),tools/config-check '$(CONFIG)' '$(KSRC)')
+
+revert:
+	@tools/integrate --revert '$(KSRC)'
 
 host-test:
 	@$(TOOLCHAIN) tools/host-test
