@@ -4,6 +4,7 @@
 import dataclasses
 import typing
 
+import acpi
 import client
 import guest_trace
 import linux_guest
@@ -190,6 +191,7 @@ def table():
         *linux_guest.rows(Row),
         *guest_trace.rows(Row),
         *malformed.rows(Row, debug),
+        *acpi.rows(Row),
         *checked(),
     ]
     names = [row.name for row in rows]

@@ -2,12 +2,16 @@
 /*
  * Declarations of the Rust IMSIC driver that only the kernel's macros can make.
  */
+#define pr_fmt(fmt) "riscv-imsic: " fmt
+
+#include <linux/acpi.h>
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/irqchip.h>
 #include <linux/irqchip/riscv-imsic.h>
 #include <linux/of.h>
 #include <linux/platform_device.h>
+#include <linux/printk.h>
 
 #include "../riscv_aia_exports.h"
 
@@ -34,6 +38,16 @@ builtin_platform_driver(riscv_imsic_driver);
 
 #ifdef CONFIG_ACPI
 /* IMSICs of ACPI systems are not supported yet: there is none. */
+static int __init riscv_imsic_acpi_init(union acpi_subtable_headers *header,
+					const unsigned long end)
+{
+	pr_err("MADT: IMSIC not driven, CONFIG_RISCV_AIA_RUST does not support ACPI yet: no MSIs\n");
+	return -EOPNOTSUPP;
+}
+
+IRQCHIP_ACPI_DECLARE(riscv_imsic, ACPI_MADT_TYPE_IMSIC, NULL, 1,
+		     riscv_imsic_acpi_init);
+
 struct fwnode_handle *imsic_acpi_get_fwnode(struct device *dev)
 {
 	return NULL;
