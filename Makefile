@@ -20,6 +20,9 @@ ROW ?=
 CONFIG ?=
 V ?= 0
 DEBUG ?=
+# Not every shell does that in an argument.
+override KSRC := $(patsubst ~/%,$(HOME)/%,$(KSRC))
+override CONFIG := $(patsubst ~/%,$(HOME)/%,$(CONFIG))
 export IMPL KSRC ROW V
 
 ifneq ($(filter-out rust c,$(IMPL)),)
@@ -57,6 +60,8 @@ help:
 	@echo '	VARIANT=rt|module	make kernel: with PREEMPT_RT, with KVM as a module'
 	@echo '	V=1		show the output of every step'
 	@echo '	AIA_TOOLCHAIN=host|root AIA_CACHE=DIR AIA_JOBS=N'
+	@echo '	AIA_BUSYBOX=FILE AIA_GUEST_ROOT=DIR	riscv64 programs of your own'
+	@echo '	AIA_KERNEL_ORG=URL	where to fetch a kernel source'
 
 kernel:
 	@tree=$$(tools/kernel-tree) && \
