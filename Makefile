@@ -35,8 +35,9 @@ SELFTEST := $(TOOLCHAIN) python3 tools/selftest
 help:
 	@echo 'make run		build all, boot QEMU, show the interrupts of real devices and'
 	@echo '			a KVM guest; then a shell on a terminal, power-off otherwise'
-	@echo 'make test		all tests; ends with "N passed, N failed"'
-	@echo 'make test ROW=smp*	only the machines of that name (make rows lists them)'
+	@echo 'make test		all tests but the long ones; ends with "N passed, N failed"'
+	@echo 'make test-long		all tests'
+	@echo "make test ROW='wired-*'	only the machines of that name (make rows lists them)"
 	@echo 'make kernel		build/kernel-rust, with IMPL=c build/kernel-c: .config,'
 	@echo '			System.map, vmlinux, arch/riscv/boot/Image'
 	@echo 'make initramfs		build/initramfs-rust.cpio: all tests, for machines of your own'
@@ -56,9 +57,11 @@ help:
 	@echo '	SOCKETS=1	IMSIC groups, 1 to 4; SMP is a multiple'
 	@echo '	KSRC=DIR	a Linux 7.3.y tree of your own, it is not changed'
 	@echo '	QEMU=PROGRAM	another QEMU; "bpo" is the newer one of the toolchain'
-	@echo '	DEBUG=1		make kernel: with lockdep, KASAN and kmemleak'
-	@echo '	VARIANT=rt|module	make kernel: with PREEMPT_RT, with KVM as a module'
+	@echo '	DEBUG=1		make kernel: with lockdep and KASAN'
+	@echo '	VARIANT=NAME	make kernel: changed as selftests/config.NAME says'
 	@echo '	V=1		show the output of every step'
+	@echo '	REFERENCE=0	make test: without the C drivers as a reference'
+	@echo '	AIA_DEADLINE=MIN	make test: start no machine after so many minutes'
 	@echo '	AIA_TOOLCHAIN=host|root AIA_CACHE=DIR AIA_JOBS=N'
 	@echo '	AIA_BUSYBOX=FILE AIA_GUEST_ROOT=DIR	riscv64 programs of your own'
 	@echo '	AIA_KERNEL_ORG=URL	where to fetch a kernel source'
@@ -67,7 +70,13 @@ kernel:
 	@tree=$$(tools/kernel-tree) && \
 		$(TOOLCHAIN) tools/kernel-build $(IMPL)$(if $(DEBUG),-debug)$(if $(VARIANT),-$(VARIANT)) "$$tree"
 
-initramfs: kernel
+programs:
+	@$(SELFTEST) programs
+
+# Programs beside the kernel, whose build leaves a processor idle for minutes.
+initramfs:
+	@$(TOOLCHAIN) --prepare
+	@$(MAKE) -j2 kernel programs
 	@$(SELFTEST) initramfs --impl $(IMPL)
 
 run: initramfs
@@ -77,6 +86,9 @@ run: initramfs
 
 test:
 	@tools/test
+
+test-long:
+	@tools/test --long
 
 rows:
 	@$(SELFTEST) list
@@ -103,5 +115,5 @@ clean:
 distclean: clean
 	@tools/toolchain --remove-cache
 
-.PHONY: help kernel initramfs run test rows integrate revert host-test lint \
+.PHONY: help kernel initramfs run test test-long programs rows integrate revert host-test lint \
 	toolchain clean distclean

@@ -9,6 +9,7 @@ import concurrent.futures
 import fnmatch
 import os
 import pathlib
+import resource
 import sys
 import threading
 import time
@@ -16,12 +17,10 @@ import time
 import image
 from boot import append_line, interrupts_shape, run_row
 from machine import Machine, Unavailable, harts_at_once
-from rows import TOOLS, table
+from rows import table
 from tap import FAIL, PASS, SKIP, Result
 
 LOGS = image.BUILD / "logs"
-# Names of what is in the initramfs.
-PROGRAMS = image.BUILD / "programs"
 # Machines at once, at most.
 MACHINES = 2
 
@@ -35,19 +34,16 @@ def kernel_of(name):
     return str(path)
 
 
-def initrd_of(name):
-    """The initramfs with the modules of that kernel."""
-    return str(image.BUILD / f"initramfs-{name}.cpio")
+def do_programs(_options):
+    """Builds the test programs."""
+    image.build_programs(LOGS / "cargo-selftests.log")
 
 
 def do_initramfs(options):
-    """Builds the programs and one initramfs per kernel."""
-    programs = image.build_programs(LOGS / "cargo-selftests.log")
-    for name in options.impl:
-        path, tests = image.make(name, programs)
-        PROGRAMS.write_text("\n".join(tests) + "\n", encoding="utf-8")
-        print(f":: {path.relative_to(image.REPO)}: {path.stat().st_size >> 10}"
-              f" KiB, {len(tests)} programs", file=sys.stderr)
+    """Writes an initramfs with all programs."""
+    path = image.make(options.impl[0])
+    print(f":: {path.relative_to(image.REPO)}: {path.stat().st_size >> 10}"
+          " KiB", file=sys.stderr)
 
 
 def do_run(options):
@@ -62,7 +58,7 @@ def do_run(options):
     try:
         command = machine.command(
             "-kernel", kernel_of(impl),
-            "-initrd", initrd_of(impl),
+            "-initrd", str(image.BUILD / f"initramfs-{impl}.cpio"),
             "-append", append)
     except (ValueError, Unavailable) as e:
         sys.exit(f"error: {e}")
@@ -126,7 +122,8 @@ class Report:
                 if not n[FAIL]:
                     print(f"{PASS if n[PASS] else SKIP} {title}: {program},"
                           f" {n[PASS]} passed"
-                          + (f", {n[SKIP]} skipped" if n[SKIP] else ""))
+                          + (f", {n[SKIP]} skipped" if n[SKIP] else "")
+                          + f", {own[0].seconds:.0f} s")
             print(f":: {title}: {took:.0f} s", flush=True)
             self.file.flush()
 
@@ -140,7 +137,7 @@ def selected(options):
                 continue
             if impl not in row.impl:
                 continue
-            if row.demand and options.row != row.name:
+            if row.long and not options.long and options.row != row.name:
                 continue
             if impl in options.reference and not (row.reference
                                                   or options.row):
@@ -152,14 +149,29 @@ def selected(options):
     return picked
 
 
-def run_one(impl, row, report):
+def drivers_named(impl, log):
+    """Only a kernel with the C drivers says which ones it has: somebody may
+    have wanted the others."""
+    said = "CONFIG_RISCV_AIA_RUST is off" in pathlib.Path(log).read_text(
+        encoding="utf-8", errors="replace")
+    return Result("the kernel says it if the drivers are those in C",
+                  PASS if said == (impl == "c") else FAIL)
+
+
+def run_one(impl, row, report, until):
     """One boot; everything that can go wrong is a result."""
     title = f"{row.name}[{impl}]"
     start = time.monotonic()
+    if until and time.time() > until:
+        report.row(title, [Result("machine", FAIL, "AIA_DEADLINE is over: "
+                                  "not started")], 0)
+        return
     try:
         name = row.kernel_name(impl)
-        results = run_row(row, kernel_of(name), initrd_of(name),
-                          str(LOGS / f"{row.name}-{impl}.log"))
+        log = str(LOGS / f"{row.name}-{impl}.log")
+        results = run_row(row, kernel_of(name),
+                          image.for_tests(name, row.tests), log)
+        results.append(drivers_named(impl, log))
     except Unavailable as e:
         results = [Result(",".join(row.tests) or row.name, SKIP, str(e))]
     if any(r.status == FAIL for r in results):
@@ -190,8 +202,8 @@ def compare(picked, report):
 def unused(report):
     """A program that no row runs is a test that was forgotten."""
     used = {name for row in table() for name in row.tests}
-    there = set(PROGRAMS.read_text(encoding="utf-8").split())
-    for name in sorted(there - used - TOOLS):
+    used.update(*(image.USES.get(name, ()) for name in used))
+    for name in sorted(set(image.programs()) - used):
         report.row("table of machines",
                    [Result(name, FAIL, "no row runs it")], 0)
 
@@ -210,14 +222,18 @@ def do_test(options):
     report = Report(options.results, options.verbose)
     picked = selected(options)
     free = Slots(harts_at_once())
+    start = time.monotonic()
     # Biggest first: these run alone, and small ones fill up what is left.
     picked.sort(key=lambda p: -p[1].machine.smp)
     with concurrent.futures.ThreadPoolExecutor(MACHINES) as pool:
         jobs = [pool.submit(free.hold, row.machine.smp,
-                            run_one, impl, row, report)
+                            run_one, impl, row, report, options.until)
                 for impl, row in picked]
         for job in jobs:
             job.result()
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f":: {len(picked)} machines: {time.monotonic() - start:.0f} s, "
+          f"{usage.ru_utime + usage.ru_stime:.0f} s of CPU time", flush=True)
     compare(picked, report)
     if not options.row:
         unused(report)
@@ -230,13 +246,14 @@ def do_list(_options):
         m = row.machine
         print(f"{row.name}: aia={m.aia} guest-files={m.guest_files} "
               f"smp={m.smp} sockets={m.sockets} {m.qemu} {row.kernel}: "
-              + ",".join(row.tests))
+              + ",".join(row.tests) + (" (long)" if row.long else ""))
 
 
 def main():
     """The command line."""
     parser = argparse.ArgumentParser(prog="tools/selftest")
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("programs")
     one = commands.add_parser("initramfs")
     one.add_argument("--impl", action="append", required=True)
     one = commands.add_parser("run")
@@ -252,13 +269,17 @@ def main():
         one.add_argument("--impl", action="append", required=True)
         one.add_argument("--reference", action="append", default=[])
         one.add_argument("--row", default="")
+        one.add_argument("--long", action="store_true")
     one.add_argument("--results", required=True)
     one.add_argument("--verbose", action="store_true")
+    # Seconds since 1970 after which no row is started.
+    one.add_argument("--until", type=int, default=0)
     commands.add_parser("list")
     options = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
-    return {"initramfs": do_initramfs, "run": do_run, "kernels": do_kernels,
-            "test": do_test, "list": do_list}[options.command](options)
+    return {"programs": do_programs, "initramfs": do_initramfs,
+            "run": do_run, "kernels": do_kernels, "test": do_test,
+            "list": do_list}[options.command](options)
 
 
 if __name__ == "__main__":

@@ -5,10 +5,8 @@ These have an initramfs of their own, with QEMU for riscv64, its libraries and
 the kernel for the guests. selftests/client/host says what the variants are.
 """
 
-import os
 import pathlib
 import subprocess
-import threading
 
 import image
 from boot import Boot, append_line
@@ -54,17 +52,12 @@ def _libraries(root, program):
     return found
 
 
-def _busybox():
-    path = _output(str(image.REPO / "tools/toolchain.d/busybox")).strip()
-    return pathlib.Path(path)
-
-
 def _write_guest(path):
     """The guest's own initramfs."""
     cpio = image.Cpio(path)
     for name in ("bin", "dev", "proc", "sys"):
         cpio.directory(name)
-    cpio.regular("bin/busybox", _busybox())
+    cpio.regular("bin/busybox", image.busybox())
     cpio.regular("init", SOURCES / "guest")
     cpio.close()
 
@@ -76,7 +69,7 @@ def _write_host(path, guest, kernel):
     for name in ("bin", "dev", "proc", "sys", "tmp", "tests", "guest", "lib",
                  "lib/riscv64-linux-gnu"):
         cpio.directory(name)
-    cpio.regular("bin/busybox", _busybox())
+    cpio.regular("bin/busybox", image.busybox())
     cpio.symlink("bin/sh", "busybox")
     cpio.regular("bin/qemu-system-riscv64", root / QEMU)
     for name, file in sorted(_libraries(root, root / QEMU).items()):
@@ -89,23 +82,17 @@ def _write_host(path, guest, kernel):
     cpio.close()
 
 
-_MADE = {}
-_LOCK = threading.Lock()
-
-
 def initramfs(kernel):
-    """The machine's initramfs with that kernel for its guests: made once."""
+    """The machine's initramfs with that kernel for its guests."""
     # build/kernel-NAME/arch/riscv/boot/Image
     name = pathlib.Path(kernel).parents[3].name.removeprefix("kernel-")
-    with _LOCK:
-        if name not in _MADE:
-            path = image.BUILD / f"client-{name}.cpio"
-            guest = image.BUILD / f"client-{name}-guest.cpio"
-            _write_guest(guest)
-            _write_host(f"{path}.new", guest, kernel)
-            os.replace(f"{path}.new", path)
-            _MADE[name] = path
-        return str(_MADE[name])
+
+    def make(path):
+        guest = image.BUILD / f"client-{name}-guest.cpio"
+        _write_guest(guest)
+        _write_host(path, guest, kernel)
+
+    return image.make_once(image.BUILD / f"client-{name}.cpio", make)
 
 
 def boot(row, kernel, _initrd, log):

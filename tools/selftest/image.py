@@ -7,16 +7,25 @@ import pathlib
 import shutil
 import stat
 import subprocess
+import threading
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = REPO / "build"
 # Programs for guests, as flat images.
 GUESTS = BUILD / "guests"
+# Where each test is: what build_programs() has built, and scripts.
+PROGRAMS = BUILD / "programs"
+# What a test calls, or has in the initramfs that its guest gets too.
+USES = {
+    "show": ("rtc-ticks", "vmm-demo"),
+    "kvm-module": ("vmm-demo",),
+    "vmm-linux": ("topology", "trigger", "ids"),
+}
 TARGET = "riscv64gc-unknown-linux-gnu"
 
 
 def build_programs(log):
-    """Builds the cargo workspace; returns the programs' paths.
+    """Builds the cargo workspace; PROGRAMS then has the paths of all tests.
 
     Flat images that build scripts made go to GUESTS.
     """
@@ -44,7 +53,10 @@ def build_programs(log):
             for file in pathlib.Path(message["out_dir"]).glob("*.bin"):
                 GUESTS.mkdir(exist_ok=True)
                 shutil.copy(file, GUESTS)
-    return programs
+    programs.update(scripts())
+    PROGRAMS.write_text("".join(f"{name} {path}\n" for name, path
+                                in sorted(programs.items())),
+                        encoding="utf-8")
 
 
 class Cpio:
@@ -99,28 +111,70 @@ def modules(out):
     return sorted(out.rglob("*.ko"))
 
 
-def make(kernel, programs):
-    """Writes build/initramfs-KERNEL.cpio; returns its path and the tests."""
-    path = BUILD / f"initramfs-{kernel}.cpio"
-    busybox = subprocess.run(
+def programs():
+    """The path of each test that is built."""
+    if not PROGRAMS.exists():
+        raise SystemExit(f"error: there is no {PROGRAMS}; "
+                         "tools/selftest programs makes it")
+    return dict(line.split(" ", 1) for line in
+                PROGRAMS.read_text(encoding="utf-8").splitlines())
+
+
+def busybox():
+    """A static one for riscv64."""
+    path = subprocess.run(
         [str(REPO / "tools/toolchain.d/busybox")], stdout=subprocess.PIPE,
         check=False).stdout.decode().strip()
-    if not busybox:
+    if not path:
         raise SystemExit("error: no static riscv64 busybox, name one with "
                          "AIA_BUSYBOX=FILE")
-    tests = dict(programs)
-    tests.update(scripts())
-    cpio = Cpio(str(path) + ".new")
+    return path
+
+
+def write(path, kernel, tests):
+    """Writes an initramfs with the modules of that kernel and these tests."""
+    files = programs()
+    cpio = Cpio(f"{path}.new")
     for name in ("bin", "dev", "proc", "sys", "tmp", "tests"):
         cpio.directory(name)
-    cpio.regular("bin/busybox", busybox)
+    cpio.regular("bin/busybox", busybox())
     cpio.symlink("bin/sh", "busybox")
     cpio.symlink("bin/poweroff", "busybox")
     cpio.regular("init", REPO / "selftests/init/init")
-    for name in sorted(tests):
-        cpio.regular(f"tests/{name}", tests[name])
+    # A test that is not there is found missing by the machine.
+    for name in sorted(set(tests) & set(files)):
+        cpio.regular(f"tests/{name}", files[name])
     for module in modules(BUILD / f"kernel-{kernel}"):
         cpio.regular(f"tests/{module.name}", module, 0o644)
     cpio.close()
-    os.replace(str(path) + ".new", path)
-    return path, sorted(tests)
+    os.replace(f"{path}.new", path)
+
+
+def make(kernel):
+    """Makes build/initramfs-KERNEL.cpio with all tests; returns its path."""
+    path = BUILD / f"initramfs-{kernel}.cpio"
+    write(path, kernel, programs())
+    return path
+
+
+_MADE = {}
+_LOCK = threading.Lock()
+
+
+def make_once(path, maker):
+    """What maker(path) makes, in this run of the tests: made once."""
+    with _LOCK:
+        if path not in _MADE:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            maker(path)
+            _MADE[path] = True
+    return str(path)
+
+
+def for_tests(kernel, tests):
+    """The initramfs with no more than these tests need: a machine unpacks a
+    few MiB faster than all of them. Returns its path."""
+    needed = sorted({*tests, *(used for name in tests
+                               for used in USES.get(name, ()))})
+    path = BUILD / "initramfs" / f"{kernel}-{'+'.join(needed)}.cpio"
+    return make_once(path, lambda path: write(path, kernel, needed))

@@ -8,7 +8,6 @@ as files too, in a second archive after its initramfs.
 import os
 import pathlib
 import shutil
-import threading
 
 import image
 from boot import Boot, append_line
@@ -18,30 +17,23 @@ from tap import Console
 # KVM's guests have all identities where the host has no IMSIC.
 SSAIA = "rv64,h=true,ssaia=true,smaia=true"
 
-_MADE = {}
-_LOCK = threading.Lock()
-
-
 def initramfs(kernel, initrd):
-    """The machine's initramfs: made once."""
-    with _LOCK:
-        if initrd not in _MADE:
-            name = pathlib.Path(initrd).stem
-            path = str(image.BUILD / f"linux-guest-{name}.cpio")
-            extra = image.Cpio(path + ".extra")
-            extra.directory("guest")
-            extra.regular("guest/Image", kernel, 0o644)
-            extra.regular("guest/initramfs.cpio", initrd, 0o644)
-            extra.close()
-            with open(path + ".new", "wb") as whole:
-                for part in initrd, path + ".extra":
-                    with open(part, "rb") as file:
-                        shutil.copyfileobj(file, whole)
-                    whole.write(b"\0" * (-whole.tell() % 4))
-            os.remove(path + ".extra")
-            os.replace(path + ".new", path)
-            _MADE[initrd] = path
-        return _MADE[initrd]
+    """The machine's initramfs, with both as files."""
+    def make(path):
+        extra = image.Cpio(f"{path}.extra")
+        extra.directory("guest")
+        extra.regular("guest/Image", kernel, 0o644)
+        extra.regular("guest/initramfs.cpio", initrd, 0o644)
+        extra.close()
+        with open(path, "wb") as whole:
+            for part in initrd, f"{path}.extra":
+                with open(part, "rb") as file:
+                    shutil.copyfileobj(file, whole)
+                whole.write(b"\0" * (-whole.tell() % 4))
+        os.remove(f"{path}.extra")
+
+    path = pathlib.Path(initrd)
+    return image.make_once(path.with_name("linux-guest-" + path.name), make)
 
 
 def boot(row, kernel, initrd, log):

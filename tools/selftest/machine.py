@@ -85,8 +85,6 @@ class Machine:
             "-blockdev",
             "driver=null-co,node-name=null,size=67108864,read-zeroes=on",
             "-device", f"virtio-blk-pci,drive=null,num-queues={self.smp}",
-            "-netdev", "user,id=net,restrict=on",
-            "-device", "virtio-net-pci,netdev=net,romfile=",
             *self.extra,
         ]
 

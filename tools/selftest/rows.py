@@ -11,9 +11,6 @@ import linux_guest
 import malformed
 from machine import Machine
 
-# Programs that tests and the show script use, not tests themselves.
-TOOLS = {"rtc-ticks", "vmm-demo"}
-
 # Tests of the MSI side, on any machine with an IMSIC.
 MSI = ["topology", "trigger", "ids", "moves", "stale", "hotplug", "ipi",
        "scftorture", "unmask_latency", "storm"]
@@ -41,8 +38,9 @@ class Row:
     append: str = ""
     # NAME: the kernel that is changed as selftests/config.NAME says.
     kernel: str = ""
-    # Only if it is asked for by its whole name: it takes too long.
-    demand: bool = False
+    # Takes too long for "make test": in "make test-long", and if it is asked
+    # for by its whole name.
+    long: bool = False
     # Seconds in all, and without a word.
     timeout: int = 300
     silence: int = 150
@@ -101,18 +99,26 @@ def module():
               impl=("rust",), kernel="module", timeout=600)
 
 
+def plain():
+    """KVM as a module without EXPERT, in Rust all the same: the functions in C
+    that it needs are its own."""
+    yield Row("plain", Machine(smp=2),
+              ["topology", "kvm-module", "kvm-guestfile", "kvm-aia-device"],
+              impl=("rust",), kernel="plain", long=True, timeout=900)
+
+
 def scale():
     """Endurance of KVM's interrupt controllers, and many vCPUs."""
     tests = ["kvm-aia-scale"]
     four = Machine(smp=4, guest_files=3)
-    for name, machine in (
-            ("g0-h2", Machine(smp=2, guest_files=0)),
-            ("g1-h2", Machine(smp=2, guest_files=1)),
-            ("g3-h4", four),
-            ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7))):
-        yield Row(f"kvm-scale-{name}", machine, tests, timeout=900)
+    for name, machine, long in (
+            ("g0-h2", Machine(smp=2, guest_files=0), False),
+            ("g1-h2", Machine(smp=2, guest_files=1), True),
+            ("g3-h4", four, False),
+            ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7), True)):
+        yield Row(f"kvm-scale-{name}", machine, tests, long=long, timeout=900)
     yield Row("kvm-million", four, tests, args={"kvm_aia_scale": 1000000},
-              timeout=2400)
+              long=True, timeout=2400)
 
 
 def debug(name, machine, tests, **fields):
@@ -135,7 +141,7 @@ def realtime():
              ["kvm-aia-device", "kvm-aia-emul", "kvm-aia-aplic",
               "kvm-aia-extensions", "kvm-aia-hwaccel", "kvm-aia-race"])):
         yield Row(f"rt-{name}", machine, tests, impl=("rust",), kernel="rt",
-                  demand=True, timeout=1200, silence=400)
+                  long=True, timeout=1200, silence=400)
 
 
 def checked():
@@ -185,6 +191,7 @@ def table():
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
         *kvm(),
         *module(),
+        *plain(),
         *realtime(),
         *scale(),
         *client.rows(Row),

@@ -3,6 +3,7 @@
 
 import dataclasses
 import re
+import time
 
 PASS, FAIL, SKIP = "ok", "not ok", "skip"
 
@@ -28,8 +29,9 @@ class Result:
     name: str
     status: str
     why: str = ""
-    # The test program that it belongs to, if any.
+    # The test program that it belongs to, if any, and how long that took.
     program: str = ""
+    seconds: float = 0
 
 
 class Lines:
@@ -157,6 +159,7 @@ class Console:
         self.kunit_seen = False
         self.test = None
         self.tap = None
+        self.started = 0
         self.exited = []
 
     def feed(self, text):
@@ -185,6 +188,7 @@ class Console:
         if m and m[2] == "start":
             self._end_test("never ended")
             self.test, self.tap = m[1], Tap()
+            self.started = time.monotonic()
             return
         if m and m[1] == self.test:
             code = int(m[3])
@@ -209,6 +213,7 @@ class Console:
             self.tap.results.append(Result("(whole)", FAIL, why))
         for r in self.tap.results:
             r.program = self.test
+            r.seconds = time.monotonic() - self.started
         self.results += self.tap.results
         self.test = self.tap = None
 
