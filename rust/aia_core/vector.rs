@@ -10,6 +10,8 @@
 //! - [`placement`]: which CPU a new vector should go to;
 //! - [`slot`]: what an identity means right now;
 //! - [`mod@file`]: one CPU's interrupt file: enables, deferred changes, moves;
+//! - [`operations`]: what can be done with vectors, across all files;
+//! - [`entry`]: interrupt entry;
 //! - [`strays`]: when MSIs for nobody are too many.
 //!
 //! # Rules
@@ -22,7 +24,9 @@
 //! - A moved vector stays behind as a *forwarder* until no MSI for it can be in flight. Whatever
 //!   still arrives there is sent on to the new vector, so a move loses nothing.
 
+pub mod entry;
 pub mod file;
+pub mod operations;
 pub mod placement;
 pub mod pool;
 pub mod slot;

@@ -96,8 +96,8 @@ impl Imsic {
             Self::POKE.get() + 1,
             Self::POKE.get()
         );
-        line!(to, indent, "moves", self.moves.load());
-        line!(to, indent, "duplicates", self.duplicates.load());
+        line!(to, indent, "moves", self.counts.moves.load());
+        line!(to, indent, "duplicates", self.counts.duplicates.load());
         line!(
             to,
             indent,

@@ -5,6 +5,11 @@
 use core::num::NonZeroU64;
 
 use aia_core::vector::{
+    operations::{
+        self,
+        MoveError,
+        Source, //
+    },
     slot::{
         InFlight,
         Owner, //
@@ -15,7 +20,10 @@ use kernel::{
     bindings,
     cpu::CpuId,
     cpumask::Cpumask,
-    interrupt::LocalInterruptDisabled,
+    interrupt::{
+        local_interrupt_disable,
+        LocalInterruptDisabled, //
+    },
     prelude::*,
     seq_file::SeqFile, //
 };
@@ -40,8 +48,9 @@ use kernel_ext::{
 
 use crate::{
     ffi,
+    hart::ThisHart,
     state::Imsic,
-    vectors::Source, //
+    vectors::OneOf, //
 };
 
 /// The chip of the IMSIC's own domain. Its data are the [`Vectors`] of the interrupt.
@@ -79,6 +88,13 @@ fn owner(data: &IrqData<Packed>) -> Option<Owner> {
     Owner::new(data.descriptor().addr() as u64)
 }
 
+/// Takes the vectors of an interrupt that has been shut down.
+fn free(imsic: &Imsic, vectors: Vectors, owner: Owner) {
+    let irqs_off = local_interrupt_disable();
+
+    operations::free(&ThisHart::new(imsic, &irqs_off), vectors, owner);
+}
+
 impl chip::Ops for ImsicChip {
     type Data = Packed;
 }
@@ -86,7 +102,7 @@ impl chip::Ops for ImsicChip {
 impl chip::Mask for ImsicChip {
     fn mask(data: &IrqData<Packed>, irqs_off: &LocalInterruptDisabled) {
         if let Some((imsic, vectors)) = context(data) {
-            imsic.mask(vectors.current, irqs_off);
+            operations::mask(&ThisHart::new(imsic, irqs_off), vectors.current);
         }
     }
 }
@@ -94,7 +110,7 @@ impl chip::Mask for ImsicChip {
 impl chip::Unmask for ImsicChip {
     fn unmask(data: &IrqData<Packed>, irqs_off: &LocalInterruptDisabled) {
         if let Some((imsic, vectors)) = context(data) {
-            imsic.unmask(vectors.current, irqs_off);
+            operations::unmask(&ThisHart::new(imsic, irqs_off), vectors.current);
         }
     }
 }
@@ -122,7 +138,7 @@ impl chip::ComposeMsi for ImsicChip {
     fn compose(data: &IrqData<Packed>) -> Result<msi::Message> {
         let (imsic, vectors) = context(data).ok_or(ENODEV)?;
 
-        imsic.message(vectors.current)
+        imsic.message(vectors.current).ok_or(ENODEV)
     }
 }
 
@@ -152,8 +168,15 @@ impl chip::SetAffinity for ImsicChip {
             at_once: device.moves_at_once(),
             in_flight,
         };
-        let moved = imsic.move_to(vectors, source, cpus, irqs_off, |message| {
+        let hart = ThisHart::new(imsic, irqs_off);
+        let moved = operations::move_to(&hart, vectors, source, &OneOf(cpus), |message| {
             device.write_message(&message, irqs_off)
+        })
+        .map_err(|error| match error {
+            MoveError::Busy => EBUSY,
+            MoveError::Full => ENOSPC,
+            MoveError::NotOwned => EINVAL,
+            MoveError::NoMessage => ENODEV,
         })?;
 
         data.set_chip_data(pack(moved)?, irqs_off);
@@ -181,10 +204,14 @@ impl Ops for ImsicDomain {
             .descriptor(0)
             .and_then(|desc| Owner::new(desc.addr() as u64))
             .ok_or(EINVAL)?;
+        let irqs_off = local_interrupt_disable();
+        let hart = ThisHart::new(imsic, &irqs_off);
         let vectors = Vectors {
-            current: imsic.alloc(cpumask::online_mask(), owner)?,
+            current: operations::alloc(&hart, &OneOf(cpumask::online_mask()), owner)
+                .ok_or(ENOSPC)?,
             previous: None,
         };
+        drop(irqs_off);
         let data = pack(vectors)
             .ok()
             .and_then(|packed| new.set_info(0, new.irq() as usize, &CHIP, packed, Flow::Edge));
@@ -196,7 +223,7 @@ impl Ops for ImsicDomain {
                 Ok(())
             }
             _ => {
-                imsic.free(vectors, owner);
+                free(imsic, vectors, owner);
                 Err(EINVAL)
             }
         }
@@ -204,7 +231,7 @@ impl Ops for ImsicDomain {
 
     fn free(imsic: &'static Imsic, data: &IrqData<Packed>) {
         if let (Some(vectors), Some(owner)) = (vectors(data), owner(data)) {
-            imsic.free(vectors, owner);
+            free(imsic, vectors, owner);
         }
     }
 

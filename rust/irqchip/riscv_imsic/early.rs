@@ -200,7 +200,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
     let imsic = published.imsic();
 
     let files = cpuhp::Registration::new_prepare::<Hotplug>(c"irqchip/riscv/imsic:prepare")?;
-    imsic.parent.install::<Entry>();
+    imsic.parent.install::<Entry<'_>>();
     let hotplug = cpuhp::Registration::new::<Hotplug>(
         bindings::cpuhp_state_CPUHP_AP_IRQ_RISCV_IMSIC_STARTING,
         c"irqchip/riscv/imsic:starting",

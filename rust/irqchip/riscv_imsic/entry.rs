@@ -2,18 +2,13 @@
 
 //! Interrupt entry: the chained handler of the hart's external interrupt.
 //!
-//! No lock, no loop over identities, and nothing that another CPU could hold up: one `csrrw` per
-//! interrupt and one that reads zero, one look at the summary of deferred changes, one slot per
-//! interrupt.
+//! What it does is in [`aia_core::vector::entry`].
 
 use aia_core::{
     ids::Eiid,
     vector::{
-        file::Arrival,
-        slot::{
-            Owner,
-            Slot, //
-        }, //
+        entry,
+        slot::Owner, //
     },
 };
 use kernel::{
@@ -34,88 +29,71 @@ use kernel_ext::{
 
 use crate::{
     ffi,
-    hart::ThisHart,
-    state::Imsic, //
+    hart::ThisHart, //
 };
 
-/// The handler.
-pub(crate) struct Entry;
+/// The handler, and one run of it.
+pub(crate) struct Entry<'a> {
+    hart: ThisHart<'a>,
+    flow: &'a Flow<'a>,
+}
 
-impl Handler for Entry {
+impl Handler for Entry<'_> {
     fn handle(flow: &Flow<'_>) {
-        let Some(imsic) = ffi::imsic() else {
-            return;
-        };
-        let hart = ThisHart::new(imsic, flow.irqs_off());
-        let file = &hart.local().file;
-
-        // Before anything is claimed: what another CPU has masked or moved shall not be delivered.
-        if file.needs_sync() {
-            imsic.sync(&hart, flow.irqs_off());
-        }
-
-        loop {
-            let top = imsic.aia.claim_topei(flow.irqs_off());
-
-            if top == 0 {
-                break;
-            }
-            // CAST: The identity has 11 bits.
-            let Some(eiid) = Eiid::new((top >> 16) as u32) else {
-                continue;
-            };
-
-            if eiid == Imsic::POKE {
-                poke(imsic, &hart, flow);
-                continue;
-            }
-            match file.slot(eiid) {
-                Slot::Assigned(owner) => deliver(owner, flow),
-                _ => elsewhere(&hart, flow, eiid),
-            }
+        if let Some(imsic) = ffi::imsic() {
+            entry::handle(&Entry {
+                hart: ThisHart::new(imsic, flow.irqs_off()),
+                flow,
+            });
         }
     }
 }
 
-/// Runs the flow handler of `owner`.
-#[inline(always)]
-fn deliver(owner: Owner, flow: &Flow<'_>) {
-    if let Some(descriptor) = ffi::descriptor(owner) {
-        descriptor.handle(flow);
-    }
-}
+impl<'a> entry::Entry for Entry<'a> {
+    type Machine = ThisHart<'a>;
 
-/// Another CPU wants attention: an IPI, a change, or both.
-#[inline]
-fn poke(imsic: &Imsic, hart: &ThisHart<'_>, flow: &Flow<'_>) {
-    // The change was recorded before the poke was sent, but maybe after the look at entry.
-    smp_mb(Full);
-    if hart.local().file.needs_sync() {
-        imsic.sync(hart, flow.irqs_off());
+    #[inline(always)]
+    fn machine(&self) -> &ThisHart<'a> {
+        &self.hart
     }
-    if imsic.ipis.load() != 0 {
-        ipi_mux::process(flow);
+
+    #[inline(always)]
+    fn claim(&self) -> Option<Eiid> {
+        let top = self.hart.imsic().aia.claim_topei(self.flow.irqs_off());
+
+        // CAST: The identity has 11 bits (AIA 3.9).
+        Eiid::new((top >> 16) as u32 & Eiid::MAX.get())
     }
-}
 
-/// An interrupt that has moved away, or is for nobody.
-#[cold]
-fn elsewhere(hart: &ThisHart<'_>, flow: &Flow<'_>, eiid: Eiid) {
-    let file = &hart.local().file;
+    #[inline(always)]
+    fn after_poke(&self) {
+        smp_mb(Full);
+    }
 
-    match file.forward(hart, eiid) {
-        // Assigned between the two looks.
-        Arrival::For(owner) => deliver(owner, flow),
-        Arrival::Stray if hart.local().strays.count(second()) && file.pool().claim(eiid) => {
-            // Something is broken and must not keep the hart busy.
-            file.switch_off(hart, eiid);
-            pr_warn!(
-                "CPU {}: too many stray MSIs, ID {} is off\n",
-                CpuId::current().as_u32(),
-                eiid.get()
-            );
+    #[inline(always)]
+    fn ipis(&self) {
+        if self.hart.imsic().ipis.load() != 0 {
+            ipi_mux::process(self.flow);
         }
-        Arrival::Forwarded | Arrival::Dropped | Arrival::Stray => {}
+    }
+
+    #[inline(always)]
+    fn deliver(&self, owner: Owner) {
+        if let Some(descriptor) = ffi::descriptor(owner) {
+            descriptor.handle(self.flow);
+        }
+    }
+
+    fn stray(&self, _eiid: Eiid) -> bool {
+        self.hart.local().strays.count(second())
+    }
+
+    fn switched_off(&self, eiid: Eiid) {
+        pr_warn!(
+            "CPU {}: too many stray MSIs, ID {} is off\n",
+            CpuId::current().as_u32(),
+            eiid.get()
+        );
     }
 }
 

@@ -7,15 +7,33 @@ use aia_core::{
         self,
         EixWord, //
     },
-    ids::Eiid,
+    ids::{
+        Cpu,
+        Eiid, //
+    },
     isel::Isel,
     vector::{
-        file::Hart,
+        file::{
+            File,
+            Hart, //
+        },
+        operations::{
+            Counts,
+            Machine, //
+        },
+        placement::Placement,
         VectorId, //
     },
 };
-use kernel::interrupt::LocalInterruptDisabled;
-use kernel_ext::arch::riscv::aia::Indirect;
+use kernel::{
+    cpu::CpuId,
+    interrupt::LocalInterruptDisabled, //
+};
+use kernel_ext::{
+    arch::riscv::aia::Indirect,
+    cpumask,
+    msi, //
+};
 
 use crate::{
     sender::{
@@ -24,15 +42,21 @@ use crate::{
     },
     state::{
         Imsic,
-        LocalHart, //
+        LocalHart,
+        Words, //
     }, //
+    vectors::to_cpu,
 };
+
+/// How long a posted write to a device may take at most, in jiffies.
+const POSTED_JIFFIES: usize = 1;
 
 /// The running hart, for as long as its interrupts are off.
 pub(crate) struct ThisHart<'a> {
     imsic: &'a Imsic,
     local: &'a LocalHart,
     registers: Indirect<'a>,
+    irqs_off: &'a LocalInterruptDisabled,
 }
 
 impl<'a> ThisHart<'a> {
@@ -42,7 +66,14 @@ impl<'a> ThisHart<'a> {
             imsic,
             local: imsic.locals.here(irqs_off),
             registers: Indirect::new(imsic.aia, irqs_off),
+            irqs_off,
         }
+    }
+
+    /// The IMSIC that the hart belongs to.
+    #[inline(always)]
+    pub(crate) fn imsic(&self) -> &'a Imsic {
+        self.imsic
     }
 
     /// This hart's part of the state.
@@ -136,5 +167,51 @@ impl Hart for ThisHart<'_> {
             pool.release(eiid);
         }
         outcome == Fence::Proven
+    }
+}
+
+impl Machine for ThisHart<'_> {
+    type Words = Words;
+    type Message = msi::Message;
+
+    #[inline(always)]
+    fn cpu(&self) -> Cpu {
+        // It stays the running one while interrupts are off.
+        to_cpu(CpuId::current())
+    }
+
+    #[inline(always)]
+    fn here(&self) -> &File<Words> {
+        &self.local.file
+    }
+
+    #[inline(always)]
+    fn file(&self, cpu: Cpu) -> Option<&File<Words>> {
+        self.imsic.local(cpu).map(|local| &local.file)
+    }
+
+    fn is_online(&self, cpu: Cpu) -> bool {
+        CpuId::from_u32(cpu.get()).is_some_and(cpumask::is_online)
+    }
+
+    fn placement(&self) -> &Placement<Words> {
+        &self.imsic.placement
+    }
+
+    fn counts(&self) -> &Counts {
+        &self.imsic.counts
+    }
+
+    fn message(&self, vector: VectorId) -> Option<msi::Message> {
+        self.imsic.message(vector)
+    }
+
+    #[inline]
+    fn poke(&self, cpu: Cpu) {
+        self.imsic.poke(cpu);
+    }
+
+    fn age(&self) {
+        self.local.aging.start(POSTED_JIFFIES, self.irqs_off);
     }
 }

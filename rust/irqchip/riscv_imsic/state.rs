@@ -11,7 +11,9 @@ use aia_core::{
         NrIds, //
     },
     vector::{
+        entry,
         file::File,
+        operations::Counts,
         placement::{
             self,
             Placement, //
@@ -116,10 +118,7 @@ pub(crate) struct Imsic {
     pub(crate) placement: Placement<Words>,
     pub(crate) nr_ids: NrIds,
     pub(crate) geometry: Geometry<Host>,
-    /// Moves since boot.
-    pub(crate) moves: Word,
-    /// Interrupts that were raised twice since boot, as nobody could tell whose they were.
-    pub(crate) duplicates: Word,
+    pub(crate) counts: Counts,
     pub(crate) global: GlobalConfig,
     /// Last to be dropped, since the doorbells are inside.
     _mappings: KVec<Mapping>,
@@ -128,7 +127,7 @@ pub(crate) struct Imsic {
 impl Imsic {
     /// The identity by which one CPU makes another one look: IPIs, and changes that shall not
     /// wait.
-    pub(crate) const POKE: Eiid = Eiid::MIN;
+    pub(crate) const POKE: Eiid = entry::POKE;
 
     /// Builds the state. `doorbells` lie in `mappings`. Nothing is visible to others yet, and
     /// dropping it undoes everything.
@@ -157,8 +156,7 @@ impl Imsic {
             placement: Placement::new(words(nodes)?).ok_or(EINVAL)?,
             nr_ids: config.nr_ids,
             geometry: config.geometry,
-            moves: Word::new(0),
-            duplicates: Word::new(0),
+            counts: Counts::default(),
             global: GlobalConfig::new(config, doorbell)?,
             _mappings: mappings,
         })

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A machine of harts with 63 identities each, on which the operations on vectors run one step
+//! after the other, and devices that send MSIs to it.
+//!
+//! Stores to an interrupt file take effect in their order, at once or when [`Model::arrive`] says.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use aia_core::{
+    ids::{
+        Cpu,
+        Eiid,
+        NrIds, //
+    },
+    vector::{
+        entry::{
+            self,
+            Entry, //
+        },
+        file::{
+            File,
+            Hart, //
+        },
+        operations::{
+            self,
+            Choice,
+            Counts,
+            Machine,
+            MoveError,
+            Source, //
+        },
+        placement::{
+            self,
+            Placement, //
+        },
+        pool,
+        slot::{
+            InFlight,
+            Owner, //
+        },
+        VectorId,
+        Vectors, //
+    },
+    word::Word,
+};
+use std::{
+    cell::{
+        Cell,
+        RefCell, //
+    },
+    collections::VecDeque, //
+};
+
+pub(crate) type Words = Box<[Word]>;
+
+pub(crate) fn words(count: usize) -> Words {
+    (0..count).map(|_| Word::new(0)).collect()
+}
+
+pub(crate) fn file(nr_ids: NrIds) -> File<Words> {
+    let bitmap = || words(pool::words_for(nr_ids));
+
+    File::new(
+        nr_ids,
+        words(pool::words_for(nr_ids) * 64),
+        bitmap(),
+        bitmap(),
+        bitmap(),
+        bitmap(),
+    )
+    .unwrap()
+}
+
+pub(crate) fn id(n: u32) -> Eiid {
+    Eiid::new(n).unwrap()
+}
+
+pub(crate) fn on(cpu: u32, eiid: Eiid) -> VectorId {
+    VectorId::new(Cpu::new(cpu), eiid).unwrap()
+}
+
+fn bit(eiid: Eiid) -> u64 {
+    1 << eiid.get()
+}
+
+/// A hart: its interrupt file, and what it has done.
+pub(crate) struct TestHart {
+    pub(crate) file: File<Words>,
+    /// In the mask of CPUs that are online.
+    online: Cell<bool>,
+    pub(crate) enabled: Cell<u64>,
+    pub(crate) pending: Cell<u64>,
+    /// Stores that have no effect yet, in their order.
+    on_the_way: RefCell<VecDeque<Eiid>>,
+    pub(crate) pokes: Cell<u32>,
+    /// Interrupts that were handled here.
+    pub(crate) handled: RefCell<Vec<Owner>>,
+}
+
+impl TestHart {
+    fn new() -> Self {
+        let file = file(NrIds::MIN);
+
+        assert!(file.pool().claim(entry::POKE));
+        Self {
+            file,
+            online: Cell::new(false),
+            enabled: Cell::new(0),
+            pending: Cell::new(0),
+            on_the_way: RefCell::default(),
+            pokes: Cell::new(0),
+            handled: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn is_pending(&self, eiid: Eiid) -> bool {
+        self.pending.get() & bit(eiid) != 0
+    }
+}
+
+/// What looks at the machine in the middle of an operation.
+type Watch = Box<dyn Fn(&Model)>;
+
+/// The machine.
+pub(crate) struct Model {
+    pub(crate) harts: Vec<TestHart>,
+    placement: Placement<Words>,
+    pub(crate) counts: Counts,
+    /// Stores take effect when they are told to.
+    pub(crate) slow: Cell<bool>,
+    /// Senders can prove that nothing of theirs is on its way.
+    pub(crate) fences: Cell<bool>,
+    watch: RefCell<Option<Watch>>,
+}
+
+impl Model {
+    /// A machine of so many harts, all online.
+    pub(crate) fn new(harts: u32) -> Self {
+        let model = Self {
+            harts: (0..harts).map(|_| TestHart::new()).collect(),
+            placement: Placement::new(words(placement::words_for(harts).unwrap())).unwrap(),
+            counts: Counts::default(),
+            slow: Cell::new(false),
+            fences: Cell::new(true),
+            watch: RefCell::new(None),
+        };
+
+        for cpu in 0..harts {
+            model.online(cpu);
+        }
+        model
+    }
+
+    pub(crate) fn hart(&self, cpu: u32) -> &TestHart {
+        &self.harts[cpu as usize]
+    }
+
+    /// The machine as the hart of `cpu` sees it.
+    pub(crate) fn on(&self, cpu: u32) -> Here<'_> {
+        Here {
+            model: self,
+            cpu: Cpu::new(cpu),
+        }
+    }
+
+    /// Looks at the machine at each step of what follows.
+    pub(crate) fn watch(&self, watch: impl Fn(&Model) + 'static) {
+        *self.watch.borrow_mut() = Some(Box::new(watch));
+    }
+
+    fn step(&self) {
+        let watch = self.watch.borrow_mut().take();
+
+        if let Some(watch) = watch {
+            watch(self);
+            *self.watch.borrow_mut() = Some(watch);
+        }
+    }
+
+    /// A store to the file of `to`.
+    pub(crate) fn store(&self, to: VectorId) {
+        let hart = self.hart(to.cpu().get());
+
+        hart.on_the_way.borrow_mut().push_back(to.eiid());
+        if !self.slow.get() {
+            self.arrive(to.cpu().get());
+        }
+    }
+
+    /// All stores to the file of `cpu` take effect.
+    pub(crate) fn arrive(&self, cpu: u32) {
+        let hart = self.hart(cpu);
+
+        for eiid in hart.on_the_way.borrow_mut().drain(..) {
+            hart.pending.set(hart.pending.get() | bit(eiid));
+        }
+    }
+
+    /// `cpu` comes up.
+    pub(crate) fn online(&self, cpu: u32) {
+        let hart = self.hart(cpu);
+
+        hart.enabled.set(u64::MAX);
+        hart.pending.set(0);
+        let _ = hart.file.go_online(&self.on(cpu));
+        self.placement
+            .update(Cpu::new(cpu), hart.file.pool().free());
+        hart.online.set(true);
+    }
+
+    /// `cpu` goes; its interrupts have moved away as far as they can.
+    pub(crate) fn offline(&self, cpu: u32) {
+        let hart = self.hart(cpu);
+
+        hart.online.set(false);
+        self.placement.update(Cpu::new(cpu), 0);
+        hart.file.go_offline(&self.on(cpu));
+    }
+
+    /// `cpu` takes its interrupts.
+    pub(crate) fn interrupt(&self, cpu: u32) {
+        entry::handle(&self.on(cpu));
+    }
+
+    /// A vector for a device on one of `cpus`.
+    pub(crate) fn device(&self, owner: u64, cpus: &[u32], kind: Kind) -> Option<Device<'_>> {
+        let owner = Owner::new(0x1000 * owner).unwrap();
+        let current = operations::alloc(&self.on(0), &OneOf(self, cpus), owner)?;
+
+        Some(Device {
+            model: self,
+            owner,
+            kind,
+            vectors: Cell::new(Vectors {
+                current,
+                previous: None,
+            }),
+            message: Cell::new(current),
+        })
+    }
+}
+
+/// The machine as one of its harts sees it.
+pub(crate) struct Here<'a> {
+    model: &'a Model,
+    cpu: Cpu,
+}
+
+impl Here<'_> {
+    fn hart(&self) -> &TestHart {
+        self.model.hart(self.cpu.get())
+    }
+}
+
+impl Hart for Here<'_> {
+    fn enable(&self, eiid: Eiid) {
+        self.hart()
+            .enabled
+            .set(self.hart().enabled.get() | bit(eiid));
+    }
+
+    fn disable(&self, eiid: Eiid) {
+        self.hart()
+            .enabled
+            .set(self.hart().enabled.get() & !bit(eiid));
+    }
+
+    fn take_pending(&self, eiid: Eiid) -> bool {
+        let was = self.hart().is_pending(eiid);
+
+        self.hart()
+            .pending
+            .set(self.hart().pending.get() & !bit(eiid));
+        was
+    }
+
+    fn send(&self, to: VectorId) {
+        self.model.store(to);
+    }
+
+    fn fence(&self) -> bool {
+        self.model.fences.get()
+    }
+}
+
+impl Machine for Here<'_> {
+    type Words = Words;
+    type Message = VectorId;
+
+    fn cpu(&self) -> Cpu {
+        self.cpu
+    }
+
+    fn here(&self) -> &File<Words> {
+        &self.hart().file
+    }
+
+    fn file(&self, cpu: Cpu) -> Option<&File<Words>> {
+        self.model.step();
+        self.model.harts.get(cpu.index()).map(|hart| &hart.file)
+    }
+
+    fn is_online(&self, cpu: Cpu) -> bool {
+        self.model
+            .harts
+            .get(cpu.index())
+            .is_some_and(|hart| hart.online.get())
+    }
+
+    fn placement(&self) -> &Placement<Words> {
+        &self.model.placement
+    }
+
+    fn counts(&self) -> &Counts {
+        &self.model.counts
+    }
+
+    fn message(&self, vector: VectorId) -> Option<VectorId> {
+        Some(vector)
+    }
+
+    fn poke(&self, cpu: Cpu) {
+        let hart = self.model.hart(cpu.get());
+
+        hart.pokes.set(hart.pokes.get() + 1);
+        self.model.store(on(cpu.get(), entry::POKE));
+    }
+
+    fn age(&self) {}
+}
+
+impl Entry for Here<'_> {
+    type Machine = Self;
+
+    fn machine(&self) -> &Self {
+        self
+    }
+
+    fn claim(&self) -> Option<Eiid> {
+        let top = self.hart().pending.get() & self.hart().enabled.get();
+        let eiid = Eiid::new(top.trailing_zeros()).filter(|_| top != 0)?;
+
+        self.take_pending(eiid);
+        Some(eiid)
+    }
+
+    fn after_poke(&self) {}
+
+    fn ipis(&self) {}
+
+    fn deliver(&self, owner: Owner) {
+        self.hart().handled.borrow_mut().push(owner);
+    }
+
+    fn stray(&self, _eiid: Eiid) -> bool {
+        false
+    }
+
+    fn switched_off(&self, _eiid: Eiid) {}
+}
+
+/// Some CPUs.
+pub(crate) struct OneOf<'a>(&'a Model, &'a [u32]);
+
+impl Choice for OneOf<'_> {
+    fn is_any(&self) -> bool {
+        (0..self.0.harts.len() as u32)
+            .filter(|cpu| self.0.hart(*cpu).online.get())
+            .all(|cpu| self.1.contains(&cpu))
+    }
+
+    fn cpus(&self) -> impl Iterator<Item = Cpu> {
+        self.1.iter().copied().map(Cpu::new)
+    }
+}
+
+/// How a device is programmed, and what is known of its MSIs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    /// Changes over in several steps, and its MSIs come before what is read from it.
+    Pci,
+    /// Behind an APLIC.
+    Wired,
+    /// Changes over at once; nothing is known.
+    Platform,
+}
+
+/// A device with one vector.
+pub(crate) struct Device<'a> {
+    model: &'a Model,
+    pub(crate) owner: Owner,
+    kind: Kind,
+    pub(crate) vectors: Cell<Vectors>,
+    /// What it sends.
+    pub(crate) message: Cell<VectorId>,
+}
+
+impl Device<'_> {
+    pub(crate) fn current(&self) -> VectorId {
+        self.vectors.get().current
+    }
+
+    pub(crate) fn fire(&self) {
+        self.model.store(self.message.get());
+    }
+
+    pub(crate) fn unmask(&self, here: u32) {
+        operations::unmask(&self.model.on(here), self.current());
+    }
+
+    pub(crate) fn mask(&self, here: u32) {
+        operations::mask(&self.model.on(here), self.current());
+    }
+
+    /// Moves to one of `cpus`, by the hart of `here`. `each` sees the device at each of the
+    /// messages that it holds on the way.
+    pub(crate) fn move_by(
+        &self,
+        here: u32,
+        cpus: &[u32],
+        each: impl Fn(&Self),
+    ) -> Result<(), MoveError> {
+        let source = Source {
+            owner: self.owner,
+            at_once: self.kind != Kind::Pci,
+            in_flight: match self.kind {
+                Kind::Pci => InFlight::Ordered,
+                Kind::Wired => InFlight::Fenced,
+                Kind::Platform => InFlight::Posted,
+            },
+        };
+        let moved = operations::move_to(
+            &self.model.on(here),
+            self.vectors.get(),
+            source,
+            &OneOf(self.model, cpus),
+            |message: VectorId| {
+                if self.kind == Kind::Pci {
+                    // The address first, then the data.
+                    self.message
+                        .set(on(message.cpu().get(), self.message.get().eiid()));
+                    each(self);
+                }
+                self.message.set(message);
+                each(self);
+            },
+        )?;
+
+        self.vectors.set(moved);
+        Ok(())
+    }
+
+    /// As [`Self::move_by`], with nobody looking.
+    pub(crate) fn move_to(&self, here: u32, cpus: &[u32]) -> Result<(), MoveError> {
+        self.move_by(here, cpus, |_| ())
+    }
+
+    /// Frees the vector, by the hart of `here`.
+    pub(crate) fn free(self, here: u32) {
+        operations::free(&self.model.on(here), self.vectors.get(), self.owner);
+    }
+
+    /// How often it was handled by `cpu`.
+    pub(crate) fn handled(&self, cpu: u32) -> usize {
+        self.model
+            .hart(cpu)
+            .handled
+            .borrow()
+            .iter()
+            .filter(|owner| **owner == self.owner)
+            .count()
+    }
+}

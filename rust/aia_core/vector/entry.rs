@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupt entry: what becomes of the interrupts that are pending in a hart's file.
+//!
+//! No lock, no loop over identities, and nothing that another CPU could hold up: one claim per
+//! interrupt and one that finds nothing, one look at the summary of deferred changes, one slot per
+//! interrupt.
+
+use super::{
+    file::Arrival,
+    operations::{
+        self,
+        Machine, //
+    },
+    slot::{
+        Owner,
+        Slot, //
+    },
+};
+use crate::ids::Eiid;
+
+/// The identity by which one CPU makes another one look: IPIs, and changes that shall not wait.
+pub const POKE: Eiid = Eiid::MIN;
+
+/// A hart that has taken its external interrupt.
+pub trait Entry {
+    /// The hart, and what it can reach.
+    type Machine: Machine;
+
+    /// The hart, and what it can reach.
+    fn machine(&self) -> &Self::Machine;
+
+    /// Claims the top interrupt: the one that is returned is pending no more.
+    fn claim(&self) -> Option<Eiid>;
+
+    /// Orders the claim of a poke before what follows: the change was recorded before the poke was
+    /// sent.
+    fn after_poke(&self);
+
+    /// Handles the IPIs that are pending, if they arrive as pokes.
+    fn ipis(&self);
+
+    /// Runs the handlers of `owner`.
+    fn deliver(&self, owner: Owner);
+
+    /// Counts an MSI for nobody; returns whether there are too many.
+    fn stray(&self, eiid: Eiid) -> bool;
+
+    /// `eiid` has been switched off, since too many MSIs for nobody came there.
+    fn switched_off(&self, eiid: Eiid);
+}
+
+/// Handles all interrupts that are pending.
+#[inline(always)]
+pub fn handle<E: Entry>(entry: &E) {
+    let machine = entry.machine();
+
+    // Before anything is claimed: what another CPU has masked or moved shall not be delivered.
+    if machine.here().needs_sync() {
+        operations::sync(machine);
+    }
+
+    while let Some(eiid) = entry.claim() {
+        if eiid == POKE {
+            poke(entry);
+            continue;
+        }
+        match machine.here().slot(eiid) {
+            Slot::Assigned(owner) => entry.deliver(owner),
+            _ => elsewhere(entry, eiid),
+        }
+    }
+}
+
+/// Another CPU wants attention: an IPI, a change, or both.
+#[inline]
+fn poke<E: Entry>(entry: &E) {
+    // Maybe it was recorded after the look at entry.
+    entry.after_poke();
+    if entry.machine().here().needs_sync() {
+        operations::sync(entry.machine());
+    }
+    entry.ipis();
+}
+
+/// An interrupt that has moved away, or is for nobody.
+#[cold]
+fn elsewhere<E: Entry>(entry: &E, eiid: Eiid) {
+    let machine = entry.machine();
+    let file = machine.here();
+
+    match file.forward(machine, eiid) {
+        // Assigned between the two looks.
+        Arrival::For(owner) => entry.deliver(owner),
+        Arrival::Stray if entry.stray(eiid) && file.pool().claim(eiid) => {
+            // Something is broken and must not keep the hart busy.
+            file.switch_off(machine, eiid);
+            entry.switched_off(eiid);
+        }
+        Arrival::Forwarded | Arrival::Dropped | Arrival::Stray => {}
+    }
+}

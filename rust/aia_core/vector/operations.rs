@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What can be done with vectors: give one to an interrupt, mask and move it, take it away.
+//!
+//! Everything here runs on one hart, with its interrupts off, and reaches the other harts only
+//! through shared words and MSIs. No function waits for another hart.
+
+use core::ops::Deref;
+
+use super::{
+    file::{
+        File,
+        Hart, //
+    },
+    placement::Placement,
+    slot::{
+        InFlight,
+        Owner, //
+    },
+    VectorId,
+    Vectors, //
+};
+use crate::{
+    ids::{
+        Cpu,
+        Eiid, //
+    },
+    word::Word, //
+};
+
+/// The running hart, and what it can reach: the files of all CPUs.
+pub trait Machine: Hart {
+    /// The words under the shared state.
+    type Words: Deref<Target = [Word]>;
+
+    /// What a device is told to raise a vector.
+    type Message;
+
+    /// The running CPU.
+    fn cpu(&self) -> Cpu;
+
+    /// The file of the running CPU.
+    fn here(&self) -> &File<Self::Words>;
+
+    /// The file of `cpu`; [`None`] if there is no such CPU.
+    fn file(&self, cpu: Cpu) -> Option<&File<Self::Words>>;
+
+    /// Whether `cpu` may get interrupts. The file of a CPU that goes offline is online a little
+    /// longer, while its interrupts leave.
+    fn is_online(&self, cpu: Cpu) -> bool;
+
+    /// Which CPU has most to give.
+    fn placement(&self) -> &Placement<Self::Words>;
+
+    /// What has happened so far.
+    fn counts(&self) -> &Counts;
+
+    /// The message that raises `vector`; [`None`] if nothing can.
+    fn message(&self, vector: VectorId) -> Option<Self::Message>;
+
+    /// Makes `cpu`, another one, look at what waits for it, soon.
+    fn poke(&self, cpu: Cpu);
+
+    /// Forwarders of the running hart wait for posted messages: [`sync`] again when that is over.
+    fn age(&self);
+}
+
+/// What has happened to vectors since boot.
+#[derive(Default)]
+pub struct Counts {
+    /// Moves.
+    pub moves: Word,
+    /// Interrupts that were raised twice, as nobody could tell whose they were.
+    pub duplicates: Word,
+}
+
+/// CPUs to choose from.
+pub trait Choice {
+    /// Whether all CPUs that are online are among them.
+    fn is_any(&self) -> bool;
+
+    /// All of them.
+    fn cpus(&self) -> impl Iterator<Item = Cpu>;
+}
+
+/// Whose interrupt moves.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The owner of the vector.
+    pub owner: Owner,
+    /// The device never sends anything but the old or the new message; others may mix the two.
+    pub at_once: bool,
+    /// What is known of messages that it has sent before.
+    pub in_flight: InFlight,
+}
+
+/// Why a vector does not move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MoveError {
+    /// Its last move is still in flight.
+    Busy,
+    /// No CPU of the choice has an identity left.
+    Full,
+    /// It does not belong to the owner.
+    NotOwned,
+    /// No message raises the new vector.
+    NoMessage,
+}
+
+/// Applies everything that waits for the running hart.
+#[cold]
+pub fn sync<M: Machine>(machine: &M) {
+    let file = machine.here();
+
+    if file.sync(machine).aging {
+        machine.age();
+    }
+    account(machine, machine.cpu(), file);
+}
+
+/// Tells the placement how many identities `file`, that of `cpu`, has left.
+fn account<M: Machine>(machine: &M, cpu: Cpu, file: &File<M::Words>) {
+    if file.is_online() {
+        machine.placement().update(cpu, file.pool().free());
+    }
+}
+
+/// Lets the hart of `vector` look at it, soon, without waiting for it.
+fn reach<M: Machine>(machine: &M, vector: VectorId) {
+    let Some(file) = machine.file(vector.cpu()) else {
+        return;
+    };
+
+    if !file.mark(vector.eiid()) {
+        file.retire_away(vector.eiid());
+    } else if vector.cpu() == machine.cpu() {
+        sync(machine);
+    } else {
+        machine.poke(vector.cpu());
+    }
+}
+
+/// Lets `vector` be delivered: on its own CPU now, else at once by a poke.
+#[inline]
+pub fn unmask<M: Machine>(machine: &M, vector: VectorId) {
+    if vector.cpu() == machine.cpu() {
+        machine.here().enable_here(machine, vector.eiid());
+    } else if let Some(file) = machine.file(vector.cpu()) {
+        file.want(vector.eiid(), true);
+        if file.mark(vector.eiid()) {
+            machine.poke(vector.cpu());
+        }
+    }
+}
+
+/// Keeps `vector` from being delivered. On another CPU this takes effect before the next interrupt
+/// there is claimed.
+#[inline]
+pub fn mask<M: Machine>(machine: &M, vector: VectorId) {
+    if vector.cpu() == machine.cpu() {
+        machine.here().disable_here(machine, vector.eiid());
+    } else if let Some(file) = machine.file(vector.cpu()) {
+        file.want(vector.eiid(), false);
+        file.mark(vector.eiid());
+    }
+}
+
+/// The best CPU of `choice` that is online.
+fn best<M: Machine>(machine: &M, choice: &impl Choice) -> Option<Cpu> {
+    if choice.is_any() {
+        let best = machine.placement().best()?;
+
+        if machine.is_online(best) {
+            return Some(best);
+        }
+    }
+    machine
+        .placement()
+        .best_of(choice.cpus().filter(|cpu| machine.is_online(*cpu)))
+}
+
+/// Finds a vector on one of the CPUs of `choice` that is online. `assign` takes an identity of the
+/// file that is asked.
+fn place<M: Machine>(
+    machine: &M,
+    choice: &impl Choice,
+    assign: impl Fn(&File<M::Words>) -> Option<Eiid>,
+) -> Option<VectorId> {
+    let take = |cpu: Cpu| {
+        let file = machine
+            .file(cpu)
+            .filter(|file| machine.is_online(cpu) && file.is_online())?;
+        let vector = VectorId::new(cpu, assign(file)?)?;
+
+        account(machine, cpu, file);
+        Some(vector)
+    };
+
+    // Others may have taken the last identities of the best CPU meanwhile.
+    best(machine, choice)
+        .and_then(take)
+        .or_else(|| choice.cpus().find_map(take))
+}
+
+/// Gives `owner` a vector on one of the CPUs of `choice`, disabled; [`None`] if there is none left.
+pub fn alloc<M: Machine>(machine: &M, choice: &impl Choice, owner: Owner) -> Option<VectorId> {
+    let vector = place(machine, choice, |file| file.assign(owner))?;
+
+    // It was enabled as a free one, and is disabled when its hart next looks.
+    if let Some(file) = machine.file(vector.cpu()) {
+        file.mark(vector.eiid());
+    }
+    Some(vector)
+}
+
+/// Takes `vector` away from its owner.
+fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: Owner) {
+    if let Some(file) = machine.file(vector.cpu()) {
+        file.free(vector.eiid(), owner);
+        reach(machine, vector);
+    }
+}
+
+/// Takes the vectors away from their owner, whose device no longer sends.
+pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: Owner) {
+    let current = vectors.current;
+
+    give_back(machine, current, owner);
+
+    // A move may still be in flight: nothing may be forwarded to the next owner.
+    if let Some(previous) = vectors.previous {
+        abandon(machine, previous, current);
+        if let Some(temporary) = VectorId::new(previous.cpu(), current.eiid()) {
+            abandon(machine, temporary, current);
+        }
+    }
+}
+
+fn abandon<M: Machine>(machine: &M, vector: VectorId, to: VectorId) {
+    if let Some(file) = machine.file(vector.cpu()) {
+        if file.abandon(vector.eiid(), to) {
+            reach(machine, vector);
+        }
+    }
+}
+
+/// Whether the last move of `vectors` still is in flight. Ends it if that is possible here.
+fn is_moving<M: Machine>(machine: &M, vectors: Vectors) -> bool {
+    let Some(previous) = vectors.previous else {
+        return false;
+    };
+    let Some(file) = machine.file(previous.cpu()) else {
+        return false;
+    };
+
+    if !file.forwards_to(previous.eiid(), vectors.current) {
+        return false;
+    }
+    reach(machine, previous);
+    file.forwards_to(previous.eiid(), vectors.current)
+}
+
+/// Moves the interrupt of `source` to one of the CPUs of `choice`, and hands the new message to
+/// `write`, which gives it to the device.
+///
+/// One move of an interrupt at a time.
+pub fn move_to<M: Machine>(
+    machine: &M,
+    vectors: Vectors,
+    source: Source,
+    choice: &impl Choice,
+    write: impl Fn(M::Message),
+) -> Result<Vectors, MoveError> {
+    let Source {
+        owner,
+        at_once,
+        in_flight,
+    } = source;
+    let from = vectors.current;
+    let old = machine.file(from.cpu()).ok_or(MoveError::NotOwned)?;
+    let moving = is_moving(machine, vectors);
+
+    // An interrupt that leaves a CPU which goes away cannot wait for its last move: the first
+    // vector then forwards past the second one, which ends when the CPU does.
+    if moving && machine.is_online(from.cpu()) {
+        return Err(MoveError::Busy);
+    }
+
+    let to = if at_once {
+        place(machine, choice, |file| file.assign(owner))
+    } else {
+        place(machine, choice, |file| assign_like(file, from, old, owner))
+    }
+    .ok_or(MoveError::Full)?;
+    let temporary =
+        VectorId::new(from.cpu(), to.eiid()).filter(|temporary| !at_once && *temporary != from);
+    let Some((message, passing)) = messages(machine, to, temporary) else {
+        give_back(machine, to, owner);
+        return Err(MoveError::NoMessage);
+    };
+
+    // Only now, when nothing can fail any more.
+    if let Some(new) = machine.file(to.cpu()) {
+        new.want(to.eiid(), old.is_enabled(from.eiid()));
+    }
+    reach(machine, to);
+
+    // From here on the old vector forwards; only then may the device hear of the new one.
+    if !old.begin_move(from.eiid(), owner, to) {
+        give_back(machine, to, owner);
+        return Err(MoveError::NotOwned);
+    }
+    let forwarder = temporary.filter(|t| old.assign_forwarder(t.eiid(), to));
+
+    if let Some(passing) = passing {
+        write(passing);
+    }
+    write(message);
+    machine.counts().moves.add(1);
+
+    let previous = match vectors.previous {
+        Some(first) if moving && retarget(machine, first, from, to) => first,
+        _ => from,
+    };
+
+    settle(machine, from, to, in_flight);
+    match (temporary, forwarder) {
+        (Some(temporary), Some(_)) => settle(machine, temporary, to, in_flight),
+        (Some(temporary), None) => split(machine, temporary, to),
+        _ => {}
+    }
+
+    Ok(Vectors {
+        current: to,
+        previous: Some(previous),
+    })
+}
+
+/// Takes an identity of `file` for a device that may mix the messages of `from` and of the new
+/// vector: the same identity, so that only the address changes, or else one that is free on the old
+/// CPU too, so that it can forward.
+fn assign_like<S: Deref<Target = [Word]>>(
+    file: &File<S>,
+    from: VectorId,
+    old: &File<S>,
+    owner: Owner,
+) -> Option<Eiid> {
+    if file.assign_at(from.eiid(), owner) {
+        return Some(from.eiid());
+    }
+    if let Some(eiid) = file.pool().common_free(old.pool()) {
+        if file.assign_at(eiid, owner) {
+            return Some(eiid);
+        }
+    }
+    file.assign(owner)
+}
+
+/// The messages for the new vector and for the one that a device may raise on the way to it.
+fn messages<M: Machine>(
+    machine: &M,
+    to: VectorId,
+    temporary: Option<VectorId>,
+) -> Option<(M::Message, Option<M::Message>)> {
+    let passing = match temporary {
+        Some(vector) => Some(machine.message(vector)?),
+        None => None,
+    };
+
+    Some((machine.message(to)?, passing))
+}
+
+fn retarget<M: Machine>(machine: &M, vector: VectorId, from: VectorId, to: VectorId) -> bool {
+    machine
+        .file(vector.cpu())
+        .is_some_and(|file| file.retarget(vector.eiid(), from, to))
+}
+
+/// The device has got its new message: lets the forwarder `from` end.
+fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, in_flight: InFlight) {
+    if let Some(file) = machine.file(from.cpu()) {
+        file.settle(from.eiid(), to, in_flight);
+        reach(machine, from);
+    }
+}
+
+/// The device may have raised `temporary`, which is in use by another interrupt: if it is pending,
+/// both may have been meant, so both are raised.
+fn split<M: Machine>(machine: &M, temporary: VectorId, to: VectorId) {
+    // Devices that mix messages are moved on the CPU that the interrupt arrives at.
+    if temporary.cpu() != machine.cpu() {
+        return;
+    }
+    if machine.take_pending(temporary.eiid()) {
+        machine.send(temporary);
+        machine.send(to);
+        machine.counts().duplicates.add(1);
+    }
+}
