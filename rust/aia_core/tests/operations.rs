@@ -6,6 +6,7 @@
 
 mod machine;
 
+use aia_core::vector::slot::Slot;
 use machine::{
     Kind,
     Model, //
@@ -50,5 +51,41 @@ fn a_move_loses_nothing_at_any_point() {
             model.interrupt(1);
             assert_eq!(device.handled(1), fired + 1);
         }
+    }
+}
+
+/// As long as anything forwards to a vector, it belongs to the interrupt that has moved there: else
+/// the next owner's MSIs could go astray.
+#[test]
+fn a_freed_vector_has_no_forwarders_any_more() {
+    for kind in [Kind::Pci, Kind::Platform] {
+        let model = Model::new(3);
+        let others: Vec<_> = (2..6)
+            .map(|n| model.device(n, &[1], kind).unwrap())
+            .collect();
+        let device = model.device(1, &[0], kind).unwrap();
+
+        device.unmask(0);
+        model.interrupt(0);
+        device.move_to(2, &[1]).unwrap();
+        let (vectors, owner) = (device.vectors.get(), device.owner);
+        let previous = vectors.previous.unwrap();
+        assert!(model
+            .hart(0)
+            .file
+            .forwards_to(previous.eiid(), vectors.current));
+
+        model.watch(move |model| {
+            let current = vectors.current;
+            let owned = model.hart(1).file.slot(current.eiid()) == Slot::Assigned(owner);
+
+            for n in 2..64 {
+                let forwards = model.hart(0).file.forwards_to(machine::id(n), current);
+
+                assert!(owned || !forwards, "{n} forwards to what is given back");
+            }
+        });
+        device.free(2);
+        drop(others);
     }
 }

@@ -225,15 +225,15 @@ fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: Owner) {
 pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: Owner) {
     let current = vectors.current;
 
-    give_back(machine, current, owner);
-
-    // A move may still be in flight: nothing may be forwarded to the next owner.
+    // A move may still be in flight. As long as the vector that they forward to is ours, so are the
+    // forwarders; afterwards, the same ones may be somebody else's.
     if let Some(previous) = vectors.previous {
         abandon(machine, previous, current);
         if let Some(temporary) = VectorId::new(previous.cpu(), current.eiid()) {
             abandon(machine, temporary, current);
         }
     }
+    give_back(machine, current, owner);
 }
 
 fn abandon<M: Machine>(machine: &M, vector: VectorId, to: VectorId) {
