@@ -12,6 +12,7 @@
 //! - [`mod@file`]: one CPU's interrupt file: enables, deferred changes, moves;
 //! - [`operations`]: what can be done with vectors, across all files;
 //! - [`entry`]: interrupt entry;
+//! - [`tick`]: the clock of what has to wait;
 //! - [`strays`]: when MSIs for nobody are too many.
 //!
 //! # Rules
@@ -31,6 +32,7 @@ pub mod placement;
 pub mod pool;
 pub mod slot;
 pub mod strays;
+pub mod tick;
 
 use crate::ids::{
     Cpu,

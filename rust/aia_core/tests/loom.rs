@@ -30,6 +30,7 @@ use aia_core::{
             Owner,
             Slot, //
         },
+        tick::Tick,
         VectorId, //
     },
     word::Word, //
@@ -102,6 +103,10 @@ impl Hart for TestHart {
 
     fn fence(&self) -> bool {
         true
+    }
+
+    fn now(&self) -> Tick {
+        Tick::new(0)
     }
 }
 

@@ -6,7 +6,10 @@
 
 mod machine;
 
-use aia_core::vector::slot::Slot;
+use aia_core::vector::{
+    operations::MoveError,
+    slot::Slot, //
+};
 use machine::{
     Kind,
     Model, //
@@ -87,5 +90,36 @@ fn a_freed_vector_has_no_forwarders_any_more() {
         });
         device.free(2);
         drop(others);
+    }
+}
+
+/// A line whose device posts its messages can move again after two ticks, not sooner, however often
+/// that is tried. What the device sent with the old message till then arrives.
+#[test]
+fn a_posted_line_moves_again_after_two_ticks() {
+    for here in [0, 2] {
+        let model = Model::new(3);
+        let device = model.device(1, &[0], Kind::Platform).unwrap();
+
+        device.unmask(0);
+        model.interrupt(0);
+        let old = device.message.get();
+        device.move_to(here, &[1]).unwrap();
+        model.interrupt(0);
+        for tick in 0..2 {
+            for _ in 0..4 {
+                assert_eq!(device.move_to(here, &[2]), Err(MoveError::Busy), "{tick}");
+                model.interrupt(0);
+            }
+            model.store(old);
+            model.interrupt(0);
+            model.interrupt(1);
+            assert_eq!((device.handled(0), device.handled(1)), (0, tick + 1));
+            model.tick();
+        }
+        device.move_to(here, &[2]).unwrap();
+        device.fire();
+        model.interrupt(2);
+        assert_eq!(device.handled(2), 1);
     }
 }

@@ -14,6 +14,7 @@ use super::{
         Owner,
         Slot, //
     },
+    tick::Tick,
     VectorId,
 };
 use crate::{
@@ -44,15 +45,26 @@ pub trait Hart {
     /// Makes sure that no MSI of a sender of the [`InFlight::Fenced`] kind is on its way to this
     /// hart. Returns `false` if that cannot be told.
     fn fence(&self) -> bool;
+
+    /// What the clock says.
+    fn now(&self) -> Tick;
+}
+
+/// How many whole ticks a posted write to a device may take at most.
+const POSTED_TICKS: u32 = 1;
+
+/// When any write that was posted at `since` must have arrived: the first tick may have ended at
+/// once.
+fn arrived_at(since: Tick) -> Tick {
+    since.after(POSTED_TICKS + 1)
 }
 
 /// What remains to be done after a [`File::sync`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[must_use]
 pub struct Remains {
-    /// Forwarders wait for posted messages: call [`File::age`] and synchronise again when any
-    /// posted write must have arrived.
-    pub aging: bool,
+    /// Something waits for the time to pass: synchronise again at that tick.
+    pub due: Option<Tick>,
 }
 
 /// What has become of an MSI that arrived at an identity without owner.
@@ -78,7 +90,11 @@ pub struct File<S> {
     slots: S,
     enabled: S,
     dirty: S,
-    aging: S,
+    /// A bit per identity that ends when nothing can be in flight to it any more. Only the own hart
+    /// looks at it.
+    leaving: S,
+    /// A set bit per word of `leaving` that is not zero.
+    leaving_summary: Word,
     pool: Pool<S>,
     online: Word,
     forwarded: Word,
@@ -89,11 +105,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// Creates the file of an offline CPU.
     ///
     /// All words must be zero. Returns [`None`] if a number of words does not fit `nr_ids`.
-    pub fn new(nr_ids: NrIds, slots: S, enabled: S, dirty: S, aging: S, used: S) -> Option<Self> {
+    pub fn new(nr_ids: NrIds, slots: S, enabled: S, dirty: S, leaving: S, used: S) -> Option<Self> {
         let words = pool::words_for(nr_ids);
 
         if slots.len() != words * 64
-            || [&enabled, &dirty, &aging, &used]
+            || [&enabled, &dirty, &leaving, &used]
                 .iter()
                 .any(|bitmap| bitmap.len() != words)
         {
@@ -105,7 +121,8 @@ impl<S: Deref<Target = [Word]>> File<S> {
             slots,
             enabled,
             dirty,
-            aging,
+            leaving,
+            leaving_summary: Word::new(0),
             pool: Pool::new(used)?,
             online: Word::new(0),
             forwarded: Word::new(0),
@@ -347,9 +364,12 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Applies everything that waits for the own hart.
     pub fn sync(&self, hart: &impl Hart) -> Remains {
-        let mut remains = Remains::default();
-        let mut summary = self.summary.swap(0);
+        self.look(hart, self.summary.swap(0));
+        self.leave(hart, false)
+    }
 
+    /// Looks at all identities that are marked in the words of `summary`.
+    fn look(&self, hart: &impl Hart, mut summary: u64) {
         while summary != 0 {
             // CAST: A bit number below 64.
             let index = summary.trailing_zeros() as usize;
@@ -361,81 +381,146 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 dirty &= dirty - 1;
 
                 if let Some(eiid) = pool::eiid_at(index, bit) {
-                    remains.aging |= self.sync_one(hart, eiid, false);
+                    self.look_at(hart, eiid);
                 }
             }
         }
+    }
 
+    /// Applies what waits for `eiid`, but for its end as a forwarder, which may need a proof that is
+    /// given to all of them at once.
+    fn look_at(&self, hart: &impl Hart, eiid: Eiid) {
+        match self.slot(eiid) {
+            // Enabled, so that what arrives by mistake is claimed and dropped, and no pending bit
+            // waits for the next owner.
+            Slot::Free => hart.enable(eiid),
+            Slot::Off => hart.disable(eiid),
+            Slot::Assigned(_) => {
+                if self.is_enabled(eiid) {
+                    hart.enable(eiid);
+                } else {
+                    hart.disable(eiid);
+                }
+            }
+            Slot::Drain => self.drain(hart, eiid),
+            // Its mover marks the identity again when the device has been told.
+            Slot::Forward(_, InFlight::Redirecting) => {}
+            Slot::Forward(..) => {
+                // Nothing shall wait here even if its owner has masked it: that is up to the new
+                // vector.
+                hart.enable(eiid);
+                self.set_leaving(eiid);
+            }
+        }
+    }
+
+    /// Ends a drained identity. Nobody else changes that state.
+    fn drain(&self, hart: &impl Hart, eiid: Eiid) {
+        if hart.take_pending(eiid) {
+            self.dropped.add(1);
+        }
+        hart.enable(eiid);
+        self.retire(eiid, Slot::Drain);
+    }
+
+    fn set_leaving(&self, eiid: Eiid) {
+        let (index, mask) = pool::position(eiid);
+
+        if let Some(word) = self.leaving.get(index) {
+            word.store_release(word.load() | mask);
+            self.leaving_summary
+                .store_release(self.leaving_summary.load() | 1 << index);
+        }
+    }
+
+    /// Ends all leaving identities to which nothing can be in flight any more. With `last`, the hart
+    /// goes away and every one ends now.
+    fn leave(&self, hart: &impl Hart, last: bool) -> Remains {
+        let mut remains = Remains::default();
+        let mut summary = self.leaving_summary.load();
+
+        if summary == 0 {
+            return remains;
+        }
+
+        let mut proofs = Proofs::new(hart);
+        let mut left = 0;
+
+        while summary != 0 {
+            // CAST: A bit number below 64.
+            let index = summary.trailing_zeros() as usize;
+            summary &= summary - 1;
+
+            let Some(word) = self.leaving.get(index) else {
+                continue;
+            };
+            let mut leaving = word.load();
+            let mut stay = 0;
+
+            while leaving != 0 {
+                let bit = leaving.trailing_zeros();
+                leaving &= leaving - 1;
+
+                let due = pool::eiid_at(index, bit)
+                    .and_then(|eiid| self.leave_one(hart, &mut proofs, eiid, last));
+                if let Some(due) = due {
+                    stay |= 1 << bit;
+                    remains.due = Some(match remains.due {
+                        Some(first) if due.since(first) > 0 => first,
+                        _ => due,
+                    });
+                }
+            }
+            word.store_release(stay);
+            left |= u64::from(stay != 0) << index;
+        }
+        self.leaving_summary.store_release(left);
         remains
     }
 
-    /// Applies what waits for `eiid`; returns whether its forwarder has to age. With `last`, the
-    /// hart goes away and every forwarder ends now.
-    fn sync_one(&self, hart: &impl Hart, eiid: Eiid, last: bool) -> bool {
+    /// Ends `eiid` if nothing can be in flight to it any more; else returns when to look again.
+    fn leave_one<H: Hart>(
+        &self,
+        hart: &H,
+        proofs: &mut Proofs<'_, H>,
+        eiid: Eiid,
+        last: bool,
+    ) -> Option<Tick> {
         // An MSI was pending at the forwarder; whoever is the target in the end has to get it.
         let mut owed = false;
 
+        // Others may retarget or abandon it meanwhile: then look again.
         loop {
             let slot = self.slot(eiid);
 
             match slot {
-                // Enabled, so that what arrives by mistake is claimed and dropped, and no pending
-                // bit waits for the next owner.
-                Slot::Free => {
-                    hart.enable(eiid);
-                    return false;
-                }
-                Slot::Off => {
-                    hart.disable(eiid);
-                    return false;
-                }
-                Slot::Assigned(_) => {
-                    if self.is_enabled(eiid) {
-                        hart.enable(eiid);
-                    } else {
-                        hart.disable(eiid);
-                    }
-                    return false;
-                }
                 Slot::Drain => {
-                    if hart.take_pending(eiid) {
-                        self.dropped.add(1);
-                    }
-                    hart.enable(eiid);
-                    self.retire(eiid, slot);
-                    return false;
-                }
-                // Its mover marks the identity again when the device has been told.
-                Slot::Forward(_, InFlight::Redirecting) if !last => return false,
-                Slot::Forward(to, in_flight @ (InFlight::Posted | InFlight::Waiting)) if !last => {
-                    let next = match in_flight {
-                        InFlight::Posted => InFlight::Waiting,
-                        _ => InFlight::Waited,
-                    };
-
-                    if self.replace(eiid, slot, Slot::Forward(to, next)) {
-                        // Nothing shall wait here even if its owner has masked it: that is up to
-                        // the new vector.
-                        hart.enable(eiid);
-                        self.set_aging(eiid);
-                        return true;
-                    }
+                    self.drain(hart, eiid);
+                    return None;
                 }
                 // With `last` too, the proof is asked for, but not waited for.
-                Slot::Forward(to, InFlight::Fenced) if !hart.fence() && !last => {
-                    self.replace(eiid, slot, Slot::Forward(to, InFlight::Posted));
+                Slot::Forward(to, InFlight::Fenced) if !proofs.fence() && !last => {
+                    let waits = Slot::Forward(to, InFlight::Posted(proofs.now()));
+
+                    self.replace(eiid, slot, waits);
                 }
+                Slot::Forward(_, InFlight::Posted(since))
+                    if !last && proofs.now().since(since) <= POSTED_TICKS =>
+                {
+                    return Some(arrived_at(since));
+                }
+                Slot::Forward(_, InFlight::Redirecting) if !last => return None,
                 Slot::Forward(..) => {
                     owed |= hart.take_pending(eiid);
                     if owed {
                         self.forward(hart, eiid);
                     }
-                    hart.enable(eiid);
-                    // Retargeted or abandoned meanwhile: look again.
                     if self.retire(eiid, slot) {
-                        return false;
+                        return None;
                     }
                 }
+                // Ended, and maybe in use again.
+                Slot::Free | Slot::Assigned(_) | Slot::Off => return None,
             }
         }
     }
@@ -455,36 +540,19 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// Ends a drained identity or a settled forwarder of an offline hart: nothing can arrive there
     /// any more, and its pending bits are cleared before it comes back.
     pub fn retire_away(&self, eiid: Eiid) {
-        let slot = self.slot(eiid);
+        loop {
+            let slot = self.slot(eiid);
 
-        match slot {
-            Slot::Free
-            | Slot::Off
-            | Slot::Assigned(_)
-            | Slot::Forward(_, InFlight::Redirecting) => {}
-            Slot::Drain | Slot::Forward(..) => {
-                self.retire(eiid, slot);
-            }
-        }
-    }
-
-    fn set_aging(&self, eiid: Eiid) {
-        let (index, mask) = pool::position(eiid);
-
-        if let Some(word) = self.aging.get(index) {
-            word.set(mask);
-        }
-    }
-
-    /// A period of all aging forwarders is over: marks them for the next [`Self::sync`].
-    pub fn age(&self) {
-        for (index, word) in self.aging.iter().enumerate() {
-            let aged = word.swap(0);
-
-            if aged != 0 {
-                if let Some(dirty) = self.dirty.get(index) {
-                    dirty.set(aged);
-                    self.summary.set(1 << index);
+            match slot {
+                Slot::Free
+                | Slot::Off
+                | Slot::Assigned(_)
+                | Slot::Forward(_, InFlight::Redirecting) => return,
+                Slot::Drain | Slot::Forward(..) => {
+                    // Retargeted or abandoned meanwhile: look again.
+                    if self.retire(eiid, slot) {
+                        return;
+                    }
                 }
             }
         }
@@ -512,7 +580,6 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// Its own interrupts must have been moved away before.
     pub fn go_offline(&self, hart: &impl Hart) {
         self.online.swap(0);
-        self.age();
         self.summary.swap(0);
         for (index, (dirty, used)) in self.dirty.iter().zip(self.pool.used()).enumerate() {
             let mut bits = dirty.swap(0) | used.load();
@@ -522,10 +589,14 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 bits &= bits - 1;
 
                 if let Some(eiid) = pool::eiid_at(index, bit) {
-                    self.sync_one(hart, eiid, true);
+                    self.look_at(hart, eiid);
+                    if let Slot::Forward(..) = self.slot(eiid) {
+                        self.set_leaving(eiid);
+                    }
                 }
             }
         }
+        let _ = self.leave(hart, true);
     }
 
     /// MSIs sent on from forwarders since boot.
@@ -536,6 +607,33 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// MSIs for nobody since boot.
     pub fn dropped(&self) -> u64 {
         self.dropped.load()
+    }
+}
+
+/// What proves that nothing is in flight, asked for once for all that leave at the same time.
+struct Proofs<'a, H> {
+    hart: &'a H,
+    fence: Option<bool>,
+    now: Option<Tick>,
+}
+
+impl<'a, H: Hart> Proofs<'a, H> {
+    fn new(hart: &'a H) -> Self {
+        Self {
+            hart,
+            fence: None,
+            now: None,
+        }
+    }
+
+    /// See [`Hart::fence`].
+    fn fence(&mut self) -> bool {
+        *self.fence.get_or_insert_with(|| self.hart.fence())
+    }
+
+    /// See [`Hart::now`].
+    fn now(&mut self) -> Tick {
+        *self.now.get_or_insert_with(|| self.hart.now())
     }
 }
 
@@ -555,6 +653,8 @@ mod tests {
         sent: Cell<Option<VectorId>>,
         count: Cell<u32>,
         fences: Cell<bool>,
+        asked: Cell<u32>,
+        now: Cell<u64>,
     }
 
     impl Hart for TestHart {
@@ -579,7 +679,12 @@ mod tests {
         }
 
         fn fence(&self) -> bool {
+            self.asked.set(self.asked.get() + 1);
             self.fences.get()
+        }
+
+        fn now(&self) -> Tick {
+            Tick::new(self.now.get())
         }
     }
 
@@ -597,9 +702,9 @@ mod tests {
         }
 
         fn file(&self) -> File<&[Word]> {
-            let [enabled, dirty, aging, used] = self.bitmaps.each_ref().map(|bitmap| &bitmap[..]);
+            let [enabled, dirty, leaving, used] = self.bitmaps.each_ref().map(|bitmap| &bitmap[..]);
 
-            File::new(NrIds::MIN, &self.slots[..], enabled, dirty, aging, used).unwrap()
+            File::new(NrIds::MIN, &self.slots[..], enabled, dirty, leaving, used).unwrap()
         }
     }
 
@@ -676,27 +781,82 @@ mod tests {
         assert_eq!(file.forwarded(), 2);
     }
 
+    /// An identity of a file that forwards since `in_flight`, and has been looked at.
+    fn leaving(file: &File<&[Word]>, hart: &TestHart, in_flight: InFlight) -> Eiid {
+        let eiid = file.assign(owner()).unwrap();
+
+        assert!(file.begin_move(eiid, owner(), elsewhere(5)));
+        assert!(file.settle(eiid, elsewhere(5), in_flight));
+        file.mark(eiid);
+        let _ = file.sync(hart);
+        eiid
+    }
+
     #[test]
     fn posted_messages_are_waited_for() {
+        // The end of the count in between.
+        for start in [7, (1 << 28) - 2, u64::from(u32::MAX)] {
+            let memory = Memory::new();
+            let file = memory.file();
+            let hart = TestHart::default();
+            let due = Remains {
+                due: Some(Tick::new(start + 2)),
+            };
+
+            hart.now.set(start);
+            let _ = file.go_online(&hart);
+            let eiid = leaving(&file, &hart, InFlight::Posted(Tick::new(start)));
+            assert_eq!(file.sync(&hart), due);
+            // One whole tick: what is left of the current one does not count.
+            hart.now.set(start + 1);
+            assert_eq!(file.sync(&hart), due);
+            hart.pending.set(1 << eiid.get());
+            assert_eq!(file.sync(&hart), due);
+            assert!(file.forwards_to(eiid, elsewhere(5)));
+            hart.now.set(start + 2);
+            assert_eq!(file.sync(&hart), Remains::default());
+            assert_eq!(file.slot(eiid), Slot::Free);
+            assert_eq!(hart.count.get(), 1);
+        }
+    }
+
+    /// Each change of affinity that is refused makes the hart look again.
+    #[test]
+    fn time_alone_ends_the_wait() {
+        for in_flight in [InFlight::Posted(Tick::new(0)), InFlight::Fenced] {
+            let memory = Memory::new();
+            let file = memory.file();
+            let hart = TestHart::default();
+
+            let _ = file.go_online(&hart);
+            let eiid = leaving(&file, &hart, in_flight);
+            for now in 0..2 {
+                hart.now.set(now);
+                for _ in 0..4 {
+                    file.mark(eiid);
+                    assert_eq!(file.sync(&hart).due, Some(Tick::new(2)));
+                    assert!(file.forwards_to(eiid, elsewhere(5)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_of_several_is_waited_for() {
         let memory = Memory::new();
         let file = memory.file();
         let hart = TestHart::default();
-        let to = elsewhere(5);
 
         let _ = file.go_online(&hart);
-        let eiid = file.assign(owner()).unwrap();
-        assert!(file.begin_move(eiid, owner(), to));
-        assert!(file.settle(eiid, to, InFlight::Posted));
-        file.mark(eiid);
-        assert_eq!(file.sync(&hart), Remains { aging: true });
-        assert!(file.forwards_to(eiid, to));
-        // One whole period: what is left of the current one does not count.
-        file.age();
-        assert_eq!(file.sync(&hart), Remains { aging: true });
-        assert!(file.forwards_to(eiid, to));
-        file.age();
-        assert_eq!(file.sync(&hart), Remains::default());
-        assert_eq!(file.slot(eiid), Slot::Free);
+        let ids = [5, 3, 4].map(|since| {
+            hart.now.set(since);
+            leaving(&file, &hart, InFlight::Posted(Tick::new(since)))
+        });
+        for (now, due) in [(3, Some(5)), (5, Some(6)), (6, Some(7)), (7, None)] {
+            hart.now.set(now);
+            assert_eq!(file.sync(&hart).due, due.map(Tick::new));
+        }
+        assert!(ids.into_iter().all(|eiid| file.slot(eiid) == Slot::Free));
     }
 
     #[test]
@@ -704,29 +864,44 @@ mod tests {
         let memory = Memory::new();
         let file = memory.file();
         let hart = TestHart::default();
-        let to = elsewhere(5);
 
+        // No proof: as posted, since then.
         let _ = file.go_online(&hart);
-        let eiid = file.assign(owner()).unwrap();
-        assert!(file.begin_move(eiid, owner(), to));
-        assert!(file.settle(eiid, to, InFlight::Fenced));
-        file.mark(eiid);
-        // No proof: as posted.
-        assert_eq!(file.sync(&hart), Remains { aging: true });
-        assert!(file.forwards_to(eiid, to));
-        for _ in 0..2 {
-            file.age();
-            let _ = file.sync(&hart);
-        }
-        assert_eq!(file.slot(eiid), Slot::Free);
-
-        let eiid = file.assign(owner()).unwrap();
-        hart.fences.set(true);
-        assert!(file.begin_move(eiid, owner(), to));
-        assert!(file.settle(eiid, to, InFlight::Fenced));
-        file.mark(eiid);
+        hart.now.set(10);
+        let eiid = leaving(&file, &hart, InFlight::Fenced);
+        assert_eq!(
+            file.slot(eiid),
+            Slot::Forward(elsewhere(5), InFlight::Posted(Tick::new(10)))
+        );
+        assert_eq!(file.sync(&hart).due, Some(Tick::new(12)));
+        hart.now.set(12);
         assert_eq!(file.sync(&hart), Remains::default());
         assert_eq!(file.slot(eiid), Slot::Free);
+
+        hart.fences.set(true);
+        let eiid = leaving(&file, &hart, InFlight::Fenced);
+        assert_eq!(file.slot(eiid), Slot::Free);
+    }
+
+    /// One proof for all that have settled before it.
+    #[test]
+    fn a_proof_is_asked_for_once() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let hart = TestHart::default();
+
+        let _ = file.go_online(&hart);
+        hart.fences.set(true);
+        for _ in 0..5 {
+            let eiid = file.assign(owner()).unwrap();
+
+            assert!(file.begin_move(eiid, owner(), elsewhere(5)));
+            assert!(file.settle(eiid, elsewhere(5), InFlight::Fenced));
+            file.mark(eiid);
+        }
+        let _ = file.sync(&hart);
+        assert_eq!(hart.asked.get(), 1);
+        assert_eq!(file.pool().free(), 63);
     }
 
     #[test]
@@ -800,7 +975,7 @@ mod tests {
         let _ = file.go_online(&hart);
         let moved = file.assign(owner()).unwrap();
         assert!(file.begin_move(moved, owner(), to));
-        assert!(file.settle(moved, to, InFlight::Posted));
+        assert!(file.settle(moved, to, InFlight::Posted(hart.now())));
         hart.pending.set(1 << moved.get());
         file.go_offline(&hart);
         assert_eq!(hart.sent.take(), Some(to));

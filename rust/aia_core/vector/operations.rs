@@ -15,8 +15,10 @@ use super::{
     placement::Placement,
     slot::{
         InFlight,
-        Owner, //
+        Owner,
+        Sender, //
     },
+    tick::Tick,
     VectorId,
     Vectors, //
 };
@@ -61,8 +63,8 @@ pub trait Machine: Hart {
     /// Makes `cpu`, another one, look at what waits for it, soon.
     fn poke(&self, cpu: Cpu);
 
-    /// Forwarders of the running hart wait for posted messages: [`sync`] again when that is over.
-    fn age(&self);
+    /// Makes the running hart [`sync`] again at `due`.
+    fn look_again(&self, due: Tick);
 }
 
 /// What has happened to vectors since boot.
@@ -90,8 +92,8 @@ pub struct Source {
     pub owner: Owner,
     /// The device never sends anything but the old or the new message; others may mix the two.
     pub at_once: bool,
-    /// What is known of messages that it has sent before.
-    pub in_flight: InFlight,
+    /// What is known of the messages that it has sent before.
+    pub sender: Sender,
 }
 
 /// Why a vector does not move.
@@ -112,8 +114,8 @@ pub enum MoveError {
 pub fn sync<M: Machine>(machine: &M) {
     let file = machine.here();
 
-    if file.sync(machine).aging {
-        machine.age();
+    if let Some(due) = file.sync(machine).due {
+        machine.look_again(due);
     }
     account(machine, machine.cpu(), file);
 }
@@ -274,7 +276,7 @@ pub fn move_to<M: Machine>(
     let Source {
         owner,
         at_once,
-        in_flight,
+        sender,
     } = source;
     let from = vectors.current;
     let old = machine.file(from.cpu()).ok_or(MoveError::NotOwned)?;
@@ -323,9 +325,9 @@ pub fn move_to<M: Machine>(
         _ => from,
     };
 
-    settle(machine, from, to, in_flight);
+    settle(machine, from, to, sender);
     match (temporary, forwarder) {
-        (Some(temporary), Some(_)) => settle(machine, temporary, to, in_flight),
+        (Some(temporary), Some(_)) => settle(machine, temporary, to, sender),
         (Some(temporary), None) => split(machine, temporary, to),
         _ => {}
     }
@@ -377,9 +379,9 @@ fn retarget<M: Machine>(machine: &M, vector: VectorId, from: VectorId, to: Vecto
 }
 
 /// The device has got its new message: lets the forwarder `from` end.
-fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, in_flight: InFlight) {
+fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, sender: Sender) {
     if let Some(file) = machine.file(from.cpu()) {
-        file.settle(from.eiid(), to, in_flight);
+        file.settle(from.eiid(), to, InFlight::of(sender, machine.now()));
         reach(machine, from);
     }
 }

@@ -2,7 +2,10 @@
 
 //! What an identity of an interrupt file means right now, in one word.
 
-use super::VectorId;
+use super::{
+    tick::Tick,
+    VectorId, //
+};
 
 /// The owner of an assigned identity: an opaque, non-zero, even number.
 ///
@@ -25,25 +28,44 @@ impl Owner {
     }
 }
 
+/// What is known of the MSIs of a sender that has got a new message: how it can be told that none
+/// with an older one is on its way any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sender {
+    /// The new message was read back, and the sender's bus keeps MSIs before read completions: they
+    /// arrive before what is stored to the interrupt file afterwards (PCI).
+    Ordered,
+    /// The sender can send an extempore MSI that arrives last (APLIC; AIA 4.9.3).
+    Fenced,
+    /// The new message was posted, nothing proves that it arrived: wait.
+    Posted,
+}
+
 /// What is known of MSIs that may still be on their way to a moved vector.
 ///
-/// A forwarder may end only when none can be in flight. How that is known depends on what sends
-/// them.
+/// A forwarder may end only when none can be in flight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum InFlight {
     /// The device has not been given the new message yet.
     Redirecting,
-    /// The device's new message was read back, and its bus keeps MSIs before read completions:
-    /// none is in flight (PCI).
+    /// See [`Sender::Ordered`].
     Ordered,
-    /// The sender can prove it by an extempore MSI that arrives last (APLIC; AIA 4.9.3).
+    /// See [`Sender::Fenced`].
     Fenced,
-    /// The new message was posted, nothing proves that it arrived: wait.
-    Posted,
-    /// As [`Self::Posted`]; waits for the end of a period that may have begun before.
-    Waiting,
-    /// As [`Self::Posted`]; waits for the end of a whole period.
-    Waited,
+    /// See [`Sender::Posted`]; since this tick.
+    Posted(Tick),
+}
+
+impl InFlight {
+    /// What is in flight when `sender` has got its new message, at `now`.
+    #[inline]
+    pub fn of(sender: Sender, now: Tick) -> Self {
+        match sender {
+            Sender::Ordered => InFlight::Ordered,
+            Sender::Fenced => InFlight::Fenced,
+            Sender::Posted => InFlight::Posted(now),
+        }
+    }
 }
 
 /// The meaning of one identity.
@@ -61,11 +83,15 @@ pub enum Slot {
     Off,
 }
 
+/// The layout of the word, from bit 0:
+///
+/// - a free identity is zero, an assigned one the owner, which is even;
+/// - bit 0 set: bits 3:1 are the kind, 31:4 the tick, 63:32 the target of a forwarder.
 impl Slot {
-    /// Set in every state that is neither free nor assigned.
     const TAG: u64 = 1;
     const KIND_SHIFT: u32 = 1;
     const KIND_MASK: u64 = 7;
+    const TICK_SHIFT: u32 = 4;
     const TARGET_SHIFT: u32 = 32;
 
     const DRAIN: u64 = 0;
@@ -73,9 +99,7 @@ impl Slot {
     const ORDERED: u64 = 2;
     const FENCED: u64 = 3;
     const POSTED: u64 = 4;
-    const WAITING: u64 = 5;
-    const WAITED: u64 = 6;
-    const OFF: u64 = 7;
+    const OFF: u64 = 5;
 
     /// The word that stands for this state.
     #[inline]
@@ -88,16 +112,16 @@ impl Slot {
             Slot::Drain => tagged(Self::DRAIN),
             Slot::Off => tagged(Self::OFF),
             Slot::Forward(to, in_flight) => {
-                let kind = match in_flight {
-                    InFlight::Redirecting => Self::REDIRECTING,
-                    InFlight::Ordered => Self::ORDERED,
-                    InFlight::Fenced => Self::FENCED,
-                    InFlight::Posted => Self::POSTED,
-                    InFlight::Waiting => Self::WAITING,
-                    InFlight::Waited => Self::WAITED,
+                let (kind, tick) = match in_flight {
+                    InFlight::Redirecting => (Self::REDIRECTING, 0),
+                    InFlight::Ordered => (Self::ORDERED, 0),
+                    InFlight::Fenced => (Self::FENCED, 0),
+                    InFlight::Posted(since) => (Self::POSTED, since.get()),
                 };
 
-                tagged(kind) | (u64::from(to.to_bits()) << Self::TARGET_SHIFT)
+                tagged(kind)
+                    | (u64::from(tick) << Self::TICK_SHIFT)
+                    | (u64::from(to.to_bits()) << Self::TARGET_SHIFT)
             }
         }
     }
@@ -119,9 +143,7 @@ impl Slot {
             Self::REDIRECTING => InFlight::Redirecting,
             Self::ORDERED => InFlight::Ordered,
             Self::FENCED => InFlight::Fenced,
-            Self::POSTED => InFlight::Posted,
-            Self::WAITING => InFlight::Waiting,
-            Self::WAITED => InFlight::Waited,
+            Self::POSTED => InFlight::Posted(Tick::new(bits >> Self::TICK_SHIFT)),
             Self::OFF => return Slot::Off,
             _ => return Slot::Drain,
         };
@@ -146,16 +168,16 @@ mod tests {
     #[test]
     fn every_state_round_trips() {
         let to = VectorId::new(Cpu::new(511), Eiid::new(2047).unwrap()).unwrap();
+        let owner = Owner::new(0xffff_ffff_8000_0040).unwrap();
 
         for slot in [
             Slot::Free,
-            Slot::Assigned(Owner::new(0xffff_ffff_8000_0040).unwrap()),
+            Slot::Assigned(owner),
             Slot::Forward(to, InFlight::Redirecting),
             Slot::Forward(to, InFlight::Ordered),
             Slot::Forward(to, InFlight::Fenced),
-            Slot::Forward(to, InFlight::Posted),
-            Slot::Forward(to, InFlight::Waiting),
-            Slot::Forward(to, InFlight::Waited),
+            Slot::Forward(to, InFlight::Posted(Tick::new(0))),
+            Slot::Forward(to, InFlight::Posted(Tick::new(u64::MAX))),
             Slot::Drain,
             Slot::Off,
         ] {
@@ -172,6 +194,9 @@ mod tests {
 
     #[test]
     fn impossible_words_drain() {
-        assert_eq!(Slot::from_bits(1 | (2 << 1)), Slot::Drain);
+        // A forwarder to nowhere, and a kind that does not exist.
+        for bits in [1 | (2 << 1), 1 | (7 << 1)] {
+            assert_eq!(Slot::from_bits(bits), Slot::Drain);
+        }
     }
 }

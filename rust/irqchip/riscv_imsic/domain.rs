@@ -11,8 +11,8 @@ use aia_core::vector::{
         Source, //
     },
     slot::{
-        InFlight,
-        Owner, //
+        Owner,
+        Sender, //
     },
     Vectors, //
 };
@@ -158,15 +158,15 @@ impl chip::SetAffinity for ImsicChip {
         }
 
         let device = data.outermost();
-        let in_flight = match device.bus() {
-            msi::Bus::PciMsi | msi::Bus::PciMsix => InFlight::Ordered,
-            msi::Bus::WiredToMsi => InFlight::Fenced,
-            msi::Bus::Device | msi::Bus::Other => InFlight::Posted,
+        let sender = match device.bus() {
+            msi::Bus::PciMsi | msi::Bus::PciMsix => Sender::Ordered,
+            msi::Bus::WiredToMsi => Sender::Fenced,
+            msi::Bus::Device | msi::Bus::Other => Sender::Posted,
         };
         let source = Source {
             owner,
             at_once: device.moves_at_once(),
-            in_flight,
+            sender,
         };
         let hart = ThisHart::new(imsic, irqs_off);
         let moved = operations::move_to(&hart, vectors, source, &OneOf(cpus), |message| {

@@ -9,7 +9,10 @@
 
 use aia_core::{
     addr::PAGE_SIZE,
-    vector::file::Hart, //
+    vector::{
+        file::Hart,
+        operations::Machine, //
+    }, //
 };
 use kernel::{
     bindings,
@@ -91,8 +94,9 @@ impl cpuhp::Starting for Hotplug {
         let local = hart.local();
 
         hart.reset();
-        // Nothing can wait for a posted message here: forwarders ended when the CPU went away.
-        let _ = local.file.go_online(&hart);
+        if let Some(due) = local.file.go_online(&hart).due {
+            hart.look_again(due);
+        }
         imsic
             .placement
             .update(to_cpu(cpu), local.file.pool().free());
@@ -108,7 +112,7 @@ impl cpuhp::Starting for Hotplug {
         let local = hart.local();
 
         imsic.placement.update(to_cpu(cpu), 0);
-        local.aging.stop();
+        local.timer.stop();
         local.file.go_offline(&hart);
         hart.disable(Imsic::POKE);
     }

@@ -22,6 +22,7 @@ use aia_core::{
             Machine, //
         },
         placement::Placement,
+        tick::Tick,
         VectorId, //
     },
 };
@@ -32,7 +33,8 @@ use kernel::{
 use kernel_ext::{
     arch::riscv::aia::Indirect,
     cpumask,
-    msi, //
+    msi,
+    time, //
 };
 
 use crate::{
@@ -48,15 +50,11 @@ use crate::{
     vectors::to_cpu,
 };
 
-/// How long a posted write to a device may take at most, in jiffies.
-const POSTED_JIFFIES: usize = 1;
-
 /// The running hart, for as long as its interrupts are off.
 pub(crate) struct ThisHart<'a> {
     imsic: &'a Imsic,
     local: &'a LocalHart,
     registers: Indirect<'a>,
-    irqs_off: &'a LocalInterruptDisabled,
 }
 
 impl<'a> ThisHart<'a> {
@@ -66,7 +64,6 @@ impl<'a> ThisHart<'a> {
             imsic,
             local: imsic.locals.here(irqs_off),
             registers: Indirect::new(imsic.aia, irqs_off),
-            irqs_off,
         }
     }
 
@@ -168,6 +165,15 @@ impl Hart for ThisHart<'_> {
         }
         outcome == Fence::Proven
     }
+
+    fn now(&self) -> Tick {
+        tick(time::jiffies())
+    }
+}
+
+/// The moment at which the count of jiffies is `jiffies`.
+fn tick(jiffies: usize) -> Tick {
+    Tick::new(jiffies as u64)
 }
 
 impl Machine for ThisHart<'_> {
@@ -211,7 +217,13 @@ impl Machine for ThisHart<'_> {
         self.imsic.poke(cpu);
     }
 
-    fn age(&self) {
-        self.local.aging.start(POSTED_JIFFIES, self.irqs_off);
+    fn look_again(&self, due: Tick) {
+        let now = time::jiffies();
+        // CAST: A few ticks.
+        let wait = due.since(tick(now)) as usize;
+
+        self.local
+            .timer
+            .start(now.wrapping_add(wait), self.registers.irqs_off());
     }
 }

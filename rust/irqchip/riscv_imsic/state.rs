@@ -46,7 +46,7 @@ use kernel_ext::{
 use crate::{
     config::Config,
     ffi::GlobalConfig,
-    vectors::Aging, //
+    vectors::LookAgain, //
 };
 
 /// The words under a file or a placement, each allocated separately: the slots of 2,047 identities
@@ -79,7 +79,8 @@ pub(crate) struct LocalHart {
     pub(crate) file: File<Words>,
     /// [`None`] for a CPU that the firmware gives no interrupt file; it is kept offline.
     pub(crate) doorbell: Option<Doorbell>,
-    pub(crate) aging: Pin<KBox<CpuTimer<Aging>>>,
+    /// When the hart looks again at what waits for the time to pass.
+    pub(crate) timer: Pin<KBox<CpuTimer<LookAgain>>>,
     pub(crate) strays: Strays,
 }
 
@@ -101,7 +102,7 @@ impl LocalHart {
         Ok(Self {
             file,
             doorbell,
-            aging: KBox::pin_init(CpuTimer::new(), GFP_KERNEL)?,
+            timer: KBox::pin_init(CpuTimer::new(), GFP_KERNEL)?,
             strays: Strays::new(),
         })
     }

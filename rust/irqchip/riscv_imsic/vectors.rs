@@ -50,16 +50,13 @@ impl Choice for OneOf<'_> {
     }
 }
 
-/// The timer that ends the wait of forwarders for posted messages.
-pub(crate) struct Aging;
+/// What has to wait for the time to pass is looked at again: forwarders of posted messages.
+pub(crate) struct LookAgain;
 
-impl Expired for Aging {
+impl Expired for LookAgain {
     fn expired(irqs_off: &LocalInterruptDisabled) {
         if let Some(imsic) = ffi::imsic() {
-            let hart = ThisHart::new(imsic, irqs_off);
-
-            hart.local().file.age();
-            operations::sync(&hart);
+            operations::sync(&ThisHart::new(imsic, irqs_off));
         }
     }
 }

@@ -52,14 +52,18 @@ impl<T: Expired> CpuTimer<T> {
         })
     }
 
-    /// Starts the timer on this CPU unless it runs already. It expires when at least `jiffies`
-    /// full jiffies have passed.
-    pub fn start(&self, jiffies: usize, _irqs_off: &LocalInterruptDisabled) {
+    /// Starts the timer on this CPU unless it runs already. It expires in the tick that makes the
+    /// count of [`jiffies`](super::jiffies) `at`; in the next one if it has come so far already.
+    pub fn start(&self, at: usize, _irqs_off: &LocalInterruptDisabled) {
+        // The wheel rounds up by one, so that no timer is early that was started at the edge of a
+        // tick. Here it is the count that matters, not the time from now.
+        let expires = at.wrapping_sub(1);
+
         // SAFETY: Initialised by the type invariant. Only the CPU that the timer belongs to starts
         // it, with interrupts off, so nothing starts it in between.
         unsafe {
             if !bindings::timer_pending(self.raw.get()) {
-                bindings::mod_timer(self.raw.get(), super::jiffies() + jiffies + 1);
+                bindings::mod_timer(self.raw.get(), expires);
             }
         }
     }

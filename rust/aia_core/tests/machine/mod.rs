@@ -36,9 +36,10 @@ use aia_core::{
         },
         pool,
         slot::{
-            InFlight,
-            Owner, //
+            Owner,
+            Sender, //
         },
+        tick::Tick,
         VectorId,
         Vectors, //
     },
@@ -94,6 +95,8 @@ pub(crate) struct TestHart {
     /// Stores that have no effect yet, in their order.
     on_the_way: RefCell<VecDeque<Eiid>>,
     pub(crate) pokes: Cell<u32>,
+    /// When it looks again.
+    pub(crate) timer: Cell<Option<Tick>>,
     /// Interrupts that were handled here.
     pub(crate) handled: RefCell<Vec<Owner>>,
 }
@@ -110,6 +113,7 @@ impl TestHart {
             pending: Cell::new(0),
             on_the_way: RefCell::default(),
             pokes: Cell::new(0),
+            timer: Cell::new(None),
             handled: RefCell::default(),
         }
     }
@@ -131,6 +135,7 @@ pub(crate) struct Model {
     pub(crate) slow: Cell<bool>,
     /// Senders can prove that nothing of theirs is on its way.
     pub(crate) fences: Cell<bool>,
+    now: Cell<u64>,
     watch: RefCell<Option<Watch>>,
 }
 
@@ -143,6 +148,7 @@ impl Model {
             counts: Counts::default(),
             slow: Cell::new(false),
             fences: Cell::new(true),
+            now: Cell::new(1000),
             watch: RefCell::new(None),
         };
 
@@ -218,6 +224,17 @@ impl Model {
         hart.file.go_offline(&self.on(cpu));
     }
 
+    /// A tick: timers that are due expire.
+    pub(crate) fn tick(&self) {
+        self.now.set(self.now.get() + 1);
+        for (cpu, hart) in (0..).zip(&self.harts) {
+            if hart.timer.get() == Some(Tick::new(self.now.get())) {
+                hart.timer.set(None);
+                operations::sync(&self.on(cpu));
+            }
+        }
+    }
+
     /// `cpu` takes its interrupts.
     pub(crate) fn interrupt(&self, cpu: u32) {
         entry::handle(&self.on(cpu));
@@ -282,6 +299,10 @@ impl Hart for Here<'_> {
     fn fence(&self) -> bool {
         self.model.fences.get()
     }
+
+    fn now(&self) -> Tick {
+        Tick::new(self.model.now.get())
+    }
 }
 
 impl Machine for Here<'_> {
@@ -327,7 +348,9 @@ impl Machine for Here<'_> {
         self.model.store(on(cpu.get(), entry::POKE));
     }
 
-    fn age(&self) {}
+    fn look_again(&self, due: Tick) {
+        self.hart().timer.set(Some(due));
+    }
 }
 
 impl Entry for Here<'_> {
@@ -424,10 +447,10 @@ impl Device<'_> {
         let source = Source {
             owner: self.owner,
             at_once: self.kind != Kind::Pci,
-            in_flight: match self.kind {
-                Kind::Pci => InFlight::Ordered,
-                Kind::Wired => InFlight::Fenced,
-                Kind::Platform => InFlight::Posted,
+            sender: match self.kind {
+                Kind::Pci => Sender::Ordered,
+                Kind::Wired => Sender::Fenced,
+                Kind::Platform => Sender::Posted,
             },
         };
         let moved = operations::move_to(

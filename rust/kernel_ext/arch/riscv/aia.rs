@@ -66,7 +66,7 @@ impl Aia {
 #[derive(Clone, Copy)]
 pub struct Indirect<'a> {
     _aia: Aia,
-    _irqs_off: &'a LocalInterruptDisabled,
+    irqs_off: &'a LocalInterruptDisabled,
 }
 
 /// Selects register `$isel` and accesses it by instruction `$insn` with operand `$value`.
@@ -98,8 +98,14 @@ impl<'a> Indirect<'a> {
     pub fn new(aia: Aia, irqs_off: &'a LocalInterruptDisabled) -> Self {
         Self {
             _aia: aia,
-            _irqs_off: irqs_off,
+            irqs_off,
         }
+    }
+
+    /// Local interrupts are off.
+    #[inline(always)]
+    pub fn irqs_off(&self) -> &'a LocalInterruptDisabled {
+        self.irqs_off
     }
 
     /// Reads register `isel`.
