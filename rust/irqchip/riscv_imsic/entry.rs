@@ -84,8 +84,8 @@ impl<'a> entry::Entry for Entry<'a> {
         }
     }
 
-    fn stray(&self, _eiid: Eiid) -> bool {
-        self.hart.local().strays.count(second())
+    fn stray(&self, eiid: Eiid) -> bool {
+        self.hart.local().strays.count(eiid, second())
     }
 
     fn switched_off(&self, eiid: Eiid) {

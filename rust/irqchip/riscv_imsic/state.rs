@@ -19,7 +19,10 @@ use aia_core::{
             Placement, //
         },
         pool,
-        strays::Strays, //
+        strays::{
+            self,
+            Strays, //
+        }, //
     },
     word::Word, //
 };
@@ -81,7 +84,7 @@ pub(crate) struct LocalHart {
     pub(crate) doorbell: Option<Doorbell>,
     /// When the hart looks again at what waits for the time to pass.
     pub(crate) timer: Pin<KBox<CpuTimer<LookAgain>>>,
-    pub(crate) strays: Strays,
+    pub(crate) strays: Strays<Words>,
 }
 
 impl LocalHart {
@@ -103,7 +106,7 @@ impl LocalHart {
             file,
             doorbell,
             timer: KBox::pin_init(CpuTimer::new(), GFP_KERNEL)?,
-            strays: Strays::new(),
+            strays: Strays::new(words(strays::words_for(nr_ids))?),
         })
     }
 }

@@ -96,11 +96,20 @@ impl Mark {
 
     /// Fails with the first complaints that came after the mark.
     pub fn quiet(&self) -> Result {
+        self.lacks(COMPLAINTS)
+    }
+
+    /// Fails with the first lines after the mark that have this in them.
+    pub fn without(&self, needle: &str) -> Result {
+        self.lacks(&[needle])
+    }
+
+    fn lacks(&self, needles: &[&str]) -> Result {
         let bad: Vec<String> = records()?
             .into_iter()
             .filter(|(number, _)| *number >= self.0)
             .map(|(_, line)| line)
-            .filter(|l| COMPLAINTS.iter().any(|c| l.contains(c)))
+            .filter(|l| needles.iter().any(|n| l.contains(n)))
             .take(3)
             .collect();
 
