@@ -6,6 +6,7 @@ import typing
 
 import acpi
 import client
+import few_ids
 import guest_trace
 import linux_guest
 import malformed
@@ -189,6 +190,7 @@ def table():
         Row("direct-s2", Machine(smp=4, sockets=2, aia="aplic"),
             ["topology", "trigger", "hotplug", "scftorture", "wired"]),
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
+        *few_ids.rows(Row),
         *kvm(),
         *module(),
         *plain(),

@@ -11,6 +11,7 @@ use aia_core::vector::{
     slot::Slot, //
 };
 use machine::{
+    Device,
     Kind,
     Model, //
 };
@@ -30,7 +31,7 @@ fn an_interrupt_is_handled_where_it_is() {
 /// Each state of the message on the way raises one interrupt.
 #[test]
 fn a_move_loses_nothing_at_any_point() {
-    for kind in [Kind::Pci, Kind::Wired, Kind::Platform] {
+    for kind in KINDS {
         for point in 0..4 {
             let model = Model::new(2);
             let device = model.device(1, &[0], kind).unwrap();
@@ -122,4 +123,138 @@ fn a_posted_line_moves_again_after_two_ticks() {
         model.interrupt(2);
         assert_eq!(device.handled(2), 1);
     }
+}
+
+const KINDS: [Kind; 3] = [Kind::Pci, Kind::Wired, Kind::Platform];
+
+/// Devices that have all identities of `cpu`, unmasked.
+fn fill<'a>(model: &'a Model, cpu: u32, kind: Kind) -> Vec<Device<'a>> {
+    let devices: Vec<_> = (0..)
+        .map_while(|n| model.device(1 + u64::from(100 * cpu) + n, &[cpu], kind))
+        .collect();
+
+    for device in &devices {
+        device.unmask(0);
+    }
+    model.interrupt(cpu);
+    devices
+}
+
+/// An interrupt that has nowhere to go stays at the CPU that goes, and gets its MSIs when that is
+/// back; also if it has found a place elsewhere in between, and another one.
+#[test]
+fn nothing_is_lost_while_a_cpu_is_away() {
+    for kind in KINDS {
+        let model = Model::new(3);
+        let mut zero = fill(&model, 0, kind);
+        let one = fill(&model, 1, kind);
+        let two = fill(&model, 2, kind);
+        let stuck: Vec<_> = one.iter().collect();
+
+        model.evacuate(1, &stuck);
+        for device in &stuck {
+            device.fire();
+            assert_eq!(device.current().cpu().get(), 1, "no place, but it moved");
+        }
+
+        // Room for two: one of them moves on to another CPU.
+        for device in zero.drain(..2) {
+            device.free(0);
+        }
+        model.interrupt(0);
+        for device in &stuck[..2] {
+            device.move_to(2, &[0]).unwrap();
+            device.fire();
+            model.interrupt(0);
+            assert_eq!((device.handled(0), device.total()), (1, 1));
+        }
+        let mut two = two;
+        two.pop().unwrap().free(0);
+        model.interrupt(2);
+        stuck[0].move_to(0, &[2]).unwrap();
+        model.interrupt(0);
+        stuck[0].fire();
+        model.interrupt(2);
+        assert_eq!((stuck[0].handled(2), stuck[0].total()), (1, 2));
+
+        model.online(1);
+        model.interrupt(1);
+        for device in &stuck {
+            assert_eq!(device.handled(1), 1, "{kind:?}");
+        }
+        // The way of the last ones is over.
+        for _ in 0..2 {
+            model.tick();
+        }
+        model.interrupt(1);
+        assert_eq!(model.counts.away.load(), 0);
+        assert_eq!(model.hart(1).file.pool().free(), 2);
+    }
+}
+
+/// What was for an interrupt that is gone reaches nobody.
+#[test]
+fn what_is_away_ends_with_its_interrupt() {
+    for kind in KINDS {
+        let model = Model::new(2);
+        let one = fill(&model, 1, kind);
+        let zero = fill(&model, 0, kind);
+        let all: Vec<_> = one.iter().collect();
+
+        model.evacuate(1, &all);
+        for device in &one {
+            device.fire();
+        }
+        for device in zero {
+            device.free(0);
+        }
+        model.interrupt(0);
+        one[0].move_to(0, &[0]).unwrap();
+        assert_eq!(model.counts.away.load(), 1);
+        for device in one {
+            device.free(0);
+        }
+        assert_eq!(model.counts.away.load(), 0);
+        model.online(1);
+        model.interrupt(1);
+
+        let next = fill(&model, 1, kind);
+        model.interrupt(1);
+        assert!(next.iter().all(|device| device.total() == 0));
+        assert_eq!(next.len(), 62);
+    }
+}
+
+/// A CPU goes while something may still arrive at what has moved away from it.
+#[test]
+fn stragglers_of_a_cpu_that_goes_are_delivered_when_it_is_back() {
+    let model = Model::new(2);
+    let device = model.device(1, &[1], Kind::Platform).unwrap();
+
+    device.unmask(0);
+    model.interrupt(1);
+    let old = device.message.get();
+    device.move_to(0, &[0]).unwrap();
+    model.interrupt(1);
+    model.offline(1);
+    model.store(old);
+    // Nothing is in flight for the core: it can go anywhere.
+    device.fire();
+    model.interrupt(0);
+    model.online(1);
+    let settle = || {
+        model.interrupt(1);
+        model.tick();
+        model.tick();
+    };
+    settle();
+    for _ in 0..2 {
+        device.move_to(0, &[1]).unwrap();
+        device.fire();
+        settle();
+        device.move_to(0, &[0]).unwrap();
+        settle();
+    }
+    assert_eq!((device.handled(0), device.handled(1)), (1, 3));
+    assert_eq!(model.counts.away.load(), 0);
 }

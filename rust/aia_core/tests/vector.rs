@@ -5,12 +5,16 @@
 #![cfg(not(loom))]
 
 use aia_core::{
+    eix::EixWord,
     ids::{
         Eiid,
         NrIds, //
     },
     vector::{
-        file::File,
+        file::{
+            File,
+            Hart, //
+        },
         pool,
         slot::{
             Owner,
@@ -19,7 +23,9 @@ use aia_core::{
         strays::{
             self,
             Strays, //
-        }, //
+        },
+        tick::Tick,
+        VectorId, //
     },
     word::Word, //
 };
@@ -49,24 +55,63 @@ fn all_identities_of_every_size_can_be_had() {
         let file = file(nr_ids);
 
         for eiid in nr_ids.iter() {
-            let owner = Owner::new(u64::from(eiid.get()) * 8).unwrap();
+            let owner = Owner::new(u64::from(eiid.get()) * 16).unwrap();
 
             assert_eq!(file.assign(owner), Some(eiid));
             assert_eq!(file.slot(eiid), Slot::Assigned(owner));
         }
-        assert_eq!(file.assign(Owner::new(8).unwrap()), None);
+        assert_eq!(file.assign(Owner::new(16).unwrap()), None);
         assert_eq!(file.pool().free(), 0);
 
-        // Offline: given back at once.
+        // Given back when the hart comes up.
         for eiid in nr_ids.iter() {
-            let owner = Owner::new(u64::from(eiid.get()) * 8).unwrap();
+            let owner = Owner::new(u64::from(eiid.get()) * 16).unwrap();
 
             assert!(file.free(eiid, owner));
             assert!(!file.mark(eiid));
-            file.retire_away(eiid);
         }
+        assert_eq!(file.pool().free(), 0);
+        let _ = file.go_online(&Still::default());
         assert_eq!(file.pool().free(), nr_ids.get());
         assert_eq!(file.slot(Eiid::MAX), Slot::Free);
+    }
+}
+
+/// A hart at which nothing happens.
+#[derive(Default)]
+struct Still(Word);
+
+impl Hart for Still {
+    fn enable(&self, _eiid: Eiid) {}
+
+    fn disable(&self, _eiid: Eiid) {}
+
+    fn is_pending(&self, _eiid: Eiid) -> bool {
+        false
+    }
+
+    fn take_pending(&self, _eiid: Eiid) -> bool {
+        false
+    }
+
+    fn clear_pending(&self, _word: EixWord, _mask: u64) {}
+
+    fn send(&self, _to: VectorId) {}
+
+    fn send_here(&self, _eiid: Eiid) {}
+
+    fn barrier(&self) {}
+
+    fn fence(&self) -> bool {
+        true
+    }
+
+    fn now(&self) -> Tick {
+        Tick::new(0)
+    }
+
+    fn away(&self) -> &Word {
+        &self.0
     }
 }
 

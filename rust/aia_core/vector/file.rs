@@ -12,12 +12,17 @@ use super::{
     slot::{
         InFlight,
         Owner,
+        Sender,
         Slot, //
     },
     tick::Tick,
     VectorId,
 };
 use crate::{
+    eix::{
+        self,
+        EixWord, //
+    },
     ids::{
         Eiid,
         NrIds, //
@@ -42,12 +47,28 @@ pub trait Hart {
     /// Sends an MSI to `to`. Returns without waiting for its arrival.
     fn send(&self, to: VectorId);
 
-    /// Makes sure that no MSI of a sender of the [`InFlight::Fenced`] kind is on its way to this
-    /// hart. Returns `false` if that cannot be told.
+    /// Returns whether `eiid` is pending.
+    fn is_pending(&self, eiid: Eiid) -> bool;
+
+    /// Clears the pending bits `mask` of `word`.
+    fn clear_pending(&self, word: EixWord, mask: u64);
+
+    /// Makes `eiid` of this hart pending by an MSI.
+    fn send_here(&self, eiid: Eiid);
+
+    /// Orders everything that the hart did before, with memory, devices and its own file, before
+    /// everything that it does later.
+    fn barrier(&self);
+
+    /// Makes sure that no MSI of a sender of the [`Sender::Fenced`] kind is on its way to this hart.
+    /// Returns `false` if that cannot be told.
     fn fence(&self) -> bool;
 
     /// What the clock says.
     fn now(&self) -> Tick;
+
+    /// How many identities of all harts hold what is for an owner that is [`Slot::Away`]; at least.
+    fn away(&self) -> &Word;
 }
 
 /// How many whole ticks a posted write to a device may take at most.
@@ -97,6 +118,8 @@ pub struct File<S> {
     leaving_summary: Word,
     pool: Pool<S>,
     online: Word,
+    /// When the own hart came up. Whatever was posted while it was away has been since then.
+    online_since: Word,
     forwarded: Word,
     dropped: Word,
 }
@@ -125,6 +148,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             leaving_summary: Word::new(0),
             pool: Pool::new(used)?,
             online: Word::new(0),
+            online_since: Word::new(0),
             forwarded: Word::new(0),
             dropped: Word::new(0),
         })
@@ -136,6 +160,13 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.slots
             .get(eiid.index())
             .map_or(Slot::Free, |slot| Slot::from_bits(slot.load()))
+    }
+
+    /// As [`Self::slot`]; what was written before the slot is seen, too.
+    fn slot_acquire(&self, eiid: Eiid) -> Slot {
+        self.slots
+            .get(eiid.index())
+            .map_or(Slot::Free, |slot| Slot::from_bits(slot.load_acquire()))
     }
 
     /// Whether changes wait for the own hart. This is the check of interrupt entry: one load.
@@ -188,8 +219,8 @@ impl<S: Deref<Target = [Word]>> File<S> {
         hart.disable(eiid);
     }
 
-    /// Tells the own hart to look at `eiid`. Returns whether the hart is online, that is, whether
-    /// it will; if it is not, [`Self::retire_away`] finishes what needs no hart.
+    /// Tells the own hart to look at `eiid`. Returns whether the hart is online; if it is not, it
+    /// looks at everything when it comes up.
     pub fn mark(&self, eiid: Eiid) -> bool {
         let (index, mask) = pool::position(eiid);
 
@@ -261,13 +292,71 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// The device has been told: from now on only MSIs of the kind `in_flight` can arrive at `eiid`.
     ///
-    /// The forwarder ends when its own hart has synchronised; [`Self::mark`] it.
+    /// The forwarder ends when its own hart has synchronised: [`Self::mark`] it, and if the hart is
+    /// offline, [`Self::depart`].
     pub fn settle(&self, eiid: Eiid, to: VectorId, in_flight: InFlight) -> bool {
         self.replace(
             eiid,
             Slot::Forward(to, InFlight::Redirecting),
             Slot::Forward(to, in_flight),
         )
+    }
+
+    /// The hart of the settled forwarder `eiid` is offline: keeps what arrives for `owner`, whose
+    /// interrupt can then move on without leaving a chain of forwarders behind.
+    pub fn depart(&self, hart: &impl Hart, eiid: Eiid, owner: Owner, to: VectorId) {
+        loop {
+            let slot = self.slot(eiid);
+
+            match slot {
+                Slot::Forward(target, in_flight) if target == to => {
+                    if in_flight == InFlight::Redirecting || self.go_away(hart, eiid, slot, owner) {
+                        return;
+                    }
+                }
+                // The hart was not quite gone, or is back already.
+                _ => return,
+            }
+        }
+    }
+
+    /// Changes `eiid` from the forwarder `slot` to [`Slot::Away`]; returns whether it was that.
+    fn go_away(&self, hart: &impl Hart, eiid: Eiid, slot: Slot, owner: Owner) -> bool {
+        let sender = match slot {
+            Slot::Forward(_, InFlight::Ordered) => Sender::Ordered,
+            Slot::Forward(_, InFlight::Fenced) => Sender::Fenced,
+            _ => Sender::Posted,
+        };
+
+        // Counted first: whoever sees the slot has to see that there is one.
+        hart.away().add(1);
+        let gone = self.replace(eiid, slot, Slot::Away(owner, sender));
+
+        if !gone {
+            hart.away().add(u64::MAX);
+        }
+        gone
+    }
+
+    /// Lets all that holds something for `owner`, who is [`Slot::Away`], drop it, since the interrupt
+    /// is no more.
+    pub fn abandon_away(&self, hart: &impl Hart, owner: Owner) {
+        for eiid in self.pool.iter() {
+            loop {
+                let slot = self.slot(eiid);
+
+                match slot {
+                    Slot::Away(of, _) if of == owner => {
+                        if self.replace(eiid, slot, Slot::Drain) {
+                            hart.away().add(u64::MAX);
+                            self.mark(eiid);
+                            break;
+                        }
+                    }
+                    _ => break,
+                }
+            }
+        }
     }
 
     /// Whether `eiid` still forwards to `to`: the move between them is in flight.
@@ -289,7 +378,8 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     fn change_forward(&self, eiid: Eiid, target: VectorId, new: impl Fn(InFlight) -> Slot) -> bool {
         loop {
-            let old = self.slot(eiid);
+            // If it is away already, that is counted.
+            let old = self.slot_acquire(eiid);
 
             match old {
                 Slot::Forward(to, in_flight) if to == target => {
@@ -309,7 +399,8 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.replace(eiid, Slot::Assigned(owner), Slot::Drain)
     }
 
-    /// Sends on an MSI that arrived at the forwarder `eiid`, or drops it.
+    /// What becomes of an MSI that arrived at `eiid`, which is not assigned: it is sent on, or
+    /// dropped, or for somebody who is away.
     pub fn forward(&self, hart: &impl Hart, eiid: Eiid) -> Arrival {
         let mut sent = None;
 
@@ -323,8 +414,20 @@ impl<S: Deref<Target = [Word]>> File<S> {
                     }
                     hart.send(to);
                     sent = Some(to);
+                    // Whoever retargets it, and then takes what has arrived at the first target, has
+                    // that MSI, or else it is sent once more.
+                    hart.barrier();
                 }
                 Slot::Assigned(owner) => return Arrival::For(owner),
+                Slot::Away(..) if sent.is_some() => {
+                    self.forwarded.add(1);
+                    return Arrival::Forwarded;
+                }
+                Slot::Away(owner, _) => {
+                    // Maybe this was all.
+                    self.mark(eiid);
+                    return Arrival::For(owner);
+                }
                 Slot::Drain => {
                     self.dropped.add(1);
                     return Arrival::Dropped;
@@ -346,18 +449,9 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Takes the identities that are switched off back into the pool.
     fn readmit(&self) {
-        for (index, used) in self.pool.used().iter().enumerate() {
-            let mut bits = used.load();
-
-            while bits != 0 {
-                let bit = bits.trailing_zeros();
-                bits &= bits - 1;
-
-                if let Some(eiid) = pool::eiid_at(index, bit) {
-                    if self.slot(eiid) == Slot::Off {
-                        self.retire(eiid, Slot::Off);
-                    }
-                }
+        for eiid in self.pool.iter() {
+            if self.slot(eiid) == Slot::Off {
+                self.retire(eiid, Slot::Off);
             }
         }
     }
@@ -365,7 +459,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// Applies everything that waits for the own hart.
     pub fn sync(&self, hart: &impl Hart) -> Remains {
         self.look(hart, self.summary.swap(0));
-        self.leave(hart, false)
+        self.leave(hart, None::<Nobody>)
     }
 
     /// Looks at all identities that are marked in the words of `summary`.
@@ -405,7 +499,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             Slot::Drain => self.drain(hart, eiid),
             // Its mover marks the identity again when the device has been told.
             Slot::Forward(_, InFlight::Redirecting) => {}
-            Slot::Forward(..) => {
+            Slot::Forward(..) | Slot::Away(..) => {
                 // Nothing shall wait here even if its owner has masked it: that is up to the new
                 // vector.
                 hart.enable(eiid);
@@ -433,9 +527,13 @@ impl<S: Deref<Target = [Word]>> File<S> {
         }
     }
 
-    /// Ends all leaving identities to which nothing can be in flight any more. With `last`, the hart
-    /// goes away and every one ends now.
-    fn leave(&self, hart: &impl Hart, last: bool) -> Remains {
+    /// Ends all leaving identities to which nothing can be in flight any more. With `last`, which
+    /// knows the owners of vectors, the hart goes away and does not wait.
+    fn leave<F: Fn(VectorId) -> Option<Owner>>(
+        &self,
+        hart: &impl Hart,
+        last: Option<F>,
+    ) -> Remains {
         let mut remains = Remains::default();
         let mut summary = self.leaving_summary.load();
 
@@ -462,7 +560,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 leaving &= leaving - 1;
 
                 let due = pool::eiid_at(index, bit)
-                    .and_then(|eiid| self.leave_one(hart, &mut proofs, eiid, last));
+                    .and_then(|eiid| self.leave_one(hart, &mut proofs, eiid, last.as_ref()));
                 if let Some(due) = due {
                     stay |= 1 << bit;
                     remains.due = Some(match remains.due {
@@ -479,43 +577,72 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Ends `eiid` if nothing can be in flight to it any more; else returns when to look again.
-    fn leave_one<H: Hart>(
+    fn leave_one<H: Hart, F: Fn(VectorId) -> Option<Owner>>(
         &self,
         hart: &H,
         proofs: &mut Proofs<'_, H>,
         eiid: Eiid,
-        last: bool,
+        last: Option<&F>,
     ) -> Option<Tick> {
-        // An MSI was pending at the forwarder; whoever is the target in the end has to get it.
+        // An MSI was taken, but not sent on yet.
         let mut owed = false;
 
         // Others may retarget or abandon it meanwhile: then look again.
         loop {
-            let slot = self.slot(eiid);
+            let slot = self.slot_acquire(eiid);
 
             match slot {
                 Slot::Drain => {
                     self.drain(hart, eiid);
                     return None;
                 }
-                // With `last` too, the proof is asked for, but not waited for.
-                Slot::Forward(to, InFlight::Fenced) if !proofs.fence() && !last => {
+                Slot::Forward(to, InFlight::Fenced) if !proofs.fence() => {
                     let waits = Slot::Forward(to, InFlight::Posted(proofs.now()));
 
                     self.replace(eiid, slot, waits);
                 }
-                Slot::Forward(_, InFlight::Posted(since))
-                    if !last && proofs.now().since(since) <= POSTED_TICKS =>
-                {
-                    return Some(arrived_at(since));
+                Slot::Forward(to, InFlight::Posted(since)) if !proofs.have_arrived(since) => {
+                    let Some(owner_of) = last else {
+                        return Some(arrived_at(since));
+                    };
+
+                    // What has come goes on, what still comes waits until the hart is back.
+                    self.send_on(hart, eiid, &mut owed);
+                    let ended = match owner_of(to) {
+                        Some(owner) => self.go_away(hart, eiid, slot, owner),
+                        None => self.retire(eiid, slot),
+                    };
+                    if ended {
+                        return None;
+                    }
                 }
-                Slot::Forward(_, InFlight::Redirecting) if !last => return None,
+                // Its mover sees that the hart is away, if that is so.
+                Slot::Forward(_, InFlight::Redirecting) => return None,
                 Slot::Forward(..) => {
-                    owed |= hart.take_pending(eiid);
-                    if owed {
-                        self.forward(hart, eiid);
+                    self.send_on(hart, eiid, &mut owed);
+                    if self.retire(eiid, slot) {
+                        return None;
+                    }
+                }
+                Slot::Away(..) if last.is_some() => return None,
+                // It has to be taken once more, by interrupt entry.
+                Slot::Away(..) if owed => {
+                    hart.send_here(eiid);
+                    return None;
+                }
+                Slot::Away(owner, Sender::Fenced) if !proofs.fence() => {
+                    self.replace(eiid, slot, Slot::Away(owner, Sender::Posted));
+                }
+                Slot::Away(_, Sender::Posted) if !proofs.have_arrived(self.online_since()) => {
+                    return Some(arrived_at(self.online_since()));
+                }
+                Slot::Away(..) => {
+                    // When it has been handled, the identity is marked again.
+                    if hart.is_pending(eiid) {
+                        return None;
                     }
                     if self.retire(eiid, slot) {
+                        hart.away().add(u64::MAX);
                         return None;
                     }
                 }
@@ -523,6 +650,18 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 Slot::Free | Slot::Assigned(_) | Slot::Off => return None,
             }
         }
+    }
+
+    /// Sends on what is pending at the forwarder `eiid`, or is `owed` already.
+    fn send_on(&self, hart: &impl Hart, eiid: Eiid, owed: &mut bool) {
+        *owed |= hart.take_pending(eiid);
+        if *owed {
+            *owed = matches!(self.forward(hart, eiid), Arrival::For(_));
+        }
+    }
+
+    fn online_since(&self) -> Tick {
+        Tick::new(self.online_since.load())
     }
 
     /// Ends the use of `eiid` if its state is still `slot`.
@@ -537,66 +676,64 @@ impl<S: Deref<Target = [Word]>> File<S> {
         retired
     }
 
-    /// Ends a drained identity or a settled forwarder of an offline hart: nothing can arrive there
-    /// any more, and its pending bits are cleared before it comes back.
-    pub fn retire_away(&self, eiid: Eiid) {
-        loop {
-            let slot = self.slot(eiid);
-
-            match slot {
-                Slot::Free
-                | Slot::Off
-                | Slot::Assigned(_)
-                | Slot::Forward(_, InFlight::Redirecting) => return,
-                Slot::Drain | Slot::Forward(..) => {
-                    // Retargeted or abandoned meanwhile: look again.
-                    if self.retire(eiid, slot) {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// The own hart comes up, with all its enable bits set and its pending bits clear: applies the
-    /// desired state of every identity in use.
+    /// The own hart comes up, with all its enable bits set: clears the pending bits of what is
+    /// nobody's, and applies the desired state of every identity in use.
     pub fn go_online(&self, hart: &impl Hart) -> Remains {
+        // Not online yet: nobody gets an identity whose pending bit is not clear.
+        for (word, used) in (0..).map_while(EixWord::new).zip(self.pool.used()) {
+            hart.clear_pending(word, !self.owned(word, used.load()));
+        }
         self.readmit();
         self.online.set(1);
+        self.online_since.store_release(hart.now().get().into());
         self.refresh(hart)
+    }
+
+    /// Those of the identities `bits` of a word at which something may have arrived, or may still
+    /// arrive, that has an owner.
+    fn owned(&self, word: EixWord, bits: u64) -> u64 {
+        word.ids(bits)
+            .filter(|eiid| {
+                matches!(
+                    self.slot(*eiid),
+                    Slot::Assigned(_) | Slot::Forward(..) | Slot::Away(..)
+                )
+            })
+            .fold(0, |owned, eiid| owned | eix::mask(eiid))
     }
 
     /// Applies the desired state of every identity in use again, after the hart lost its enables.
     pub fn refresh(&self, hart: &impl Hart) -> Remains {
+        self.mark_all();
+        self.sync(hart)
+    }
+
+    /// Marks every identity in use.
+    fn mark_all(&self) {
         for (index, (dirty, used)) in self.dirty.iter().zip(self.pool.used()).enumerate() {
             dirty.set(used.load());
             self.summary.set(1 << index);
         }
-        self.sync(hart)
     }
 
-    /// The own hart goes away: ends all forwarders, now.
+    /// The own hart goes away. Its own interrupts have moved away before, as far as they could.
     ///
-    /// Its own interrupts must have been moved away before.
-    pub fn go_offline(&self, hart: &impl Hart) {
+    /// Forwarders to which nothing is in flight end. What may still arrive at the others waits until
+    /// the hart is back, for the owner that `owner_of` finds for their targets.
+    pub fn go_offline(&self, hart: &impl Hart, owner_of: impl Fn(VectorId) -> Option<Owner>) {
         self.online.swap(0);
-        self.summary.swap(0);
-        for (index, (dirty, used)) in self.dirty.iter().zip(self.pool.used()).enumerate() {
-            let mut bits = dirty.swap(0) | used.load();
+        self.mark_all();
+        self.look(hart, self.summary.swap(0));
+        let _ = self.leave(hart, Some(owner_of));
+    }
 
-            while bits != 0 {
-                let bit = bits.trailing_zeros();
-                bits &= bits - 1;
-
-                if let Some(eiid) = pool::eiid_at(index, bit) {
-                    self.look_at(hart, eiid);
-                    if let Slot::Forward(..) = self.slot(eiid) {
-                        self.set_leaving(eiid);
-                    }
-                }
-            }
-        }
-        let _ = self.leave(hart, true);
+    /// How many identities are nobody's any more, but still wait for the own hart. Takes long.
+    pub fn draining(&self) -> u32 {
+        // CAST: At most 2047.
+        self.pool
+            .iter()
+            .filter(|eiid| self.slot(*eiid) == Slot::Drain)
+            .count() as u32
     }
 
     /// MSIs sent on from forwarders since boot.
@@ -609,6 +746,9 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.dropped.load()
     }
 }
+
+/// Nobody's owners.
+type Nobody = fn(VectorId) -> Option<Owner>;
 
 /// What proves that nothing is in flight, asked for once for all that leave at the same time.
 struct Proofs<'a, H> {
@@ -635,6 +775,11 @@ impl<'a, H: Hart> Proofs<'a, H> {
     fn now(&mut self) -> Tick {
         *self.now.get_or_insert_with(|| self.hart.now())
     }
+
+    /// Whether any write that was posted at `since` must have arrived.
+    fn have_arrived(&mut self, since: Tick) -> bool {
+        self.now().since(since) > POSTED_TICKS
+    }
 }
 
 #[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_vector_file))]
@@ -655,6 +800,7 @@ mod tests {
         fences: Cell<bool>,
         asked: Cell<u32>,
         now: Cell<u64>,
+        away: Word,
     }
 
     impl Hart for TestHart {
@@ -678,6 +824,20 @@ mod tests {
             self.count.set(self.count.get() + 1);
         }
 
+        fn is_pending(&self, eiid: Eiid) -> bool {
+            self.pending.get() & 1 << eiid.get() != 0
+        }
+
+        fn clear_pending(&self, _word: EixWord, mask: u64) {
+            self.pending.set(self.pending.get() & !mask);
+        }
+
+        fn send_here(&self, eiid: Eiid) {
+            self.pending.set(self.pending.get() | 1 << eiid.get());
+        }
+
+        fn barrier(&self) {}
+
         fn fence(&self) -> bool {
             self.asked.set(self.asked.get() + 1);
             self.fences.get()
@@ -685,6 +845,10 @@ mod tests {
 
         fn now(&self) -> Tick {
             Tick::new(self.now.get())
+        }
+
+        fn away(&self) -> &Word {
+            &self.away
         }
     }
 
@@ -916,6 +1080,7 @@ mod tests {
         hart.pending.set(1 << eiid.get());
         assert!(file.free(eiid, owner()));
         // Not reusable before its hart has looked.
+        assert_eq!(file.draining(), 1);
         assert_eq!(file.assign(owner()), Some(id(eiid.get() + 1)));
         assert!(file.mark(eiid));
         let _ = file.sync(&hart);
@@ -965,29 +1130,158 @@ mod tests {
         assert_eq!(hart.sent.take(), Some(second));
     }
 
+    /// The hart does not wait for what is posted; it is kept for the owner.
     #[test]
-    fn dying_hart_ends_everything() {
+    fn dying_hart_keeps_what_may_still_arrive() {
+        for known in [Some(owner()), None] {
+            let memory = Memory::new();
+            let file = memory.file();
+            let hart = TestHart::default();
+
+            let _ = file.go_online(&hart);
+            let eiid = leaving(&file, &hart, InFlight::Posted(Tick::new(0)));
+            hart.pending.set(1 << eiid.get());
+            file.go_offline(&hart, |to| {
+                assert_eq!(to, elsewhere(5));
+                known
+            });
+            // What was there went on.
+            assert_eq!(
+                (hart.sent.take(), hart.count.get()),
+                (Some(elsewhere(5)), 1)
+            );
+            assert_eq!(hart.pending.get(), 0);
+            match known {
+                Some(owner) => assert_eq!(file.slot(eiid), Slot::Away(owner, Sender::Posted)),
+                None => assert_eq!(file.slot(eiid), Slot::Free),
+            }
+            assert_eq!(hart.away.load(), known.is_some().into());
+
+            // A straggler for the owner, a stray for nobody.
+            hart.pending.set(1 << eiid.get() | 1 << 9);
+            hart.now.set(100);
+            let due = file.go_online(&hart).due;
+            assert_eq!(due, known.map(|_| Tick::new(102)));
+            assert_eq!(hart.is_pending(eiid), known.is_some());
+            assert!(!hart.is_pending(id(9)));
+            if let Some(owner) = known {
+                hart.now.set(102);
+                assert_eq!(file.sync(&hart), Remains::default());
+                assert!(hart.take_pending(eiid));
+                assert_eq!(file.forward(&hart, eiid), Arrival::For(owner));
+                assert!(file.needs_sync());
+                assert_eq!(file.sync(&hart), Remains::default());
+            }
+            assert_eq!(file.slot(eiid), Slot::Free);
+            assert_eq!((hart.away.load(), file.pool().free()), (0, 63));
+        }
+    }
+
+    #[test]
+    fn dying_hart_ends_what_is_proven() {
         let memory = Memory::new();
         let file = memory.file();
         let hart = TestHart::default();
-        let to = elsewhere(5);
+
+        hart.fences.set(true);
+        let _ = file.go_online(&hart);
+        for in_flight in [InFlight::Ordered, InFlight::Fenced] {
+            let eiid = file.assign(owner()).unwrap();
+
+            assert!(file.begin_move(eiid, owner(), elsewhere(5)));
+            assert!(file.settle(eiid, elsewhere(5), in_flight));
+        }
+        file.go_offline(&hart, |_| Some(owner()));
+        assert_eq!((hart.away.load(), file.pool().free()), (0, 63));
+    }
+
+    /// An interrupt that could not leave its CPU, and does so when the CPU is gone.
+    #[test]
+    fn what_arrives_while_the_hart_is_away_is_kept() {
+        for (moves, freed) in [(false, false), (true, false), (true, true), (false, true)] {
+            for in_flight in [
+                InFlight::Ordered,
+                InFlight::Fenced,
+                InFlight::Posted(Tick::new(3)),
+            ] {
+                let memory = Memory::new();
+                let file = memory.file();
+                let hart = TestHart::default();
+
+                let _ = file.go_online(&hart);
+                let eiid = file.assign(owner()).unwrap();
+                file.enable_here(&hart, eiid);
+                file.go_offline(&hart, |_| None);
+                assert_eq!(file.slot(eiid), Slot::Assigned(owner()));
+                hart.pending.set(1 << eiid.get());
+
+                if moves {
+                    assert!(file.begin_move(eiid, owner(), elsewhere(9)));
+                    assert!(file.settle(eiid, elsewhere(9), in_flight));
+                    assert!(!file.mark(eiid));
+                    file.depart(&hart, eiid, owner(), elsewhere(9));
+                    assert!(!file.forwards_to(eiid, elsewhere(9)));
+                    assert_eq!(hart.away.load(), 1);
+                }
+                if freed {
+                    if moves {
+                        file.abandon_away(&hart, Owner::new(0x2000).unwrap());
+                        assert_eq!(hart.away.load(), 1);
+                        file.abandon_away(&hart, owner());
+                        assert_eq!(hart.away.load(), 0);
+                    } else {
+                        assert!(file.free(eiid, owner()));
+                    }
+                    assert!(!file.mark(eiid));
+                    // Not before its hart has looked.
+                    assert_eq!(file.slot(eiid), Slot::Drain);
+                }
+
+                hart.now.set(10);
+                let _ = file.go_online(&hart);
+                assert_eq!(hart.is_pending(eiid), !freed);
+                if !freed {
+                    assert_eq!(hart.enabled.get() & 1 << eiid.get(), 1 << eiid.get());
+                    assert!(hart.take_pending(eiid));
+                    match file.slot(eiid) {
+                        Slot::Assigned(of) => assert_eq!(of, owner()),
+                        _ => assert_eq!(file.forward(&hart, eiid), Arrival::For(owner())),
+                    }
+                }
+                hart.now.set(12);
+                let _ = file.sync(&hart);
+                let free = file.slot(eiid) == Slot::Free;
+                assert_eq!(free, moves || freed);
+                assert_eq!((hart.count.get(), hart.away.load()), (0, 0));
+            }
+        }
+    }
+
+    /// The hart comes back between the last look at it and the change of the slot.
+    #[test]
+    fn departing_comes_too_late_and_loses_nothing() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let hart = TestHart::default();
 
         let _ = file.go_online(&hart);
-        let moved = file.assign(owner()).unwrap();
-        assert!(file.begin_move(moved, owner(), to));
-        assert!(file.settle(moved, to, InFlight::Posted(hart.now())));
-        hart.pending.set(1 << moved.get());
-        file.go_offline(&hart);
-        assert_eq!(hart.sent.take(), Some(to));
-        assert_eq!(file.slot(moved), Slot::Free);
+        let eiid = file.assign(owner()).unwrap();
+        file.go_offline(&hart, |_| None);
+        assert!(file.begin_move(eiid, owner(), elsewhere(9)));
+        let _ = file.go_online(&hart);
+        assert!(file.settle(eiid, elsewhere(9), InFlight::Ordered));
+        hart.pending.set(1 << eiid.get());
+        file.depart(&hart, eiid, owner(), elsewhere(9));
+        file.mark(eiid);
+        let _ = file.sync(&hart);
+        assert!(hart.take_pending(eiid));
+        assert_eq!(file.forward(&hart, eiid), Arrival::For(owner()));
+        let _ = file.sync(&hart);
+        assert_eq!(file.slot(eiid), Slot::Free);
 
-        // Offline: nobody else will finish what others begin.
-        let freed = file.assign(owner()).unwrap();
-        assert!(file.free(freed, owner()));
-        assert!(!file.mark(freed));
-        file.retire_away(freed);
-        assert_eq!(file.slot(freed), Slot::Free);
-        assert_eq!(file.assign(owner()), Some(freed));
+        // And after that.
+        file.depart(&hart, eiid, owner(), elsewhere(9));
+        assert_eq!((file.slot(eiid), hart.away.load()), (Slot::Free, 0));
     }
 
     #[test]
@@ -1007,7 +1301,7 @@ mod tests {
         assert_eq!(file.pool().free(), free - 1);
         assert!(!file.assign_at(id(7), owner()));
 
-        file.go_offline(&hart);
+        file.go_offline(&hart, |_| None);
         assert_eq!(file.pool().free(), free - 1);
         let _ = file.go_online(&hart);
         assert_eq!(file.pool().free(), free);

@@ -16,7 +16,8 @@ use super::{
     slot::{
         InFlight,
         Owner,
-        Sender, //
+        Sender,
+        Slot, //
     },
     tick::Tick,
     VectorId,
@@ -47,6 +48,9 @@ pub trait Machine: Hart {
     /// The file of `cpu`; [`None`] if there is no such CPU.
     fn file(&self, cpu: Cpu) -> Option<&File<Self::Words>>;
 
+    /// The files of all CPUs that may ever be there.
+    fn files(&self) -> impl Iterator<Item = &File<Self::Words>>;
+
     /// Whether `cpu` may get interrupts. The file of a CPU that goes offline is online a little
     /// longer, while its interrupts leave.
     fn is_online(&self, cpu: Cpu) -> bool;
@@ -74,6 +78,8 @@ pub struct Counts {
     pub moves: Word,
     /// Interrupts that were raised twice, as nobody could tell whose they were.
     pub duplicates: Word,
+    /// Identities that hold what is for an owner that is away, now: see [`Hart::away`].
+    pub away: Word,
 }
 
 /// CPUs to choose from.
@@ -133,12 +139,17 @@ fn reach<M: Machine>(machine: &M, vector: VectorId) {
         return;
     };
 
-    if !file.mark(vector.eiid()) {
-        file.retire_away(vector.eiid());
-    } else if vector.cpu() == machine.cpu() {
+    if file.mark(vector.eiid()) {
+        hurry(machine, vector.cpu());
+    }
+}
+
+/// Makes `cpu` look at what waits for it, soon, without waiting for it.
+fn hurry<M: Machine>(machine: &M, cpu: Cpu) {
+    if cpu == machine.cpu() {
         sync(machine);
     } else {
-        machine.poke(vector.cpu());
+        machine.poke(cpu);
     }
 }
 
@@ -235,6 +246,12 @@ pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: Owner) {
             abandon(machine, temporary, current);
         }
     }
+    // Ordered after that: what was a forwarder before may be away now.
+    if machine.away().load_acquire() != 0 {
+        for file in machine.files() {
+            file.abandon_away(machine, owner);
+        }
+    }
     give_back(machine, current, owner);
 }
 
@@ -255,10 +272,10 @@ fn is_moving<M: Machine>(machine: &M, vectors: Vectors) -> bool {
         return false;
     };
 
-    if !file.forwards_to(previous.eiid(), vectors.current) {
-        return false;
+    // Another hart has been told already.
+    if file.forwards_to(previous.eiid(), vectors.current) && previous.cpu() == machine.cpu() {
+        sync(machine);
     }
-    reach(machine, previous);
     file.forwards_to(previous.eiid(), vectors.current)
 }
 
@@ -273,11 +290,7 @@ pub fn move_to<M: Machine>(
     choice: &impl Choice,
     write: impl Fn(M::Message),
 ) -> Result<Vectors, MoveError> {
-    let Source {
-        owner,
-        at_once,
-        sender,
-    } = source;
+    let Source { owner, at_once, .. } = source;
     let from = vectors.current;
     let old = machine.file(from.cpu()).ok_or(MoveError::NotOwned)?;
     let moving = is_moving(machine, vectors);
@@ -325,9 +338,9 @@ pub fn move_to<M: Machine>(
         _ => from,
     };
 
-    settle(machine, from, to, sender);
+    settle(machine, from, to, source);
     match (temporary, forwarder) {
-        (Some(temporary), Some(_)) => settle(machine, temporary, to, sender),
+        (Some(temporary), Some(_)) => settle(machine, temporary, to, source),
         (Some(temporary), None) => split(machine, temporary, to),
         _ => {}
     }
@@ -379,11 +392,38 @@ fn retarget<M: Machine>(machine: &M, vector: VectorId, from: VectorId, to: Vecto
 }
 
 /// The device has got its new message: lets the forwarder `from` end.
-fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, sender: Sender) {
-    if let Some(file) = machine.file(from.cpu()) {
-        file.settle(from.eiid(), to, InFlight::of(sender, machine.now()));
-        reach(machine, from);
+fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, source: Source) {
+    let Some(file) = machine.file(from.cpu()) else {
+        return;
+    };
+
+    // Nobody else changes a forwarder whose device has not been told.
+    file.settle(from.eiid(), to, InFlight::of(source.sender, machine.now()));
+    if file.mark(from.eiid()) {
+        hurry(machine, from.cpu());
+    } else {
+        file.depart(machine, from.eiid(), source.owner, to);
     }
+}
+
+/// The running hart goes away; its interrupts have moved away before, as far as they could.
+pub fn go_offline<M: Machine>(machine: &M) {
+    machine
+        .here()
+        .go_offline(machine, |vector| owner_of(machine, vector));
+}
+
+/// Whose `vector` is, or was before it moved away.
+fn owner_of<M: Machine>(machine: &M, mut vector: VectorId) -> Option<Owner> {
+    // One more move may be on its way.
+    for _ in 0..2 {
+        match machine.file(vector.cpu())?.slot(vector.eiid()) {
+            Slot::Assigned(owner) | Slot::Away(owner, _) => return Some(owner),
+            Slot::Forward(to, _) => vector = to,
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// The device may have raised `temporary`, which is in use by another interrupt: if it is pending,

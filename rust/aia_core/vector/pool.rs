@@ -156,6 +156,21 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
             })
     }
 
+    /// The identities that are taken.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Eiid> + '_ {
+        self.used.iter().enumerate().flat_map(|(index, word)| {
+            let mut bits = word.load();
+
+            core::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros())?;
+
+                bits &= bits - 1;
+                Some(bit)
+            })
+            .filter_map(move |bit| eiid_at(index, bit))
+        })
+    }
+
     /// The bitmap of identities in use, one word after the other.
     pub(super) fn used(&self) -> &[Word] {
         &self.used

@@ -7,7 +7,7 @@ use super::{
     VectorId, //
 };
 
-/// The owner of an assigned identity: an opaque, non-zero, even number.
+/// The owner of an assigned identity: an opaque number that is not zero, a multiple of 16.
 ///
 /// The drivers store the address of the interrupt's descriptor, so that interrupt entry finds it
 /// with one load.
@@ -15,10 +15,10 @@ use super::{
 pub struct Owner(u64);
 
 impl Owner {
-    /// Wraps `bits`; [`None`] if they are zero or odd.
+    /// Wraps `bits`; [`None`] if they are zero or no multiple of 16.
     #[inline]
     pub fn new(bits: u64) -> Option<Self> {
-        (bits != 0 && bits & Slot::TAG == 0).then_some(Self(bits))
+        (bits != 0 && bits & Slot::LOW_MASK == 0).then_some(Self(bits))
     }
 
     /// The number that was wrapped.
@@ -77,6 +77,9 @@ pub enum Slot {
     Assigned(Owner),
     /// Its interrupt moved away: what arrives is sent on to the new vector.
     Forward(VectorId, InFlight),
+    /// The interrupt of this owner left while the hart could not be asked: what arrived, or still
+    /// arrives, is delivered here when the hart is back.
+    Away(Owner, Sender),
     /// Its interrupt was freed: what arrives is dropped until the own hart has looked.
     Drain,
     /// Nobody's, but something kept or may keep arriving: disabled until its hart is reset.
@@ -85,9 +88,11 @@ pub enum Slot {
 
 /// The layout of the word, from bit 0:
 ///
-/// - a free identity is zero, an assigned one the owner, which is even;
-/// - bit 0 set: bits 3:1 are the kind, 31:4 the tick, 63:32 the target of a forwarder.
+/// - a free identity is zero, an assigned one the owner, whose lower four bits are zero;
+/// - bit 0 set: bits 3:1 are the kind, 31:4 the tick, 63:32 the target of a forwarder;
+/// - else bits 3:1 are the kind of sender, the others the owner that is away.
 impl Slot {
+    const LOW_MASK: u64 = 0xf;
     const TAG: u64 = 1;
     const KIND_SHIFT: u32 = 1;
     const KIND_MASK: u64 = 7;
@@ -123,6 +128,15 @@ impl Slot {
                     | (u64::from(tick) << Self::TICK_SHIFT)
                     | (u64::from(to.to_bits()) << Self::TARGET_SHIFT)
             }
+            Slot::Away(owner, sender) => {
+                let kind = match sender {
+                    Sender::Ordered => Self::ORDERED,
+                    Sender::Fenced => Self::FENCED,
+                    Sender::Posted => Self::POSTED,
+                };
+
+                owner.get() | (kind << Self::KIND_SHIFT)
+            }
         }
     }
 
@@ -139,7 +153,28 @@ impl Slot {
             return Slot::Assigned(owner);
         }
 
-        let in_flight = match (bits >> Self::KIND_SHIFT) & Self::KIND_MASK {
+        let kind = (bits >> Self::KIND_SHIFT) & Self::KIND_MASK;
+
+        if bits & Self::TAG == 0 {
+            Self::away(bits, kind)
+        } else {
+            Self::tagged(bits, kind)
+        }
+    }
+
+    fn away(bits: u64, kind: u64) -> Self {
+        let sender = match kind {
+            Self::ORDERED => Sender::Ordered,
+            Self::FENCED => Sender::Fenced,
+            Self::POSTED => Sender::Posted,
+            _ => return Slot::Drain,
+        };
+
+        Owner::new(bits & !Self::LOW_MASK).map_or(Slot::Drain, |owner| Slot::Away(owner, sender))
+    }
+
+    fn tagged(bits: u64, kind: u64) -> Self {
+        let in_flight = match kind {
             Self::REDIRECTING => InFlight::Redirecting,
             Self::ORDERED => InFlight::Ordered,
             Self::FENCED => InFlight::Fenced,
@@ -178,6 +213,9 @@ mod tests {
             Slot::Forward(to, InFlight::Fenced),
             Slot::Forward(to, InFlight::Posted(Tick::new(0))),
             Slot::Forward(to, InFlight::Posted(Tick::new(u64::MAX))),
+            Slot::Away(owner, Sender::Ordered),
+            Slot::Away(owner, Sender::Fenced),
+            Slot::Away(owner, Sender::Posted),
             Slot::Drain,
             Slot::Off,
         ] {
@@ -186,16 +224,18 @@ mod tests {
     }
 
     #[test]
-    fn owners_are_even_and_not_zero() {
+    fn owners_leave_room_for_what_is_known_of_them() {
         assert!(Owner::new(0).is_none());
-        assert!(Owner::new(3).is_none());
-        assert_eq!(Owner::new(8).map(Owner::get), Some(8));
+        for bits in 1..16 {
+            assert!(Owner::new(0x1000 | bits).is_none());
+        }
+        assert_eq!(Owner::new(16).map(Owner::get), Some(16));
     }
 
     #[test]
     fn impossible_words_drain() {
-        // A forwarder to nowhere, and a kind that does not exist.
-        for bits in [1 | (2 << 1), 1 | (7 << 1)] {
+        // A forwarder to nowhere, kinds that do not exist, nobody who is away.
+        for bits in [1 | (2 << 1), 1 | (7 << 1), 0x1000 | (1 << 1), 2 << 1] {
             assert_eq!(Slot::from_bits(bits), Slot::Drain);
         }
     }

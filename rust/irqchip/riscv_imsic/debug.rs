@@ -8,7 +8,10 @@ use aia_core::{
         Eiid,
         NrIds, //
     },
-    vector::Vectors, //
+    vector::{
+        file::File,
+        Vectors, //
+    }, //
 };
 use kernel::{
     fmt,
@@ -20,7 +23,8 @@ use kernel_ext::cpumask;
 use crate::{
     state::{
         Imsic,
-        LocalHart, //
+        LocalHart,
+        Words, //
     },
     vectors::to_cpu, //
 };
@@ -68,6 +72,11 @@ macro_rules! line {
     };
 }
 
+/// How many identities can be had; of those that were freed, when their hart has looked.
+fn obtainable(file: &File<Words>) -> u32 {
+    file.pool().free() + file.draining()
+}
+
 impl Imsic {
     /// Shows the whole IMSIC: what is free on each CPU, and what has happened.
     ///
@@ -76,10 +85,10 @@ impl Imsic {
         let indent = Indent(indent);
         let online = self.sum(|local| local.file.is_online().into());
         let available = self.sum(|local| match local.file.is_online() {
-            true => local.file.pool().free().into(),
+            true => obtainable(&local.file).into(),
             false => 0,
         });
-        let used = self.sum(|local| (self.nr_ids.get() - local.file.pool().free()).into());
+        let used = self.sum(|local| (self.nr_ids.get() - obtainable(&local.file)).into());
         let reserved = self.sum(|_| Self::POKE.get().into());
 
         seq_print!(to, "Online bitmaps:   {:>6}\n", online);
@@ -123,10 +132,10 @@ impl Imsic {
                     "{}  {:>4}  {:>4}  {:>4}  {:>4} {:>4}  {}\n",
                     indent,
                     cpu.get(),
-                    file.pool().free(),
+                    obtainable(file),
                     file.forwarded(),
                     file.dropped(),
-                    self.nr_ids.get() - Self::POKE.get() - file.pool().free(),
+                    self.nr_ids.get() - Self::POKE.get() - obtainable(file),
                     Ranges(self.nr_ids, |eiid| eiid != Self::POKE
                         && file.pool().is_used(eiid))
                 );

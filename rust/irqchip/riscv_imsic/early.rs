@@ -11,7 +11,10 @@ use aia_core::{
     addr::PAGE_SIZE,
     vector::{
         file::Hart,
-        operations::Machine, //
+        operations::{
+            self,
+            Machine, //
+        }, //
     }, //
 };
 use kernel::{
@@ -113,7 +116,7 @@ impl cpuhp::Starting for Hotplug {
 
         imsic.placement.update(to_cpu(cpu), 0);
         local.timer.stop();
-        local.file.go_offline(&hart);
+        operations::go_offline(&hart);
         hart.disable(Imsic::POKE);
     }
 }

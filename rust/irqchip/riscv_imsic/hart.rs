@@ -25,10 +25,15 @@ use aia_core::{
         tick::Tick,
         VectorId, //
     },
+    word::Word, //
 };
 use kernel::{
     cpu::CpuId,
-    interrupt::LocalInterruptDisabled, //
+    interrupt::LocalInterruptDisabled,
+    sync::barrier::{
+        mb,
+        Full, //
+    }, //
 };
 use kernel_ext::{
     arch::riscv::aia::Indirect,
@@ -79,13 +84,13 @@ impl<'a> ThisHart<'a> {
         self.local
     }
 
-    /// Clears all pending bits: the file holds anything after reset or a kexec, and an offline
-    /// hart's may have filled up (AIA 3.4). Sets all enable bits: so are those of free identities.
-    /// The file delivers nothing meanwhile.
+    /// Sets all enable bits: so are those of free identities. The file delivers nothing meanwhile.
+    ///
+    /// Pending bits stay: [`File::go_online`] knows which of them are for somebody. The others may be
+    /// anything after reset or a kexec, or what came while the hart was offline (AIA 3.4).
     pub(crate) fn reset(&self) {
         self.write(Isel::EIDELIVERY, eix::EIDELIVERY_OFF);
         for word in EixWord::all(self.imsic.nr_ids) {
-            self.write(Isel::eip(word), 0);
             self.write(Isel::eie(word), u64::MAX);
         }
     }
@@ -144,8 +149,31 @@ impl Hart for ThisHart<'_> {
         self.registers.clear(isel, mask) & mask != 0
     }
 
+    fn is_pending(&self, eiid: Eiid) -> bool {
+        let (isel, mask) = eip(eiid);
+
+        self.registers.read(isel) & mask != 0
+    }
+
+    fn clear_pending(&self, word: EixWord, mask: u64) {
+        // CAST: As wide as the hart.
+        self.registers
+            .clear(Isel::eip(word).get() as usize, mask as usize);
+    }
+
     fn send(&self, to: VectorId) {
         self.imsic.send(to);
+    }
+
+    fn send_here(&self, eiid: Eiid) {
+        if let Some(doorbell) = self.local.doorbell {
+            doorbell.register.write(eiid.get());
+        }
+    }
+
+    #[inline]
+    fn barrier(&self) {
+        mb(Full);
     }
 
     fn fence(&self) -> bool {
@@ -168,6 +196,10 @@ impl Hart for ThisHart<'_> {
 
     fn now(&self) -> Tick {
         tick(time::jiffies())
+    }
+
+    fn away(&self) -> &Word {
+        &self.imsic.counts.away
     }
 }
 
@@ -194,6 +226,12 @@ impl Machine for ThisHart<'_> {
     #[inline(always)]
     fn file(&self, cpu: Cpu) -> Option<&File<Words>> {
         self.imsic.local(cpu).map(|local| &local.file)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &File<Words>> {
+        cpumask::possible()
+            .filter_map(|cpu| self.imsic.locals.on(cpu))
+            .map(|local| &local.file)
     }
 
     fn is_online(&self, cpu: Cpu) -> bool {

@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use aia_core::{
+    eix::EixWord,
     ids::{
         Cpu,
         Eiid,
@@ -208,8 +209,7 @@ impl Model {
         let hart = self.hart(cpu);
 
         hart.enabled.set(u64::MAX);
-        hart.pending.set(0);
-        let _ = hart.file.go_online(&self.on(cpu));
+        hart.timer.set(hart.file.go_online(&self.on(cpu)).due);
         self.placement
             .update(Cpu::new(cpu), hart.file.pool().free());
         hart.online.set(true);
@@ -221,7 +221,8 @@ impl Model {
 
         hart.online.set(false);
         self.placement.update(Cpu::new(cpu), 0);
-        hart.file.go_offline(&self.on(cpu));
+        hart.timer.set(None);
+        operations::go_offline(&self.on(cpu));
     }
 
     /// A tick: timers that are due expire.
@@ -233,6 +234,26 @@ impl Model {
                 operations::sync(&self.on(cpu));
             }
         }
+    }
+
+    /// `cpu` goes, and `devices` leave it if they can.
+    pub(crate) fn evacuate(&self, cpu: u32, devices: &[&Device<'_>]) {
+        let hart = self.hart(cpu);
+
+        hart.online.set(false);
+        let rest = self.cpus();
+        for device in devices.iter().filter(|d| d.current().cpu().get() == cpu) {
+            // Those that cannot stay where they are.
+            let _ = device.move_to(cpu, &rest);
+        }
+        self.offline(cpu);
+    }
+
+    /// The CPUs that are online.
+    pub(crate) fn cpus(&self) -> Vec<u32> {
+        (0..self.harts.len() as u32)
+            .filter(|cpu| self.hart(*cpu).online.get())
+            .collect()
     }
 
     /// `cpu` takes its interrupts.
@@ -292,9 +313,23 @@ impl Hart for Here<'_> {
         was
     }
 
+    fn is_pending(&self, eiid: Eiid) -> bool {
+        self.hart().is_pending(eiid)
+    }
+
+    fn clear_pending(&self, _word: EixWord, mask: u64) {
+        self.hart().pending.set(self.hart().pending.get() & !mask);
+    }
+
     fn send(&self, to: VectorId) {
         self.model.store(to);
     }
+
+    fn send_here(&self, eiid: Eiid) {
+        self.model.store(on(self.cpu.get(), eiid));
+    }
+
+    fn barrier(&self) {}
 
     fn fence(&self) -> bool {
         self.model.fences.get()
@@ -302,6 +337,10 @@ impl Hart for Here<'_> {
 
     fn now(&self) -> Tick {
         Tick::new(self.model.now.get())
+    }
+
+    fn away(&self) -> &Word {
+        &self.model.counts.away
     }
 }
 
@@ -320,6 +359,10 @@ impl Machine for Here<'_> {
     fn file(&self, cpu: Cpu) -> Option<&File<Words>> {
         self.model.step();
         self.model.harts.get(cpu.index()).map(|hart| &hart.file)
+    }
+
+    fn files(&self) -> impl Iterator<Item = &File<Words>> {
+        self.model.harts.iter().map(|hart| &hart.file)
     }
 
     fn is_online(&self, cpu: Cpu) -> bool {
@@ -388,9 +431,7 @@ pub(crate) struct OneOf<'a>(&'a Model, &'a [u32]);
 
 impl Choice for OneOf<'_> {
     fn is_any(&self) -> bool {
-        (0..self.0.harts.len() as u32)
-            .filter(|cpu| self.0.hart(*cpu).online.get())
-            .all(|cpu| self.1.contains(&cpu))
+        self.0.cpus().iter().all(|cpu| self.1.contains(cpu))
     }
 
     fn cpus(&self) -> impl Iterator<Item = Cpu> {
@@ -482,6 +523,13 @@ impl Device<'_> {
     /// Frees the vector, by the hart of `here`.
     pub(crate) fn free(self, here: u32) {
         operations::free(&self.model.on(here), self.vectors.get(), self.owner);
+    }
+
+    /// How often it was handled.
+    pub(crate) fn total(&self) -> usize {
+        (0..self.model.harts.len() as u32)
+            .map(|cpu| self.handled(cpu))
+            .sum()
     }
 
     /// How often it was handled by `cpu`.
