@@ -10,6 +10,7 @@
 //! - [`placement`]: which CPU a new vector should go to;
 //! - [`slot`]: what an identity means right now;
 //! - [`mod@file`]: one CPU's interrupt file: enables, deferred changes, moves;
+//! - [`proof`]: how a hart can tell that nothing is on its way to its file;
 //! - [`operations`]: what can be done with vectors, across all files;
 //! - [`entry`]: interrupt entry;
 //! - [`tick`]: the clock of what has to wait;
@@ -30,6 +31,7 @@ pub mod file;
 pub mod operations;
 pub mod placement;
 pub mod pool;
+pub mod proof;
 pub mod slot;
 pub mod strays;
 pub mod tick;
@@ -38,6 +40,9 @@ use crate::ids::{
     Cpu,
     Eiid, //
 };
+
+/// The identity by which one CPU makes another one look: IPIs, and changes that shall not wait.
+pub const POKE: Eiid = Eiid::MIN;
 
 /// A vector: one interrupt identity of one CPU's supervisor interrupt file.
 ///

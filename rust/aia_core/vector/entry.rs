@@ -16,11 +16,9 @@ use super::{
         Owner,
         Slot, //
     },
+    POKE, //
 };
 use crate::ids::Eiid;
-
-/// The identity by which one CPU makes another one look: IPIs, and changes that shall not wait.
-pub const POKE: Eiid = Eiid::MIN;
 
 /// A hart that has taken its external interrupt.
 pub trait Entry {

@@ -9,6 +9,10 @@ use super::{
         self,
         Pool, //
     },
+    proof::{
+        self,
+        Fence, //
+    },
     slot::{
         InFlight,
         Owner,
@@ -17,6 +21,7 @@ use super::{
     },
     tick::Tick,
     VectorId,
+    POKE, //
 };
 use crate::{
     eix::{
@@ -60,9 +65,16 @@ pub trait Hart {
     /// everything that it does later.
     fn barrier(&self);
 
-    /// Makes sure that no MSI of a sender of the [`Sender::Fenced`] kind is on its way to this hart.
-    /// Returns `false` if that cannot be told.
-    fn fence(&self) -> bool;
+    /// Passes the time between two looks at a pending bit.
+    fn pause(&self);
+
+    /// Lets all senders of the [`Sender::Fenced`] kind send `marker` to this hart, and waits for it:
+    /// see [`proof::ask_all`].
+    fn fence(&self, marker: Eiid) -> Fence;
+
+    /// A marker has not arrived. From now on nothing is proven to this hart, moved vectors wait for
+    /// the time to pass.
+    fn marker_lost(&self);
 
     /// What the clock says.
     fn now(&self) -> Tick;
@@ -120,6 +132,10 @@ pub struct File<S> {
     online: Word,
     /// When the own hart came up. Whatever was posted while it was away has been since then.
     online_since: Word,
+    /// Not zero if a marker is still on its way, so that another one proves nothing. Only the own
+    /// hart looks at it.
+    lost: Word,
+    marker: Eiid,
     forwarded: Word,
     dropped: Word,
 }
@@ -127,7 +143,8 @@ pub struct File<S> {
 impl<S: Deref<Target = [Word]>> File<S> {
     /// Creates the file of an offline CPU.
     ///
-    /// All words must be zero. Returns [`None`] if a number of words does not fit `nr_ids`.
+    /// Of its identities, [`POKE`] and the marker, the last one, are nobody's. All words must be
+    /// zero. Returns [`None`] if a number of words does not fit `nr_ids`.
     pub fn new(nr_ids: NrIds, slots: S, enabled: S, dirty: S, leaving: S, used: S) -> Option<Self> {
         let words = pool::words_for(nr_ids);
 
@@ -139,7 +156,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             return None;
         }
 
-        Some(Self {
+        let file = Self {
             summary: Word::new(0),
             slots,
             enabled,
@@ -149,9 +166,23 @@ impl<S: Deref<Target = [Word]>> File<S> {
             pool: Pool::new(used)?,
             online: Word::new(0),
             online_since: Word::new(0),
+            lost: Word::new(0),
+            marker: nr_ids.last(),
             forwarded: Word::new(0),
             dropped: Word::new(0),
-        })
+        };
+
+        file.pool.claim(POKE);
+        file.pool.claim(file.marker);
+        file.publish(file.marker, Slot::Marker);
+        Some(file)
+    }
+
+    /// The identity by which the hart tells what has arrived, AIA 4.9.3. It has the lowest priority
+    /// of all, and is never delivered.
+    #[inline]
+    pub fn marker(&self) -> Eiid {
+        self.marker
     }
 
     /// What `eiid` means now. [`Slot::Free`] for identities that the file does not have.
@@ -233,11 +264,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Whether the own hart takes part.
     ///
-    /// Ordered after everything before it, so that of a change and a concurrent
-    /// [`Self::go_offline`] at least one sees the other.
+    /// After [`Self::mark`]: of a mark and a concurrent [`Self::go_offline`] at least one sees the
+    /// other, since both have changed the summary before.
     #[inline]
     pub fn is_online(&self) -> bool {
-        self.online.set(0) != 0
+        self.online.load() != 0
     }
 
     /// Gives the lowest free identity to `owner`; disabled.
@@ -432,7 +463,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
                     self.dropped.add(1);
                     return Arrival::Dropped;
                 }
-                Slot::Free | Slot::Off => {
+                Slot::Free | Slot::Off | Slot::Marker => {
                     self.dropped.add(1);
                     return Arrival::Stray;
                 }
@@ -488,7 +519,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             // Enabled, so that what arrives by mistake is claimed and dropped, and no pending bit
             // waits for the next owner.
             Slot::Free => hart.enable(eiid),
-            Slot::Off => hart.disable(eiid),
+            Slot::Off | Slot::Marker => hart.disable(eiid),
             Slot::Assigned(_) => {
                 if self.is_enabled(eiid) {
                     hart.enable(eiid);
@@ -541,7 +572,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             return remains;
         }
 
-        let mut proofs = Proofs::new(hart);
+        let mut proofs = Proofs::new(self, hart);
         let mut left = 0;
 
         while summary != 0 {
@@ -580,7 +611,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     fn leave_one<H: Hart, F: Fn(VectorId) -> Option<Owner>>(
         &self,
         hart: &H,
-        proofs: &mut Proofs<'_, H>,
+        proofs: &mut Proofs<'_, S, H>,
         eiid: Eiid,
         last: Option<&F>,
     ) -> Option<Tick> {
@@ -596,10 +627,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
                     self.drain(hart, eiid);
                     return None;
                 }
-                Slot::Forward(to, InFlight::Fenced) if !proofs.fence() => {
-                    let waits = Slot::Forward(to, InFlight::Posted(proofs.now()));
-
-                    self.replace(eiid, slot, waits);
+                Slot::Forward(to, InFlight::Ordered) if !proofs.of(Sender::Ordered) => {
+                    self.wait(eiid, slot, to, proofs.now());
+                }
+                Slot::Forward(to, InFlight::Fenced) if !proofs.of(Sender::Fenced) => {
+                    self.wait(eiid, slot, to, proofs.now());
                 }
                 Slot::Forward(to, InFlight::Posted(since)) if !proofs.have_arrived(since) => {
                     let Some(owner_of) = last else {
@@ -630,7 +662,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
                     hart.send_here(eiid);
                     return None;
                 }
-                Slot::Away(owner, Sender::Fenced) if !proofs.fence() => {
+                Slot::Away(owner, sender) if !proofs.of(sender) && sender != Sender::Posted => {
                     self.replace(eiid, slot, Slot::Away(owner, Sender::Posted));
                 }
                 Slot::Away(_, Sender::Posted) if !proofs.have_arrived(self.online_since()) => {
@@ -647,9 +679,42 @@ impl<S: Deref<Target = [Word]>> File<S> {
                     }
                 }
                 // Ended, and maybe in use again.
-                Slot::Free | Slot::Assigned(_) | Slot::Off => return None,
+                Slot::Free | Slot::Assigned(_) | Slot::Off | Slot::Marker => return None,
             }
         }
+    }
+
+    /// Nothing is proven of the forwarder `slot` to `to`: lets it wait from `now` on.
+    fn wait(&self, eiid: Eiid, slot: Slot, to: VectorId, now: Tick) {
+        self.replace(eiid, slot, Slot::Forward(to, InFlight::Posted(now)));
+    }
+
+    /// Makes sure that all MSIs that were written to the file before are pending or have been taken;
+    /// of those that come from devices, all that came before what the hart has read from them.
+    /// Returns `false` if that cannot be told.
+    pub fn has_arrived(&self, hart: &impl Hart) -> bool {
+        if self.lost.load() != 0 {
+            return false;
+        }
+
+        let outcome = proof::ask(hart, self.marker, || {
+            hart.send_here(self.marker);
+            true
+        });
+        self.is_proven(hart, outcome)
+    }
+
+    /// As [`Self::has_arrived`], for MSIs of senders of the [`Sender::Fenced`] kind.
+    fn is_fenced(&self, hart: &impl Hart) -> bool {
+        self.lost.load() == 0 && self.is_proven(hart, hart.fence(self.marker))
+    }
+
+    fn is_proven(&self, hart: &impl Hart, outcome: Fence) -> bool {
+        if outcome == Fence::Lost {
+            self.lost.store_release(1);
+            hart.marker_lost();
+        }
+        outcome == Fence::Proven
     }
 
     /// Sends on what is pending at the forwarder `eiid`, or is `owed` already.
@@ -684,6 +749,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             hart.clear_pending(word, !self.owned(word, used.load()));
         }
         self.readmit();
+        self.lost.store_release(0);
         self.online.set(1);
         self.online_since.store_release(hart.now().get().into());
         self.refresh(hart)
@@ -751,24 +817,36 @@ impl<S: Deref<Target = [Word]>> File<S> {
 type Nobody = fn(VectorId) -> Option<Owner>;
 
 /// What proves that nothing is in flight, asked for once for all that leave at the same time.
-struct Proofs<'a, H> {
+struct Proofs<'a, S, H> {
+    file: &'a File<S>,
     hart: &'a H,
-    fence: Option<bool>,
+    arrived: Option<bool>,
+    fenced: Option<bool>,
     now: Option<Tick>,
 }
 
-impl<'a, H: Hart> Proofs<'a, H> {
-    fn new(hart: &'a H) -> Self {
+impl<'a, S: Deref<Target = [Word]>, H: Hart> Proofs<'a, S, H> {
+    fn new(file: &'a File<S>, hart: &'a H) -> Self {
         Self {
+            file,
             hart,
-            fence: None,
+            arrived: None,
+            fenced: None,
             now: None,
         }
     }
 
-    /// See [`Hart::fence`].
-    fn fence(&mut self) -> bool {
-        *self.fence.get_or_insert_with(|| self.hart.fence())
+    /// Whether it is proven that no MSI of a sender of that kind is on its way.
+    fn of(&mut self, sender: Sender) -> bool {
+        match sender {
+            Sender::Ordered => *self
+                .arrived
+                .get_or_insert_with(|| self.file.has_arrived(self.hart)),
+            Sender::Fenced => *self
+                .fenced
+                .get_or_insert_with(|| self.file.is_fenced(self.hart)),
+            Sender::Posted => false,
+        }
     }
 
     /// See [`Hart::now`].
@@ -799,8 +877,22 @@ mod tests {
         count: Cell<u32>,
         fences: Cell<bool>,
         asked: Cell<u32>,
+        markers: Cell<u32>,
+        /// MSIs that have not arrived yet, in their order, and whether they ever do.
+        on_the_way: Cell<[Option<Eiid>; 4]>,
+        stuck: Cell<bool>,
         now: Cell<u64>,
         away: Word,
+    }
+
+    impl TestHart {
+        /// An MSI is on its way to the hart.
+        fn msi(&self, eiid: Eiid) {
+            let mut queue = self.on_the_way.get();
+
+            *queue.iter_mut().find(|place| place.is_none()).unwrap() = Some(eiid);
+            self.on_the_way.set(queue);
+        }
     }
 
     impl Hart for TestHart {
@@ -833,15 +925,37 @@ mod tests {
         }
 
         fn send_here(&self, eiid: Eiid) {
-            self.pending.set(self.pending.get() | 1 << eiid.get());
+            if eiid == NrIds::MIN.last() {
+                self.markers.set(self.markers.get() + 1);
+            }
+            self.msi(eiid);
         }
 
         fn barrier(&self) {}
 
-        fn fence(&self) -> bool {
-            self.asked.set(self.asked.get() + 1);
-            self.fences.get()
+        /// One more arrives.
+        fn pause(&self) {
+            let mut queue = self.on_the_way.get();
+
+            if let Some(eiid) = queue[0].filter(|_| !self.stuck.get()) {
+                self.pending.set(self.pending.get() | 1 << eiid.get());
+                queue.rotate_left(1);
+                queue[3] = None;
+                self.on_the_way.set(queue);
+            }
         }
+
+        fn fence(&self, marker: Eiid) -> Fence {
+            self.asked.set(self.asked.get() + 1);
+            proof::ask(self, marker, || {
+                if self.fences.get() {
+                    self.msi(marker);
+                }
+                self.fences.get()
+            })
+        }
+
+        fn marker_lost(&self) {}
 
         fn now(&self) -> Tick {
             Tick::new(self.now.get())
@@ -905,14 +1019,14 @@ mod tests {
         file.want(eiid, true);
         assert!(file.mark(eiid));
         assert!(file.needs_sync());
-        assert_eq!(hart.enabled.get(), 0);
+        assert_eq!(hart.enabled.get(), 1 << POKE.get());
         assert_eq!(file.sync(&hart), Remains::default());
         assert!(!file.needs_sync());
-        assert_eq!(hart.enabled.get(), 1 << eiid.get());
+        assert_eq!(hart.enabled.get(), 1 << POKE.get() | 1 << eiid.get());
         file.want(eiid, false);
         file.mark(eiid);
         let _ = file.sync(&hart);
-        assert_eq!(hart.enabled.get(), 0);
+        assert_eq!(hart.enabled.get(), 1 << POKE.get());
     }
 
     #[test]
@@ -1047,7 +1161,7 @@ mod tests {
         assert_eq!(file.slot(eiid), Slot::Free);
     }
 
-    /// One proof for all that have settled before it.
+    /// One proof of each kind for all that have settled before it.
     #[test]
     fn a_proof_is_asked_for_once() {
         let memory = Memory::new();
@@ -1056,16 +1170,121 @@ mod tests {
 
         let _ = file.go_online(&hart);
         hart.fences.set(true);
-        for _ in 0..5 {
+        for in_flight in [[InFlight::Fenced, InFlight::Ordered]; 5]
+            .into_iter()
+            .flatten()
+        {
             let eiid = file.assign(owner()).unwrap();
 
             assert!(file.begin_move(eiid, owner(), elsewhere(5)));
-            assert!(file.settle(eiid, elsewhere(5), InFlight::Fenced));
+            assert!(file.settle(eiid, elsewhere(5), in_flight));
             file.mark(eiid);
         }
         let _ = file.sync(&hart);
-        assert_eq!(hart.asked.get(), 1);
-        assert_eq!(file.pool().free(), 63);
+        assert_eq!((hart.asked.get(), hart.markers.get()), (1, 1));
+        assert_eq!(file.pool().free(), 61);
+    }
+
+    /// An MSI that is in the file only after the hart has looked at it once.
+    #[test]
+    fn what_travels_arrives_before_the_marker() {
+        for in_flight in [InFlight::Ordered, InFlight::Fenced] {
+            let memory = Memory::new();
+            let file = memory.file();
+            let hart = TestHart::default();
+
+            let _ = file.go_online(&hart);
+            hart.fences.set(true);
+            let eiid = file.assign(owner()).unwrap();
+            assert!(file.begin_move(eiid, owner(), elsewhere(5)));
+            // Of somebody who had an identity before, and that of the interrupt.
+            hart.msi(id(2));
+            hart.msi(id(60));
+            hart.msi(eiid);
+            assert!(file.settle(eiid, elsewhere(5), in_flight));
+            file.mark(eiid);
+            assert_eq!(file.sync(&hart), Remains::default());
+            assert_eq!(hart.sent.take(), Some(elsewhere(5)));
+            assert_eq!(file.slot(eiid), Slot::Free);
+        }
+    }
+
+    /// The same when the interrupt is away.
+    #[test]
+    fn what_travels_arrives_before_what_is_away_ends() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let hart = TestHart::default();
+
+        let _ = file.go_online(&hart);
+        let eiid = file.assign(owner()).unwrap();
+        file.go_offline(&hart, |_| None);
+        assert!(file.begin_move(eiid, owner(), elsewhere(5)));
+        assert!(file.settle(eiid, elsewhere(5), InFlight::Ordered));
+        file.depart(&hart, eiid, owner(), elsewhere(5));
+        hart.msi(eiid);
+        let _ = file.go_online(&hart);
+        assert!(hart.take_pending(eiid));
+        assert_eq!(file.forward(&hart, eiid), Arrival::For(owner()));
+    }
+
+    #[test]
+    fn a_marker_that_is_lost_proves_nothing() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let hart = TestHart::default();
+
+        let _ = file.go_online(&hart);
+        hart.fences.set(true);
+        hart.stuck.set(true);
+        hart.now.set(20);
+        let first = leaving(&file, &hart, InFlight::Ordered);
+        assert!(file.forwards_to(first, elsewhere(5)));
+        hart.stuck.set(false);
+        // It may arrive any time now.
+        for in_flight in [InFlight::Ordered, InFlight::Fenced] {
+            let eiid = leaving(&file, &hart, in_flight);
+
+            assert_eq!(
+                file.slot(eiid),
+                Slot::Forward(elsewhere(5), InFlight::Posted(Tick::new(20)))
+            );
+        }
+        assert_eq!((hart.asked.get(), hart.markers.get()), (0, 1));
+        hart.now.set(22);
+        assert_eq!(file.sync(&hart), Remains::default());
+        assert_eq!(file.pool().free(), 61);
+
+        file.go_offline(&hart, |_| None);
+        hart.on_the_way.take();
+        let _ = file.go_online(&hart);
+        let eiid = leaving(&file, &hart, InFlight::Ordered);
+        assert_eq!(file.slot(eiid), Slot::Free);
+    }
+
+    #[test]
+    fn the_marker_is_nobodys() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let hart = TestHart::default();
+
+        hart.enabled.set(u64::MAX);
+        hart.pending.set(u64::MAX);
+        let _ = file.go_online(&hart);
+        assert_eq!(file.marker(), id(63));
+        assert_eq!(hart.enabled.get() & 1 << 63, 0);
+        assert_eq!(hart.pending.get(), 0);
+        let mut last = 0;
+        while let Some(eiid) = file.assign(owner()) {
+            last = eiid.get();
+        }
+        assert_eq!(last, 62);
+        assert!(!file.assign_at(file.marker(), owner()));
+        assert!(!file.assign_forwarder(file.marker(), elsewhere(5)));
+        // Something has sent it before.
+        hart.pending.set(1 << 63);
+        hart.stuck.set(true);
+        assert!(!file.has_arrived(&hart));
     }
 
     #[test]
@@ -1086,7 +1305,7 @@ mod tests {
         let _ = file.sync(&hart);
         assert_eq!(hart.pending.get(), 0);
         // What arrives by mistake does not wait for the next owner.
-        assert_eq!(hart.enabled.get(), 1 << eiid.get());
+        assert_eq!(hart.enabled.get() & 1 << eiid.get(), 1 << eiid.get());
         assert_eq!(file.assign(owner()), Some(eiid));
         assert_eq!(file.dropped(), 1);
     }
@@ -1173,7 +1392,7 @@ mod tests {
                 assert_eq!(file.sync(&hart), Remains::default());
             }
             assert_eq!(file.slot(eiid), Slot::Free);
-            assert_eq!((hart.away.load(), file.pool().free()), (0, 63));
+            assert_eq!((hart.away.load(), file.pool().free()), (0, 61));
         }
     }
 
@@ -1192,7 +1411,7 @@ mod tests {
             assert!(file.settle(eiid, elsewhere(5), in_flight));
         }
         file.go_offline(&hart, |_| Some(owner()));
-        assert_eq!((hart.away.load(), file.pool().free()), (0, 63));
+        assert_eq!((hart.away.load(), file.pool().free()), (0, 61));
     }
 
     /// An interrupt that could not leave its CPU, and does so when the CPU is gone.
@@ -1314,11 +1533,9 @@ mod tests {
         let file = memory.file();
         let hart = TestHart::default();
 
-        assert!(file.pool().claim(id(1)));
-        file.want(id(1), true);
         let eiid = file.assign(owner()).unwrap();
         file.want(eiid, true);
         let _ = file.go_online(&hart);
-        assert_eq!(hart.enabled.get(), 1 << 1 | 1 << eiid.get());
+        assert_eq!(hart.enabled.get(), 1 << POKE.get() | 1 << eiid.get());
     }
 }

@@ -333,11 +333,23 @@ pub fn move_to<M: Machine>(
     write(message);
     machine.counts().moves.add(1);
 
+    // What was read back from the device is before what follows, here and where that is seen.
+    machine.barrier();
+
+    let mut sender = source.sender;
     let previous = match vectors.previous {
-        Some(first) if moving && retarget(machine, first, from, to) => first,
+        Some(first) if moving && retarget(machine, first, from, to) => {
+            // Its hart may just have sent something on to the vector that is left now.
+            machine.barrier();
+            if from.cpu() == machine.cpu() && !machine.here().has_arrived(machine) {
+                sender = Sender::Posted;
+            }
+            first
+        }
         _ => from,
     };
 
+    let source = Source { sender, ..source };
     settle(machine, from, to, source);
     match (temporary, forwarder) {
         (Some(temporary), Some(_)) => settle(machine, temporary, to, source),

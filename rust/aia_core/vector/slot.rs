@@ -84,6 +84,8 @@ pub enum Slot {
     Drain,
     /// Nobody's, but something kept or may keep arriving: disabled until its hart is reset.
     Off,
+    /// Never an interrupt's: by it the hart tells what has arrived in its file. Disabled.
+    Marker,
 }
 
 /// The layout of the word, from bit 0:
@@ -105,6 +107,7 @@ impl Slot {
     const FENCED: u64 = 3;
     const POSTED: u64 = 4;
     const OFF: u64 = 5;
+    const MARKER: u64 = 6;
 
     /// The word that stands for this state.
     #[inline]
@@ -116,6 +119,7 @@ impl Slot {
             Slot::Assigned(owner) => owner.get(),
             Slot::Drain => tagged(Self::DRAIN),
             Slot::Off => tagged(Self::OFF),
+            Slot::Marker => tagged(Self::MARKER),
             Slot::Forward(to, in_flight) => {
                 let (kind, tick) = match in_flight {
                     InFlight::Redirecting => (Self::REDIRECTING, 0),
@@ -180,6 +184,7 @@ impl Slot {
             Self::FENCED => InFlight::Fenced,
             Self::POSTED => InFlight::Posted(Tick::new(bits >> Self::TICK_SHIFT)),
             Self::OFF => return Slot::Off,
+            Self::MARKER => return Slot::Marker,
             _ => return Slot::Drain,
         };
 
@@ -218,6 +223,7 @@ mod tests {
             Slot::Away(owner, Sender::Posted),
             Slot::Drain,
             Slot::Off,
+            Slot::Marker,
         ] {
             assert_eq!(Slot::from_bits(slot.to_bits()), slot);
         }

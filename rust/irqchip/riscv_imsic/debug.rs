@@ -89,7 +89,11 @@ impl Imsic {
             false => 0,
         });
         let used = self.sum(|local| (self.nr_ids.get() - obtainable(&local.file)).into());
-        let reserved = self.sum(|_| Self::POKE.get().into());
+        let reserved: u32 = self
+            .nr_ids
+            .iter()
+            .map(|eiid| u32::from(self.is_reserved(eiid)))
+            .sum();
 
         seq_print!(to, "Online bitmaps:   {:>6}\n", online);
         seq_print!(to, "Global available: {:>6}\n", available);
@@ -97,13 +101,14 @@ impl Imsic {
         seq_print!(
             to,
             "Total allocated:  {:>6}\n",
-            used.saturating_sub(reserved)
+            used.saturating_sub(self.sum(|_| reserved.into()))
         );
+        // Zero is none at all.
         seq_print!(
             to,
             "System: {}: 0-{}\n",
-            Self::POKE.get() + 1,
-            Self::POKE.get()
+            reserved + 1,
+            Ranges(self.nr_ids, |eiid| self.is_reserved(eiid))
         );
         line!(to, indent, "moves", self.counts.moves.load());
         line!(to, indent, "duplicates", self.counts.duplicates.load());
@@ -135,8 +140,8 @@ impl Imsic {
                     obtainable(file),
                     file.forwarded(),
                     file.dropped(),
-                    self.nr_ids.get() - Self::POKE.get() - obtainable(file),
-                    Ranges(self.nr_ids, |eiid| eiid != Self::POKE
+                    self.nr_ids.get() - reserved - obtainable(file),
+                    Ranges(self.nr_ids, |eiid| !self.is_reserved(eiid)
                         && file.pool().is_used(eiid))
                 );
             }
@@ -168,7 +173,7 @@ impl Imsic {
             to,
             indent,
             "is_reserved",
-            u8::from(current.eiid() == Self::POKE)
+            u8::from(self.is_reserved(current.eiid()))
         );
         line!(
             to,

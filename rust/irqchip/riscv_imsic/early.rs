@@ -14,7 +14,8 @@ use aia_core::{
         operations::{
             self,
             Machine, //
-        }, //
+        },
+        POKE, //
     }, //
 };
 use kernel::{
@@ -117,7 +118,7 @@ impl cpuhp::Starting for Hotplug {
         imsic.placement.update(to_cpu(cpu), 0);
         local.timer.stop();
         operations::go_offline(&hart);
-        hart.disable(Imsic::POKE);
+        hart.disable(POKE);
     }
 }
 
@@ -230,7 +231,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
         pr_info!(
             "{}: providing IPIs using interrupt {}\n",
             node.display_name(),
-            Imsic::POKE.get()
+            POKE.get()
         );
     }
 

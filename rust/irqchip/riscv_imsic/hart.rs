@@ -22,6 +22,7 @@ use aia_core::{
             Machine, //
         },
         placement::Placement,
+        proof::Fence,
         tick::Tick,
         VectorId, //
     },
@@ -30,6 +31,7 @@ use aia_core::{
 use kernel::{
     cpu::CpuId,
     interrupt::LocalInterruptDisabled,
+    prelude::*,
     sync::barrier::{
         mb,
         Full, //
@@ -43,10 +45,7 @@ use kernel_ext::{
 };
 
 use crate::{
-    sender::{
-        self,
-        Fence, //
-    },
+    sender,
     state::{
         Imsic,
         LocalHart,
@@ -176,22 +175,23 @@ impl Hart for ThisHart<'_> {
         mb(Full);
     }
 
-    fn fence(&self) -> bool {
-        let pool = self.local.file.pool();
-        let (Some(doorbell), Some(eiid)) = (self.local.doorbell, pool.alloc()) else {
-            return false;
-        };
+    #[inline]
+    fn pause(&self) {
+        core::hint::spin_loop();
+    }
 
-        self.disable(eiid);
-        let outcome = sender::fence_all(self, doorbell.address, eiid);
-
-        if outcome == Fence::Lost {
-            self.local.file.switch_off(self, eiid);
-        } else {
-            self.enable(eiid);
-            pool.release(eiid);
+    fn fence(&self, marker: Eiid) -> Fence {
+        match self.local.doorbell {
+            Some(doorbell) => sender::fence(self, doorbell.address, marker),
+            None => Fence::NotAsked,
         }
-        outcome == Fence::Proven
+    }
+
+    fn marker_lost(&self) {
+        pr_warn!(
+            "CPU {}: an MSI to itself does not arrive, moved vectors wait instead\n",
+            CpuId::current().as_u32()
+        );
     }
 
     fn now(&self) -> Tick {

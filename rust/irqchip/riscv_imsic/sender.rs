@@ -9,7 +9,10 @@
 
 use aia_core::{
     ids::Eiid,
-    vector::file::Hart,
+    vector::proof::{
+        self,
+        Fence, //
+    },
     word::Word, //
 };
 use kernel::{
@@ -35,10 +38,6 @@ static SENDERS: [SetOnce<&'static dyn Extempore>; 16] = [const { SetOnce::new() 
 /// How many senders there may be that a fence cannot ask: announced ones, those that found no room
 /// in [`SENDERS`], and those that failed.
 static UNASKED: Word = Word::new(0);
-
-/// How often the pending bit is looked at before an MSI counts as lost, and with it its sender: the
-/// hart waits only once.
-const PATIENCE: u32 = 1_000;
 
 /// A sender that may soon send MSIs: until it is registered no fence proves anything.
 #[must_use]
@@ -71,48 +70,27 @@ impl Drop for Announced {
     }
 }
 
-/// What asking for extempore MSIs has shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fence {
-    /// No MSI of any sender is on its way.
-    Proven,
-    /// Nothing was asked, or somebody could not be.
-    NotAsked,
-    /// Somebody was asked, and the MSI did not arrive: it still may.
-    Lost,
-}
-
-/// Asks all senders for an extempore MSI with identity `eiid` to `hart`, whose file is at `address`,
-/// and waits for each. Nobody else uses the identity.
-pub(crate) fn fence_all(hart: &ThisHart<'_>, address: u64, eiid: Eiid) -> Fence {
-    let mut outcome = Fence::NotAsked;
-
+/// Lets all senders send `marker`, which nobody else uses, to `hart`, whose file is at `address`, and
+/// waits for each.
+pub(crate) fn fence(hart: &ThisHart<'_>, address: u64, marker: Eiid) -> Fence {
     if UNASKED.load_acquire() != 0 {
-        return outcome;
-    }
-    for sender in SENDERS.iter().map_while(SetOnce::as_ref) {
-        outcome = fence(hart, *sender, address, eiid);
-        if outcome != Fence::Proven {
-            pr_warn!("an APLIC does not send extempore MSIs, moved vectors wait instead\n");
-            UNASKED.add(1);
-            break;
-        }
-    }
-    outcome
-}
-
-/// As [`fence_all`], for one sender.
-fn fence(hart: &ThisHart<'_>, sender: &dyn Extempore, address: u64, eiid: Eiid) -> Fence {
-    hart.take_pending(eiid);
-    if !sender.send(address, eiid) {
         return Fence::NotAsked;
     }
 
-    for _ in 0..PATIENCE {
-        if hart.take_pending(eiid) {
-            return Fence::Proven;
-        }
-        core::hint::spin_loop();
+    let mut asked = false;
+    let outcome = proof::ask_all(
+        hart,
+        marker,
+        SENDERS.iter().map_while(SetOnce::as_ref),
+        |sender| {
+            asked = true;
+            sender.send(address, marker)
+        },
+    );
+
+    if asked && outcome != Fence::Proven {
+        pr_warn!("an APLIC does not send extempore MSIs, moved vectors wait instead\n");
+        UNASKED.add(1);
     }
-    Fence::Lost
+    outcome
 }

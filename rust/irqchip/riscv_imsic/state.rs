@@ -11,7 +11,6 @@ use aia_core::{
         NrIds, //
     },
     vector::{
-        entry,
         file::File,
         operations::Counts,
         placement::{
@@ -22,7 +21,8 @@ use aia_core::{
         strays::{
             self,
             Strays, //
-        }, //
+        },
+        POKE, //
     },
     word::Word, //
 };
@@ -100,8 +100,6 @@ impl LocalHart {
         )
         .ok_or(EINVAL)?;
 
-        file.pool().claim(Imsic::POKE);
-
         Ok(Self {
             file,
             doorbell,
@@ -115,7 +113,7 @@ impl LocalHart {
 pub(crate) struct Imsic {
     pub(crate) locals: PerCpu<LocalHart>,
     pub(crate) aia: Aia,
-    /// Not zero if IPIs arrive as [`Self::POKE`].
+    /// Not zero if IPIs arrive as [`POKE`].
     pub(crate) ipis: Word,
     pub(crate) node: fwnode::Held,
     pub(crate) parent: Parent,
@@ -129,9 +127,10 @@ pub(crate) struct Imsic {
 }
 
 impl Imsic {
-    /// The identity by which one CPU makes another one look: IPIs, and changes that shall not
-    /// wait.
-    pub(crate) const POKE: Eiid = entry::POKE;
+    /// Identities of each file that are never an interrupt's: the poke and the marker.
+    pub(crate) fn is_reserved(&self, eiid: Eiid) -> bool {
+        eiid == POKE || eiid == self.nr_ids.last()
+    }
 
     /// Builds the state. `doorbells` lie in `mappings`. Nothing is visible to others yet, and
     /// dropping it undoes everything.

@@ -11,7 +11,8 @@ use aia_core::{
             self,
             Choice, //
         },
-        VectorId, //
+        VectorId,
+        POKE, //
     },
 };
 use kernel::{
@@ -82,7 +83,7 @@ impl Imsic {
 
     /// Makes `cpu` look at what waits for it.
     pub(crate) fn poke(&self, cpu: Cpu) {
-        if let Some(vector) = VectorId::new(cpu, Self::POKE) {
+        if let Some(vector) = VectorId::new(cpu, POKE) {
             self.send(vector);
         }
     }

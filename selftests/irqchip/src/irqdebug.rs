@@ -236,6 +236,26 @@ fn imsic_domain() -> Result<String> {
     Err("no domain that is an MSI parent".into())
 }
 
+/// How many IDs of each CPU are for interrupts; the driver keeps the others.
+pub fn usable(ids: u64) -> Result<u64> {
+    let text = imsic_domain()?;
+    // As for irq_matrix: how many are the system's, 0 with them, and which.
+    let system: u64 = text
+        .lines()
+        .find_map(|l| {
+            l.trim()
+                .strip_prefix("System:")?
+                .split(':')
+                .next()?
+                .trim()
+                .parse()
+                .ok()
+        })
+        .ok_or("the domain does not tell what is the system's")?;
+
+    Ok(ids + 1 - system)
+}
+
 /// Whether the driver counts MSIs for nobody.
 pub fn counts_dropped() -> Result<bool> {
     Ok(imsic_domain()?

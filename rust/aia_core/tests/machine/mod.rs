@@ -36,13 +36,18 @@ use aia_core::{
             Placement, //
         },
         pool,
+        proof::{
+            self,
+            Fence, //
+        },
         slot::{
             Owner,
             Sender, //
         },
         tick::Tick,
         VectorId,
-        Vectors, //
+        Vectors,
+        POKE, //
     },
     word::Word,
 };
@@ -104,11 +109,8 @@ pub(crate) struct TestHart {
 
 impl TestHart {
     fn new() -> Self {
-        let file = file(NrIds::MIN);
-
-        assert!(file.pool().claim(entry::POKE));
         Self {
-            file,
+            file: file(NrIds::MIN),
             online: Cell::new(false),
             enabled: Cell::new(0),
             pending: Cell::new(0),
@@ -134,6 +136,8 @@ pub(crate) struct Model {
     pub(crate) counts: Counts,
     /// Stores take effect when they are told to.
     pub(crate) slow: Cell<bool>,
+    /// Not even while somebody waits for it.
+    pub(crate) stuck: Cell<bool>,
     /// Senders can prove that nothing of theirs is on its way.
     pub(crate) fences: Cell<bool>,
     now: Cell<u64>,
@@ -148,6 +152,7 @@ impl Model {
             placement: Placement::new(words(placement::words_for(harts).unwrap())).unwrap(),
             counts: Counts::default(),
             slow: Cell::new(false),
+            stuck: Cell::new(false),
             fences: Cell::new(true),
             now: Cell::new(1000),
             watch: RefCell::new(None),
@@ -256,6 +261,11 @@ impl Model {
             .collect()
     }
 
+    /// `cpu` looks at what waits for it, for whatever reason.
+    pub(crate) fn look(&self, cpu: u32) {
+        operations::sync(&self.on(cpu));
+    }
+
     /// `cpu` takes its interrupts.
     pub(crate) fn interrupt(&self, cpu: u32) {
         entry::handle(&self.on(cpu));
@@ -331,9 +341,30 @@ impl Hart for Here<'_> {
 
     fn barrier(&self) {}
 
-    fn fence(&self) -> bool {
-        self.model.fences.get()
+    /// One more store takes effect.
+    fn pause(&self) {
+        if self.model.stuck.get() {
+            return;
+        }
+        let next = self.hart().on_the_way.borrow_mut().pop_front();
+
+        if let Some(eiid) = next {
+            self.hart()
+                .pending
+                .set(self.hart().pending.get() | bit(eiid));
+        }
     }
+
+    fn fence(&self, marker: Eiid) -> Fence {
+        proof::ask(self, marker, || {
+            if self.model.fences.get() {
+                self.send_here(marker);
+            }
+            self.model.fences.get()
+        })
+    }
+
+    fn marker_lost(&self) {}
 
     fn now(&self) -> Tick {
         Tick::new(self.model.now.get())
@@ -388,7 +419,7 @@ impl Machine for Here<'_> {
         let hart = self.model.hart(cpu.get());
 
         hart.pokes.set(hart.pokes.get() + 1);
-        self.model.store(on(cpu.get(), entry::POKE));
+        self.model.store(on(cpu.get(), POKE));
     }
 
     fn look_again(&self, due: Tick) {
@@ -463,6 +494,11 @@ pub(crate) struct Device<'a> {
 impl Device<'_> {
     pub(crate) fn current(&self) -> VectorId {
         self.vectors.get().current
+    }
+
+    /// Where it was before its last move.
+    pub(crate) fn old(&self) -> VectorId {
+        self.vectors.get().previous.unwrap()
     }
 
     pub(crate) fn fire(&self) {

@@ -113,11 +113,17 @@ fn base(imsic: &Imsic) -> Result {
 }
 
 fn total(imsic: &Imsic) -> Result {
-    let total = cpu::possible().len() as u64 * (imsic.ids - 1);
+    let usable = irqdebug::usable(imsic.ids)?;
+    let total = cpu::possible().len() as u64 * usable;
+
+    // All but the IPIs', and one that the driver may need to tell what has arrived.
+    ensure((imsic.ids - 2..imsic.ids).contains(&usable), || {
+        format!("{usable} of {} IDs are for interrupts", imsic.ids)
+    })?;
 
     logged(&format!("total {total} interrupts available"))?;
     let now = irqdebug::occupancy()?;
-    let online = cpu::online().len() as u64 * (imsic.ids - 1);
+    let online = cpu::online().len() as u64 * usable;
 
     ensure(now.available + now.allocated == online, || {
         format!("{now:?} does not add up to {online}")
