@@ -414,10 +414,6 @@ impl Entry for Here<'_> {
         })
     }
 
-    fn after_poke(&self) {
-        self.barrier();
-    }
-
     fn ipis(&self) {
         *self.hart().poked.lock().unwrap() += 1;
     }

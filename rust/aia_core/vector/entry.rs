@@ -7,7 +7,10 @@
 //! interrupt.
 
 use super::{
-    file::Arrival,
+    file::{
+        Arrival,
+        Hart, //
+    },
     operations::{
         self,
         Machine, //
@@ -30,10 +33,6 @@ pub trait Entry {
 
     /// Claims the top interrupt: the one that is returned is pending no more.
     fn claim(&self) -> Option<Eiid>;
-
-    /// Orders the claim of a poke before what follows: the change was recorded before the poke was
-    /// sent.
-    fn after_poke(&self);
 
     /// Handles the IPIs that are pending, if they arrive as pokes.
     fn ipis(&self);
@@ -73,8 +72,9 @@ pub fn handle<E: Entry>(entry: &E) {
 /// Another CPU wants attention: an IPI, a change, or both.
 #[inline]
 fn poke<E: Entry>(entry: &E) {
-    // Maybe it was recorded after the look at entry.
-    entry.after_poke();
+    // The change was recorded before the poke was sent, but maybe after the look at entry. The claim
+    // is input from a device (RISC-V, Zicsr): what orders memory only does not order it.
+    entry.machine().barrier();
     if entry.machine().here().needs_sync() {
         operations::sync(entry.machine());
     }

@@ -13,11 +13,7 @@ use aia_core::{
 };
 use kernel::{
     cpu::CpuId,
-    prelude::*,
-    sync::barrier::{
-        smp_mb,
-        Full, //
-    }, //
+    prelude::*, //
 };
 use kernel_ext::{
     ipi_mux,
@@ -63,11 +59,6 @@ impl<'a> entry::Entry for Entry<'a> {
 
         // CAST: The identity has 11 bits (AIA 3.9).
         Eiid::new((top >> 16) as u32 & Eiid::MAX.get())
-    }
-
-    #[inline(always)]
-    fn after_poke(&self) {
-        smp_mb(Full);
     }
 
     #[inline(always)]

@@ -442,8 +442,6 @@ impl Entry for Here<'_> {
         Some(eiid)
     }
 
-    fn after_poke(&self) {}
-
     fn ipis(&self) {}
 
     fn deliver(&self, owner: Owner) {
