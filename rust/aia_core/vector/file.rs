@@ -691,7 +691,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Makes sure that all MSIs that were written to the file before are pending or have been taken;
     /// of those that come from devices, all that came before what the hart has read from them.
-    /// Returns `false` if that cannot be told.
+    /// Returns `false` if that cannot be told; then nothing can until the hart is reset.
     pub fn has_arrived(&self, hart: &impl Hart) -> bool {
         if self.lost.load() != 0 {
             return false;

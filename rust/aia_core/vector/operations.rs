@@ -76,7 +76,7 @@ pub trait Machine: Hart {
 pub struct Counts {
     /// Moves.
     pub moves: Word,
-    /// Interrupts that were raised twice, as nobody could tell whose they were.
+    /// Interrupts that may have been raised twice, as nobody could tell whose they were.
     pub duplicates: Word,
     /// Identities that hold what is for an owner that is away, now: see [`Hart::away`].
     pub away: Word,
@@ -336,20 +336,19 @@ pub fn move_to<M: Machine>(
     // What was read back from the device is before what follows, here and where that is seen.
     machine.barrier();
 
-    let mut sender = source.sender;
     let previous = match vectors.previous {
         Some(first) if moving && retarget(machine, first, from, to) => {
-            // Its hart may just have sent something on to the vector that is left now.
+            // Its hart may just have sent something on to the vector that is left now, of which
+            // other senders know nothing. If this cannot be told, nothing can from now on.
             machine.barrier();
-            if from.cpu() == machine.cpu() && !machine.here().has_arrived(machine) {
-                sender = Sender::Posted;
+            if from.cpu() == machine.cpu() {
+                machine.here().has_arrived(machine);
             }
             first
         }
         _ => from,
     };
 
-    let source = Source { sender, ..source };
     settle(machine, from, to, source);
     match (temporary, forwarder) {
         (Some(temporary), Some(_)) => settle(machine, temporary, to, source),
@@ -440,14 +439,17 @@ fn owner_of<M: Machine>(machine: &M, mut vector: VectorId) -> Option<Owner> {
 
 /// The device may have raised `temporary`, which is in use by another interrupt: if it is pending,
 /// both may have been meant, so both are raised.
+///
+/// Only its own hart can look, and only if it can tell that nothing is on its way. Else the moved
+/// interrupt is raised in any case: one too many does less harm than one too few. (If the other one
+/// was raised instead, it was once too often.)
 fn split<M: Machine>(machine: &M, temporary: VectorId, to: VectorId) {
-    // Devices that mix messages are moved on the CPU that the interrupt arrives at.
-    if temporary.cpu() != machine.cpu() {
-        return;
-    }
-    if machine.take_pending(temporary.eiid()) {
+    if temporary.cpu() == machine.cpu() && machine.here().has_arrived(machine) {
+        if !machine.take_pending(temporary.eiid()) {
+            return;
+        }
         machine.send(temporary);
-        machine.send(to);
-        machine.counts().duplicates.add(1);
     }
+    machine.send(to);
+    machine.counts().duplicates.add(1);
 }

@@ -184,7 +184,9 @@ fn main() -> ExitCode {
         available
             .into_iter()
             .find(Result::is_ok)
-            .unwrap_or_else(|| Err("not as many interrupts as there are identities".into())),
+            .unwrap_or_else(|| {
+                Err(String::from("not as many interrupts as there are identities").into())
+            }),
         "all of each vCPU but those of the driver are available",
     );
     for test in TESTS {
