@@ -232,6 +232,11 @@ __rust_helper void rust_helper_preempt_enable(void)
 	preempt_enable();
 }
 
+__rust_helper const struct cpumask *rust_helper_irq_get_affinity_mask(int irq)
+{
+	return irq_get_affinity_mask(irq);
+}
+
 /*
  * KVM's only where they are linked with it. If it is a module, that is into its
  * crates, where they are inlined; otherwise kvm.ko has them as an object.

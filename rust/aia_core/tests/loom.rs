@@ -272,7 +272,7 @@ impl Model {
 
     /// An interrupt that is enabled on `cpu`.
     fn interrupt(&self, cpu: u32, n: u64) -> Eiid {
-        let eiid = self.file(cpu).assign(owner(n)).unwrap();
+        let eiid = self.file(cpu).assign(owner(n), false).unwrap();
 
         operations::unmask(&self.on(cpu), on(cpu, eiid));
         eiid
@@ -447,7 +447,7 @@ impl Choice for Only {
 fn a_change_is_seen_by_the_sync_after_the_poke() {
     loom::model(|| {
         let model = Model::new(true);
-        let eiid = model.file(0).assign(owner(1)).unwrap();
+        let eiid = model.file(0).assign(owner(1), false).unwrap();
         model.on(0).disable(eiid);
 
         let remote = {
@@ -471,7 +471,7 @@ fn a_freed_identity_comes_back_once() {
     bounded(|| {
         let model = Model::new(true);
         let before = model.file(0).pool().free();
-        let eiid = model.file(0).assign(owner(1)).unwrap();
+        let eiid = model.file(0).assign(owner(1), false).unwrap();
 
         let remote = {
             let model = model.clone();
@@ -556,8 +556,8 @@ fn a_freed_interrupt_takes_nobodys_forwarder() {
         };
         operations::sync(&model.on(1));
         operations::sync(&model.on(0));
-        if model.file(0).assign_at(p, owner(2)) {
-            if model.file(1).assign_at(n, owner(2)) {
+        if model.file(0).assign_at(p, owner(2), true) {
+            if model.file(1).assign_at(n, owner(2), true) {
                 assert!(model.file(0).begin_move(p, owner(2), vn));
                 assert!(model.file(0).settle(p, vn, InFlight::Ordered));
                 model.hart(0).store(p);
@@ -616,7 +616,7 @@ fn moved_while_it_travels(sender: Sender) {
             thread::spawn(move || model.hart(0).arrive())
         };
         let to = id(7);
-        assert!(model.file(1).assign_at(to, owner(1)));
+        assert!(model.file(1).assign_at(to, owner(1), true));
         model.file(1).want(to, true);
         assert!(model.file(0).begin_move(eiid, owner(1), on(1, to)));
         let mover = {
@@ -660,7 +660,7 @@ fn a_posted_move_waits_for_a_whole_tick() {
         let model = Model::new(true);
         let eiid = model.interrupt(0, 1);
         let to = on(1, id(7));
-        assert!(model.file(1).assign_at(to.eiid(), owner(1)));
+        assert!(model.file(1).assign_at(to.eiid(), owner(1), true));
         assert!(model.file(0).begin_move(eiid, owner(1), to));
 
         let mover = {

@@ -396,3 +396,91 @@ fn a_move_between_full_cpus_loses_nothing() {
         }
     }
 }
+
+fn pokes(model: &Model) -> Vec<u32> {
+    model.harts.iter().map(|hart| hart.pokes.take()).collect()
+}
+
+/// Nobody is disturbed but the CPU that an interrupt leaves, and one at which it is unmasked.
+#[test]
+fn no_cpu_is_poked_without_need() {
+    for kind in KINDS {
+        let model = Model::new(3);
+
+        for n in 1..30 {
+            let device = model.device(n, &[1], kind).unwrap();
+            assert_eq!(pokes(&model), [0, 0, 0]);
+            device.unmask(0);
+            assert_eq!(pokes(&model), [0, 1, 0]);
+            device.move_to(2, &[0]).unwrap();
+            assert_eq!(pokes(&model), [0, 1, 0]);
+            model.interrupt(1);
+            model.interrupt(0);
+            // What it owns is enabled there without a look.
+            device.fire();
+            model.interrupt(0);
+            assert_eq!(device.handled(0), 1);
+            device.mask(0);
+            for _ in 0..2 {
+                model.tick();
+            }
+            device.move_to(0, &[1]).unwrap();
+            assert_eq!(pokes(&model), [0, 0, 0]);
+            device.fire();
+            model.interrupt(1);
+            assert_eq!(device.handled(1), 0, "masked");
+            device.free(0);
+            assert_eq!(pokes(&model), [0, 0, 0]);
+            for _ in 0..2 {
+                model.interrupt(1);
+                model.tick();
+            }
+            model.look(0);
+        }
+        assert!(model.harts.iter().all(|hart| hart.file.pool().free() == 61));
+    }
+}
+
+/// Identities that were freed come back when their CPU has a reason to look; it is told to when it has
+/// few others.
+#[test]
+fn a_cpu_with_few_identities_gets_the_freed_ones_back() {
+    let model = Model::new(2);
+    let mut devices = fill(&model, 1, Kind::Platform);
+
+    pokes(&model);
+    while let Some(device) = devices.pop() {
+        let free = model.hart(1).file.pool().free();
+
+        device.free(0);
+        // A quarter of all is not few.
+        assert_eq!(pokes(&model), [0, u32::from(free < 15)]);
+        if free < 15 {
+            model.interrupt(1);
+            assert_eq!(model.hart(1).file.pool().free(), free + 1);
+        }
+    }
+    assert_eq!(model.hart(1).file.draining(), 46);
+
+    // It is told once more when those that are left get few, and when there are none.
+    let mut told = 0;
+    while model.device(1, &[1], Kind::Platform).is_some() {
+        told += pokes(&model)[1];
+    }
+    assert_eq!((told, pokes(&model)[1]), (1, 1));
+    model.interrupt(1);
+    assert_eq!(model.hart(1).file.pool().free(), 46);
+}
+
+#[test]
+fn what_only_waits_for_this_cpu_can_be_had() {
+    let model = Model::new(2);
+    let devices = fill(&model, 0, Kind::Platform);
+
+    for device in devices {
+        // By another CPU, which cannot look.
+        device.free(1);
+    }
+    assert_eq!(model.hart(0).file.draining(), 61);
+    assert_eq!(fill(&model, 0, Kind::Platform).len(), 61);
+}

@@ -61,10 +61,10 @@ fn all_identities_of_every_size_can_be_had() {
         for eiid in all() {
             let owner = Owner::new(u64::from(eiid.get()) * 16).unwrap();
 
-            assert_eq!(file.assign(owner), Some(eiid));
+            assert_eq!(file.assign(owner, false), Some(eiid));
             assert_eq!(file.slot(eiid), Slot::Assigned(owner));
         }
-        assert_eq!(file.assign(Owner::new(16).unwrap()), None);
+        assert_eq!(file.assign(Owner::new(16).unwrap(), false), None);
         assert_eq!(file.pool().free(), 0);
 
         // Given back when the hart comes up.

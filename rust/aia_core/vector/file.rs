@@ -136,6 +136,8 @@ pub struct File<S> {
     /// hart looks at it.
     lost: Word,
     marker: Eiid,
+    /// How many identities have come back to the pool. Only the own hart looks at it.
+    retired: Word,
     forwarded: Word,
     dropped: Word,
 }
@@ -168,6 +170,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             online_since: Word::new(0),
             lost: Word::new(0),
             marker: nr_ids.last(),
+            retired: Word::new(0),
             forwarded: Word::new(0),
             dropped: Word::new(0),
         };
@@ -271,22 +274,29 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.online.load() != 0
     }
 
-    /// Gives the lowest free identity to `owner`; disabled.
-    pub fn assign(&self, owner: Owner) -> Option<Eiid> {
+    /// Gives the lowest free identity to `owner`. It is enabled, as all free ones are; if it shall
+    /// not be `enabled`, [`Self::mark`] it.
+    pub fn assign(&self, owner: Owner, enabled: bool) -> Option<Eiid> {
         let eiid = self.pool.alloc()?;
 
-        self.publish(eiid, Slot::Assigned(owner));
+        self.give(eiid, owner, enabled);
         Some(eiid)
     }
 
-    /// Gives `eiid` to `owner` if it is free; disabled.
-    pub fn assign_at(&self, eiid: Eiid, owner: Owner) -> bool {
-        if !self.pool.claim(eiid) {
-            return false;
-        }
+    /// As [`Self::assign`], but gives `eiid`; returns whether it was free.
+    pub fn assign_at(&self, eiid: Eiid, owner: Owner, enabled: bool) -> bool {
+        let free = self.pool.claim(eiid);
 
+        if free {
+            self.give(eiid, owner, enabled);
+        }
+        free
+    }
+
+    fn give(&self, eiid: Eiid, owner: Owner, enabled: bool) {
+        // First: whoever sees the owner has to see what it wants.
+        self.want(eiid, enabled);
         self.publish(eiid, Slot::Assigned(owner));
-        true
     }
 
     /// Takes the free identity `eiid` only to forward what arrives there to `to`, for a device that
@@ -426,8 +436,21 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// Takes `eiid` away from `owner` for good. The identity can be used again when its own hart
     /// has cleared its pending bit; [`Self::mark`] it.
     pub fn free(&self, eiid: Eiid, owner: Owner) -> bool {
-        self.want(eiid, false);
         self.replace(eiid, Slot::Assigned(owner), Slot::Drain)
+    }
+
+    /// Whether few identities are left, so that those that are [`Slot::Drain`] should come back soon.
+    pub fn is_short(&self) -> bool {
+        self.pool.free() < self.low_water()
+    }
+
+    /// Whether it has just become so by the identity that was given last.
+    pub fn becomes_short(&self) -> bool {
+        self.pool.free() + 1 == self.low_water()
+    }
+
+    fn low_water(&self) -> u32 {
+        self.marker.get() / 4
     }
 
     /// What becomes of an MSI that arrived at `eiid`, which is not assigned: it is sent on, or
@@ -515,7 +538,8 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// Applies what waits for `eiid`, but for its end as a forwarder, which may need a proof that is
     /// given to all of them at once.
     fn look_at(&self, hart: &impl Hart, eiid: Eiid) {
-        match self.slot(eiid) {
+        // What the owner wants was written before the slot.
+        match self.slot_acquire(eiid) {
             // Enabled, so that what arrives by mistake is claimed and dropped, and no pending bit
             // waits for the next owner.
             Slot::Free => hart.enable(eiid),
@@ -734,9 +758,9 @@ impl<S: Deref<Target = [Word]>> File<S> {
         let retired = self.replace(eiid, slot, Slot::Free);
 
         if retired {
-            // Nobody else's yet: the pool still has it as taken.
-            self.want(eiid, false);
             self.pool.release(eiid);
+            self.retired
+                .store_release(self.retired.load().wrapping_add(1));
         }
         retired
     }
@@ -800,6 +824,12 @@ impl<S: Deref<Target = [Word]>> File<S> {
             .iter()
             .filter(|eiid| self.slot(*eiid) == Slot::Drain)
             .count() as u32
+    }
+
+    /// How many identities the own hart has given back to the pool since boot; wraps. For the own
+    /// hart.
+    pub fn retired(&self) -> u64 {
+        self.retired.load()
     }
 
     /// MSIs sent on from forwarders since boot.
@@ -1014,7 +1044,7 @@ mod tests {
         let hart = TestHart::default();
 
         assert_eq!(file.go_online(&hart), Remains::default());
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
         assert!(!file.needs_sync());
         file.want(eiid, true);
         assert!(file.mark(eiid));
@@ -1037,7 +1067,7 @@ mod tests {
         let to = elsewhere(5);
 
         let _ = file.go_online(&hart);
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
         file.enable_here(&hart, eiid);
         assert!(file.begin_move(eiid, owner(), to));
 
@@ -1055,13 +1085,13 @@ mod tests {
         assert_eq!(hart.sent.take(), Some(to));
         assert_eq!(hart.pending.get(), 0);
         assert_eq!(file.slot(eiid), Slot::Free);
-        assert_eq!(file.assign(owner()), Some(eiid));
+        assert_eq!(file.assign(owner(), false), Some(eiid));
         assert_eq!(file.forwarded(), 2);
     }
 
     /// An identity of a file that forwards since `in_flight`, and has been looked at.
     fn leaving(file: &File<&[Word]>, hart: &TestHart, in_flight: InFlight) -> Eiid {
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
 
         assert!(file.begin_move(eiid, owner(), elsewhere(5)));
         assert!(file.settle(eiid, elsewhere(5), in_flight));
@@ -1174,7 +1204,7 @@ mod tests {
             .into_iter()
             .flatten()
         {
-            let eiid = file.assign(owner()).unwrap();
+            let eiid = file.assign(owner(), false).unwrap();
 
             assert!(file.begin_move(eiid, owner(), elsewhere(5)));
             assert!(file.settle(eiid, elsewhere(5), in_flight));
@@ -1195,7 +1225,7 @@ mod tests {
 
             let _ = file.go_online(&hart);
             hart.fences.set(true);
-            let eiid = file.assign(owner()).unwrap();
+            let eiid = file.assign(owner(), false).unwrap();
             assert!(file.begin_move(eiid, owner(), elsewhere(5)));
             // Of somebody who had an identity before, and that of the interrupt.
             hart.msi(id(2));
@@ -1217,7 +1247,7 @@ mod tests {
         let hart = TestHart::default();
 
         let _ = file.go_online(&hart);
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
         file.go_offline(&hart, |_| None);
         assert!(file.begin_move(eiid, owner(), elsewhere(5)));
         assert!(file.settle(eiid, elsewhere(5), InFlight::Ordered));
@@ -1275,11 +1305,11 @@ mod tests {
         assert_eq!(hart.enabled.get() & 1 << 63, 0);
         assert_eq!(hart.pending.get(), 0);
         let mut last = 0;
-        while let Some(eiid) = file.assign(owner()) {
+        while let Some(eiid) = file.assign(owner(), false) {
             last = eiid.get();
         }
         assert_eq!(last, 62);
-        assert!(!file.assign_at(file.marker(), owner()));
+        assert!(!file.assign_at(file.marker(), owner(), false));
         assert!(!file.assign_forwarder(file.marker(), elsewhere(5)));
         // Something has sent it before.
         hart.pending.set(1 << 63);
@@ -1294,19 +1324,19 @@ mod tests {
         let hart = TestHart::default();
 
         let _ = file.go_online(&hart);
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
         file.enable_here(&hart, eiid);
         hart.pending.set(1 << eiid.get());
         assert!(file.free(eiid, owner()));
         // Not reusable before its hart has looked.
         assert_eq!(file.draining(), 1);
-        assert_eq!(file.assign(owner()), Some(id(eiid.get() + 1)));
+        assert_eq!(file.assign(owner(), false), Some(id(eiid.get() + 1)));
         assert!(file.mark(eiid));
         let _ = file.sync(&hart);
         assert_eq!(hart.pending.get(), 0);
         // What arrives by mistake does not wait for the next owner.
         assert_eq!(hart.enabled.get() & 1 << eiid.get(), 1 << eiid.get());
-        assert_eq!(file.assign(owner()), Some(eiid));
+        assert_eq!(file.assign(owner(), false), Some(eiid));
         assert_eq!(file.dropped(), 1);
     }
 
@@ -1318,7 +1348,7 @@ mod tests {
         let to = elsewhere(5);
 
         let _ = file.go_online(&hart);
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
         assert!(file.begin_move(eiid, owner(), to));
         assert!(file.settle(eiid, to, InFlight::Ordered));
         assert!(!file.abandon(eiid, elsewhere(6)));
@@ -1338,7 +1368,7 @@ mod tests {
         let (first, second) = (elsewhere(5), elsewhere(6));
 
         let _ = file.go_online(&hart);
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
         assert!(file.begin_move(eiid, owner(), first));
         assert!(file.settle(eiid, first, InFlight::Ordered));
         assert!(file.retarget(eiid, first, second));
@@ -1405,7 +1435,7 @@ mod tests {
         hart.fences.set(true);
         let _ = file.go_online(&hart);
         for in_flight in [InFlight::Ordered, InFlight::Fenced] {
-            let eiid = file.assign(owner()).unwrap();
+            let eiid = file.assign(owner(), false).unwrap();
 
             assert!(file.begin_move(eiid, owner(), elsewhere(5)));
             assert!(file.settle(eiid, elsewhere(5), in_flight));
@@ -1428,7 +1458,7 @@ mod tests {
                 let hart = TestHart::default();
 
                 let _ = file.go_online(&hart);
-                let eiid = file.assign(owner()).unwrap();
+                let eiid = file.assign(owner(), false).unwrap();
                 file.enable_here(&hart, eiid);
                 file.go_offline(&hart, |_| None);
                 assert_eq!(file.slot(eiid), Slot::Assigned(owner()));
@@ -1484,7 +1514,7 @@ mod tests {
         let hart = TestHart::default();
 
         let _ = file.go_online(&hart);
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
         file.go_offline(&hart, |_| None);
         assert!(file.begin_move(eiid, owner(), elsewhere(9)));
         let _ = file.go_online(&hart);
@@ -1518,13 +1548,13 @@ mod tests {
         let _ = file.sync(&hart);
         assert_eq!(hart.enabled.get() & 1 << 7, 0);
         assert_eq!(file.pool().free(), free - 1);
-        assert!(!file.assign_at(id(7), owner()));
+        assert!(!file.assign_at(id(7), owner(), false));
 
         file.go_offline(&hart, |_| None);
         assert_eq!(file.pool().free(), free - 1);
         let _ = file.go_online(&hart);
         assert_eq!(file.pool().free(), free);
-        assert!(file.assign_at(id(7), owner()));
+        assert!(file.assign_at(id(7), owner(), false));
     }
 
     #[test]
@@ -1533,7 +1563,7 @@ mod tests {
         let file = memory.file();
         let hart = TestHart::default();
 
-        let eiid = file.assign(owner()).unwrap();
+        let eiid = file.assign(owner(), false).unwrap();
         file.want(eiid, true);
         let _ = file.go_online(&hart);
         assert_eq!(hart.enabled.get(), 1 << POKE.get() | 1 << eiid.get());

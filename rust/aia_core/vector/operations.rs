@@ -119,28 +119,20 @@ pub enum MoveError {
 #[cold]
 pub fn sync<M: Machine>(machine: &M) {
     let file = machine.here();
+    let before = file.retired();
 
     if let Some(due) = file.sync(machine).due {
         machine.look_again(due);
     }
-    account(machine, machine.cpu(), file);
+    if file.retired() != before {
+        account(machine, machine.cpu(), file);
+    }
 }
 
 /// Tells the placement how many identities `file`, that of `cpu`, has left.
 fn account<M: Machine>(machine: &M, cpu: Cpu, file: &File<M::Words>) {
     if file.is_online() {
         machine.placement().update(cpu, file.pool().free());
-    }
-}
-
-/// Lets the hart of `vector` look at it, soon, without waiting for it.
-fn reach<M: Machine>(machine: &M, vector: VectorId) {
-    let Some(file) = machine.file(vector.cpu()) else {
-        return;
-    };
-
-    if file.mark(vector.eiid()) {
-        hurry(machine, vector.cpu());
     }
 }
 
@@ -199,38 +191,71 @@ fn place<M: Machine>(
     choice: &impl Choice,
     assign: impl Fn(&File<M::Words>) -> Option<Eiid>,
 ) -> Option<VectorId> {
-    let take = |cpu: Cpu| {
-        let file = machine
+    let file_of = |cpu: Cpu| {
+        machine
             .file(cpu)
-            .filter(|file| machine.is_online(cpu) && file.is_online())?;
+            .filter(|file| machine.is_online(cpu) && file.is_online())
+    };
+    let take = |cpu: Cpu| {
+        let file = file_of(cpu)?;
         let vector = VectorId::new(cpu, assign(file)?)?;
 
         account(machine, cpu, file);
+        if file.becomes_short() && file.needs_sync() {
+            hurry(machine, cpu);
+        }
         Some(vector)
     };
-
     // Others may have taken the last identities of the best CPU meanwhile.
-    best(machine, choice)
-        .and_then(take)
-        .or_else(|| choice.cpus().find_map(take))
+    let any = || {
+        best(machine, choice)
+            .and_then(take)
+            .or_else(|| choice.cpus().find_map(take))
+    };
+
+    any().or_else(|| {
+        // Some may only wait for their hart. What this one has can be had now, and the others' soon.
+        for cpu in choice.cpus() {
+            if file_of(cpu).is_some_and(File::needs_sync) {
+                hurry(machine, cpu);
+            }
+        }
+        any()
+    })
 }
 
 /// Gives `owner` a vector on one of the CPUs of `choice`, disabled; [`None`] if there is none left.
+///
+/// Identities that were freed are left again when their hart has looked. After a failure, those are
+/// told to that have something to look at: see [`File::needs_sync`].
 pub fn alloc<M: Machine>(machine: &M, choice: &impl Choice, owner: Owner) -> Option<VectorId> {
-    let vector = place(machine, choice, |file| file.assign(owner))?;
+    let vector = place(machine, choice, |file| file.assign(owner, false))?;
 
-    // It was enabled as a free one, and is disabled when its hart next looks.
+    disable_lazily(machine, vector);
+    Some(vector)
+}
+
+/// `vector` was enabled as a free one, and is disabled when its hart next looks.
+fn disable_lazily<M: Machine>(machine: &M, vector: VectorId) {
     if let Some(file) = machine.file(vector.cpu()) {
         file.mark(vector.eiid());
     }
-    Some(vector)
 }
 
 /// Takes `vector` away from its owner.
 fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: Owner) {
     if let Some(file) = machine.file(vector.cpu()) {
+        // Nobody else takes it away.
         file.free(vector.eiid(), owner);
-        reach(machine, vector);
+        release(machine, vector, file);
+    }
+}
+
+/// `vector`, one of `file`, is nobody's any more. Its hart need not hurry to look at it, unless it
+/// has few others.
+fn release<M: Machine>(machine: &M, vector: VectorId, file: &File<M::Words>) {
+    if file.mark(vector.eiid()) && file.is_short() {
+        hurry(machine, vector.cpu());
     }
 }
 
@@ -258,7 +283,7 @@ pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: Owner) {
 fn abandon<M: Machine>(machine: &M, vector: VectorId, to: VectorId) {
     if let Some(file) = machine.file(vector.cpu()) {
         if file.abandon(vector.eiid(), to) {
-            reach(machine, vector);
+            release(machine, vector, file);
         }
     }
 }
@@ -301,10 +326,13 @@ pub fn move_to<M: Machine>(
         return Err(MoveError::Busy);
     }
 
+    let enabled = old.is_enabled(from.eiid());
     let to = if at_once {
-        place(machine, choice, |file| file.assign(owner))
+        place(machine, choice, |file| file.assign(owner, enabled))
     } else {
-        place(machine, choice, |file| assign_like(file, from, old, owner))
+        place(machine, choice, |file| {
+            assign_like(file, from, old, owner, enabled)
+        })
     }
     .ok_or(MoveError::Full)?;
     let temporary =
@@ -314,11 +342,9 @@ pub fn move_to<M: Machine>(
         return Err(MoveError::NoMessage);
     };
 
-    // Only now, when nothing can fail any more.
-    if let Some(new) = machine.file(to.cpu()) {
-        new.want(to.eiid(), old.is_enabled(from.eiid()));
+    if !enabled {
+        disable_lazily(machine, to);
     }
-    reach(machine, to);
 
     // From here on the old vector forwards; only then may the device hear of the new one.
     if !old.begin_move(from.eiid(), owner, to) {
@@ -370,16 +396,17 @@ fn assign_like<S: Deref<Target = [Word]>>(
     from: VectorId,
     old: &File<S>,
     owner: Owner,
+    enabled: bool,
 ) -> Option<Eiid> {
-    if file.assign_at(from.eiid(), owner) {
+    if file.assign_at(from.eiid(), owner, enabled) {
         return Some(from.eiid());
     }
     if let Some(eiid) = file.pool().common_free(old.pool()) {
-        if file.assign_at(eiid, owner) {
+        if file.assign_at(eiid, owner, enabled) {
             return Some(eiid);
         }
     }
-    file.assign(owner)
+    file.assign(owner, enabled)
 }
 
 /// The messages for the new vector and for the one that a device may raise on the way to it.

@@ -14,6 +14,7 @@ use aia_core::vector::{
         Owner,
         Sender, //
     },
+    VectorId,
     Vectors, //
 };
 use kernel::{
@@ -44,6 +45,7 @@ use kernel_ext::{
         IrqData, //
     },
     msi,
+    smp, //
 };
 
 use crate::{
@@ -86,6 +88,30 @@ fn context(data: &IrqData<Packed>) -> Option<(&'static Imsic, Vectors)> {
 /// The owner that an interrupt is for the vectors: its descriptor.
 fn owner(data: &IrqData<Packed>) -> Option<Owner> {
     Owner::new(data.descriptor().addr() as u64)
+}
+
+/// Gives `owner` a vector on one of `cpus` that is online. May sleep.
+fn alloc(imsic: &Imsic, cpus: &Cpumask, owner: Owner) -> Option<VectorId> {
+    let alloc = || {
+        let irqs_off = local_interrupt_disable();
+
+        operations::alloc(&ThisHart::new(imsic, &irqs_off), &OneOf(cpus), owner)
+    };
+
+    alloc().or_else(|| {
+        // Identities that were freed may only wait for their CPUs.
+        for cpu in cpumask::iter(cpus).filter(|cpu| cpumask::is_online(*cpu)) {
+            let local = imsic.locals.on(cpu)?;
+
+            if local.file.needs_sync() {
+                // One that has gone meanwhile has none to give.
+                let _ = smp::call_on(cpu, |irqs_off| {
+                    operations::sync(&ThisHart::new(imsic, irqs_off));
+                });
+            }
+        }
+        alloc()
+    })
 }
 
 /// Takes the vectors of an interrupt that has been shut down.
@@ -204,14 +230,16 @@ impl Ops for ImsicDomain {
             .descriptor(0)
             .and_then(|desc| Owner::new(desc.addr() as u64))
             .ok_or(EINVAL)?;
-        let irqs_off = local_interrupt_disable();
-        let hart = ThisHart::new(imsic, &irqs_off);
+        // Where it shall be in the end, so that no other CPU has to do with it; or else anywhere.
+        let current = new
+            .affinity(0)
+            .and_then(|cpus| alloc(imsic, cpus, owner))
+            .or_else(|| alloc(imsic, cpumask::online_mask(), owner))
+            .ok_or(ENOSPC)?;
         let vectors = Vectors {
-            current: operations::alloc(&hart, &OneOf(cpumask::online_mask()), owner)
-                .ok_or(ENOSPC)?,
+            current,
             previous: None,
         };
-        drop(irqs_off);
         let data = pack(vectors)
             .ok()
             .and_then(|packed| new.set_info(0, new.irq() as usize, &CHIP, packed, Flow::Edge));

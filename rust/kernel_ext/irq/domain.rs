@@ -14,6 +14,7 @@ use core::{
 
 use kernel::{
     bindings,
+    cpumask::Cpumask,
     device::property::FwNode,
     error::{
         from_err_ptr,
@@ -116,6 +117,24 @@ impl<D: ChipData> New<'_, D> {
         }
         // SAFETY: The core has allocated the descriptor, and it tells by `Ops::free`.
         unsafe { Descriptor::of(self.virq + index) }
+    }
+
+    /// The CPUs that number `index` may go to: the default ones, or those that its device has asked
+    /// for. User space may change them at any time.
+    pub fn affinity(&self, index: u32) -> Option<&Cpumask> {
+        if index >= self.count {
+            return None;
+        }
+        // CAST: Interrupt numbers are small.
+        // SAFETY: Looking up any number is fine.
+        let mask = unsafe { bindings::irq_get_affinity_mask((self.virq + index) as i32) };
+
+        if mask.is_null() {
+            return None;
+        }
+        // SAFETY: The mask is part of the descriptor, which the core has allocated. C code reads it
+        // while it changes, too.
+        Some(unsafe { Cpumask::from_raw(mask) })
     }
 
     /// The specifier, in domains whose interrupts are allocated by one.
