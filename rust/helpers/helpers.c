@@ -8,6 +8,7 @@
 #include <linux/irq.h>
 #include <linux/irqchip/chained_irq.h>
 #include <linux/irqdomain.h>
+#include <linux/irq_work.h>
 #include <linux/msi.h>
 #include <linux/of.h>
 #include <linux/percpu.h>
@@ -235,6 +236,12 @@ __rust_helper void rust_helper_preempt_enable(void)
 __rust_helper const struct cpumask *rust_helper_irq_get_affinity_mask(int irq)
 {
 	return irq_get_affinity_mask(irq);
+}
+
+__rust_helper void rust_helper_init_irq_work_hard(struct irq_work *work,
+						  void (*func)(struct irq_work *))
+{
+	*work = IRQ_WORK_INIT_HARD(func);
 }
 
 /*

@@ -12,6 +12,7 @@ pub mod fwnode;
 pub mod io;
 pub mod ipi_mux;
 pub mod irq;
+pub mod irq_work;
 pub mod msi;
 pub mod of;
 pub mod percpu;

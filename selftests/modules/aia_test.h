@@ -141,6 +141,9 @@ int aia_hold_init(void);
 void aia_hold_exit(void);
 int aia_write_hold(char *buf);
 
+/* aia_test_mute.c */
+int aia_write_mute(char *buf);
+
 /* aia_test_hvien.c */
 void aia_hvien_remove(void);
 int aia_write_hvien(char *buf);

@@ -27,6 +27,7 @@
  *               until the handler ran
  *   latency  r  "rounds lost leaked min_ns avg_ns max_ns"
  *   hold     w  "C USECS": C runs with interrupts off for so long
+ *   mute     w  "C 0|1": C gets MSIs of other harts, or does not
  *   stray    w  "C ID [N [LAST]]": write the IDs from ID to LAST, or ID only, to
  *               the interrupt file of C, N times
  *   wired    w  "LINE TYPE": make a device of one vector that is a line of the
@@ -81,6 +82,7 @@ static const struct aia_file aia_files[] = {
 	{ "inject", aia_write_inject, aia_show_inject },
 	{ "latency", aia_write_latency, aia_show_latency },
 	{ "hold", aia_write_hold, NULL },
+	{ "mute", aia_write_mute, NULL },
 	{ "stray", aia_write_stray, NULL },
 	{ "wired", aia_write_wired, NULL },
 	{ "hvien", aia_write_hvien, aia_show_hvien },

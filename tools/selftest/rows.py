@@ -179,6 +179,10 @@ def table():
             timeout=900),
         # C stumbles over interrupts that are freed while they move.
         Row("isolated", Machine(smp=2), ["isolated"], impl=("rust",)),
+        # IPIs are not MSIs: those of one hart may not reach another one.
+        Row("noipi", Machine(smp=2),
+            ["topology", "trigger", "moves", "hotplug", "deaf"],
+            append="irqchip.riscv_imsic_noipi", timeout=600),
         Row("storm", Machine(smp=4), ["storm"],
             args={"storm": "count=100000"}, timeout=900),
         # Wires: QEMU before 11.1 is not exact about levels.

@@ -57,7 +57,10 @@ use crate::{
         Doorbell,
         Imsic, //
     },
-    vectors::to_cpu, //
+    vectors::{
+        to_cpu,
+        Look, //
+    }, //
 };
 
 /// IPIs are MSIs with the identity for pokes.
@@ -66,7 +69,7 @@ struct Ipi;
 impl ipi_mux::Send for Ipi {
     fn send(cpu: CpuId) {
         if let Some(imsic) = ffi::imsic() {
-            imsic.poke(to_cpu(cpu));
+            imsic.ring(to_cpu(cpu));
         }
     }
 }
@@ -220,8 +223,17 @@ pub(crate) fn init(node: &FwNode) -> Result {
         );
     })?;
 
+    let ours = !ffi::noipi() && !ipi_mux::is_provided();
+    let late = if ours {
+        None
+    } else {
+        Some(cpuhp::Registration::new_online::<Look>(
+            c"irqchip/riscv/imsic:online",
+        )?)
+    };
+
     // Last, since the multiplexer cannot be removed.
-    if !ffi::noipi() && !ipi_mux::is_provided() {
+    if ours {
         ipi_mux::create::<Ipi>(bindings::ipi_message_type_IPI_MAX, || {
             imsic.ipis.set(1);
         })
@@ -237,6 +249,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
 
     files.leak();
     hotplug.leak();
+    late.map(cpuhp::Registration::leak);
     published.leak();
     of::populate_again(node);
     Ok(())

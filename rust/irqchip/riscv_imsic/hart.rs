@@ -252,7 +252,7 @@ impl Machine for ThisHart<'_> {
 
     #[inline]
     fn poke(&self, cpu: Cpu) {
-        self.imsic.poke(cpu);
+        self.imsic.poke(cpu, self.registers.irqs_off());
     }
 
     fn look_again(&self, due: Tick) {

@@ -42,6 +42,7 @@ use kernel_ext::{
         Register, //
     },
     irq::chained::Parent,
+    irq_work::IrqWork,
     percpu::PerCpu,
     time::timer::CpuTimer, //
 };
@@ -49,7 +50,7 @@ use kernel_ext::{
 use crate::{
     config::Config,
     ffi::GlobalConfig,
-    vectors::LookAgain, //
+    vectors::Look, //
 };
 
 /// The words under a file or a placement, each allocated separately: the slots of 2,047 identities
@@ -82,8 +83,10 @@ pub(crate) struct LocalHart {
     pub(crate) file: File<Words>,
     /// [`None`] for a CPU that the firmware gives no interrupt file; it is kept offline.
     pub(crate) doorbell: Option<Doorbell>,
+    /// How other CPUs make the hart look where IPIs are not ours.
+    pub(crate) changes: Pin<KBox<IrqWork<Look>>>,
     /// When the hart looks again at what waits for the time to pass.
-    pub(crate) timer: Pin<KBox<CpuTimer<LookAgain>>>,
+    pub(crate) timer: Pin<KBox<CpuTimer<Look>>>,
     pub(crate) strays: Strays<Words>,
 }
 
@@ -103,6 +106,7 @@ impl LocalHart {
         Ok(Self {
             file,
             doorbell,
+            changes: KBox::pin_init(IrqWork::new(), GFP_KERNEL)?,
             timer: KBox::pin_init(CpuTimer::new(), GFP_KERNEL)?,
             strays: Strays::new(words(strays::words_for(nr_ids))?),
         })

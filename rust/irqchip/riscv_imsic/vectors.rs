@@ -21,7 +21,9 @@ use kernel::{
     interrupt::LocalInterruptDisabled, //
 };
 use kernel_ext::{
+    cpuhp,
     cpumask,
+    irq_work,
     msi,
     time::timer::Expired, //
 };
@@ -51,15 +53,38 @@ impl Choice for OneOf<'_> {
     }
 }
 
-/// What has to wait for the time to pass is looked at again: forwarders of posted messages.
-pub(crate) struct LookAgain;
+/// The hart looks at what waits for it.
+pub(crate) struct Look;
 
-impl Expired for LookAgain {
-    fn expired(irqs_off: &LocalInterruptDisabled) {
+impl Look {
+    fn look(irqs_off: &LocalInterruptDisabled) {
         if let Some(imsic) = ffi::imsic() {
             operations::sync(&ThisHart::new(imsic, irqs_off));
         }
     }
+}
+
+/// The time that something had to wait for is over.
+impl Expired for Look {
+    fn expired(irqs_off: &LocalInterruptDisabled) {
+        Self::look(irqs_off);
+    }
+}
+
+/// Another CPU has changed something.
+impl irq_work::Run for Look {
+    fn run(irqs_off: &LocalInterruptDisabled) {
+        Self::look(irqs_off);
+    }
+}
+
+/// Changes that came while the CPU was not quite online, when nobody could ask it to look.
+impl cpuhp::Online for Look {
+    fn online(_cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
+        Self::look(irqs_off);
+    }
+
+    fn offline(_cpu: CpuId, _irqs_off: &LocalInterruptDisabled) {}
 }
 
 impl Imsic {
@@ -81,10 +106,33 @@ impl Imsic {
         })
     }
 
-    /// Makes `cpu` look at what waits for it.
-    pub(crate) fn poke(&self, cpu: Cpu) {
+    /// Makes `cpu` take a poke.
+    pub(crate) fn ring(&self, cpu: Cpu) {
         if let Some(vector) = VectorId::new(cpu, POKE) {
             self.send(vector);
+        }
+    }
+
+    /// Makes `cpu` look at what waits for it, soon.
+    ///
+    /// If IPIs are ours, one hart's MSIs reach another one, or else there would be no other one. If
+    /// they are not, that may be because they do not: the IMSIC may be trapped by a hypervisor.
+    #[inline]
+    pub(crate) fn poke(&self, cpu: Cpu, irqs_off: &LocalInterruptDisabled) {
+        if self.ipis.load() != 0 {
+            self.ring(cpu);
+        } else {
+            self.ask(cpu, irqs_off);
+        }
+    }
+
+    #[cold]
+    fn ask(&self, cpu: Cpu, irqs_off: &LocalInterruptDisabled) {
+        let cpu = CpuId::from_u32(cpu.get()).filter(|cpu| cpumask::is_online(*cpu));
+
+        // One that comes up looks when it is there.
+        if let Some((cpu, local)) = cpu.and_then(|cpu| Some((cpu, self.locals.on(cpu)?))) {
+            local.changes.queue_on(cpu, irqs_off);
         }
     }
 }

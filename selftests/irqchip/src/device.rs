@@ -126,6 +126,11 @@ impl Module {
         tell("hold", format!("{cpu} {}", ms * 1000))
     }
 
+    /// Lets a CPU get no MSIs of other harts, or lets it get them again. Only where they are not IPIs.
+    pub fn mute(&self, cpu: usize, mute: bool) -> Result {
+        tell("mute", format!("{cpu} {}", u32::from(mute)))
+    }
+
     /// Writes an ID to a CPU's interrupt file, on nobody's behalf.
     pub fn stray(&self, cpu: usize, id: u32) -> Result {
         tell("stray", format!("{cpu} {id}"))

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Work that a CPU does in hardirq context when another one asks for it.
+//!
+//! C header: [`include/linux/irq_work.h`](srctree/include/linux/irq_work.h)
+
+use core::marker::PhantomData;
+
+use kernel::{
+    bindings,
+    cpu::CpuId,
+    interrupt::LocalInterruptDisabled,
+    prelude::*,
+    types::Opaque, //
+};
+
+/// What is done.
+pub trait Run {
+    /// Called in hardirq context, also on `PREEMPT_RT`, on the CPU that was asked.
+    fn run(irqs_off: &LocalInterruptDisabled);
+}
+
+/// Work for another CPU; waited for when it is dropped.
+///
+/// # Invariants
+///
+/// The work is initialised and does not move.
+#[pin_data(PinnedDrop)]
+pub struct IrqWork<T> {
+    #[pin]
+    raw: Opaque<bindings::irq_work>,
+    _run: PhantomData<fn(T)>,
+}
+
+// SAFETY: Work can be asked for anywhere, and is claimed atomically.
+unsafe impl<T> Send for IrqWork<T> {}
+// SAFETY: As above.
+unsafe impl<T> Sync for IrqWork<T> {}
+
+impl<T: Run> IrqWork<T> {
+    /// Creates work that nobody has asked for.
+    pub fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            raw <- Opaque::ffi_init(|raw| {
+                // SAFETY: The place is valid, and the callback has the right signature.
+                unsafe { bindings::init_irq_work_hard(raw, Some(run::<T>)) }
+            }),
+            _run: PhantomData,
+        })
+    }
+
+    /// Asks `cpu`, which must be online, to do the work soon, unless it has been asked and has not
+    /// begun yet. Any context but NMI.
+    ///
+    /// Interrupts are off so that `cpu` cannot go offline meanwhile. What was written before is
+    /// visible to the work.
+    pub fn queue_on(&self, cpu: CpuId, _irqs_off: &LocalInterruptDisabled) {
+        // CAST: A CPU number.
+        // SAFETY: Initialised by the type invariant, and lives until the work is done.
+        unsafe { bindings::irq_work_queue_on(self.raw.get(), cpu.as_u32() as i32) };
+    }
+}
+
+#[pinned_drop]
+impl<T> PinnedDrop for IrqWork<T> {
+    fn drop(self: Pin<&mut Self>) {
+        // SAFETY: Initialised by the type invariant.
+        unsafe { bindings::irq_work_sync(self.raw.get()) };
+    }
+}
+
+/// # Safety
+///
+/// Only for the core of such work, which calls it with interrupts off.
+unsafe extern "C" fn run<T: Run>(_work: *mut bindings::irq_work) {
+    // SAFETY: Work of this kind runs with interrupts off.
+    T::run(unsafe { LocalInterruptDisabled::assume_disabled() });
+}
