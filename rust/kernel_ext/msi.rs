@@ -6,7 +6,10 @@
 //! C headers: [`include/linux/msi.h`](srctree/include/linux/msi.h),
 //! [`include/linux/irqchip/irq-msi-lib.h`](srctree/include/linux/irqchip/irq-msi-lib.h)
 
-use core::marker::PhantomData;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings,
@@ -188,8 +191,8 @@ pub fn create_wired<T: WiredToMsi>(
             bindings::msi_domain_ids_MSI_DEFAULT_DOMAIN,
             &template,
             count,
-            kept.into_raw(),
-            kept.into_raw(),
+            kept.into_raw().as_ptr(),
+            kept.into_raw().as_ptr(),
         )
     };
 
@@ -231,7 +234,7 @@ unsafe extern "C" fn translate_wired<T: WiredToMsi>(
     let host = unsafe {
         let info = (*domain).host_data.cast::<bindings::msi_domain_info>();
 
-        <&'static T::Host>::from_raw((*info).data)
+        <&'static T::Host>::from_raw(NonNull::new_unchecked((*info).data))
     };
 
     // SAFETY: The core passes a valid specifier, and places for number and trigger.

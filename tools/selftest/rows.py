@@ -14,7 +14,7 @@ from machine import Machine
 
 # Tests of the MSI side, on any machine with an IMSIC.
 MSI = ["topology", "trigger", "ids", "moves", "stale", "hotplug",
-       "ipi", "scftorture", "unmask_latency", "storm"]
+       "debugfs", "ipi", "scftorture", "unmask_latency", "storm"]
 
 # Harts with the AIA's CSRs; for machines without an IMSIC.
 SSAIA = "rv64,h=true,ssaia=true,smaia=true"
@@ -151,8 +151,9 @@ def checked():
     two = Machine(smp=2)
     yield debug("kunit", two, [], kunit=True, timeout=900)
     yield debug("moves", two, ["topology", "moves"], timeout=1800)
-    yield debug("msi", two, ["stale", "storm"],
-                args={"storm": "count=3000"}, timeout=1800)
+    yield debug("msi", two, ["debugfs", "stale", "storm"],
+                args={"storm": "count=3000", "debugfs": "rounds=100"},
+                timeout=1800)
     yield debug("wired-msi", two, ["wired"], timeout=900)
     yield debug("wired-direct", Machine(smp=2, aia="aplic"),
                 ["topology", "scftorture", "wired"], timeout=900)

@@ -39,7 +39,8 @@ use kernel_ext::{
         domain::{
             Flow,
             New,
-            Ops, //
+            Ops,
+            Shown, //
         },
         Chip,
         IrqData, //
@@ -73,10 +74,15 @@ fn pack(vectors: Vectors) -> Result<Packed> {
     Ok(Packed(NonZeroU64::new(vectors.to_bits()).ok_or(EINVAL)?))
 }
 
+#[inline(always)]
+fn unpack(data: Packed) -> Option<Vectors> {
+    Vectors::from_bits(data.0.get())
+}
+
 /// The vectors of an interrupt.
 #[inline(always)]
-pub(crate) fn vectors(data: &IrqData<Packed>) -> Option<Vectors> {
-    Vectors::from_bits(data.chip_data().0.get())
+fn vectors(data: &IrqData<Packed>) -> Option<Vectors> {
+    unpack(data.chip_data())
 }
 
 /// The IMSIC and the vectors of an interrupt.
@@ -264,16 +270,14 @@ impl Ops for ImsicDomain {
     }
 
     #[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
-    fn debug_show(
-        imsic: &'static Imsic,
-        to: &SeqFile,
-        data: Option<&IrqData<Packed>>,
-        indent: usize,
-    ) {
-        match data.map(vectors) {
-            None => imsic.show(to, indent),
-            Some(Some(vectors)) => imsic.show_vectors(vectors, to, indent),
-            Some(None) => {}
+    fn debug_show(imsic: &'static Imsic, to: &SeqFile, what: Shown<Packed>, indent: usize) {
+        match what {
+            Shown::Domain => imsic.show(to, indent),
+            Shown::Interrupt(data) => {
+                if let Some(vectors) = data.and_then(unpack) {
+                    imsic.show_vectors(vectors, to, indent);
+                }
+            }
         }
     }
 }

@@ -7,7 +7,10 @@
 use core::{
     marker::PhantomData,
     num::NonZeroU64,
-    ptr, //
+    ptr::{
+        self,
+        NonNull, //
+    },
 };
 
 use kernel::{
@@ -24,34 +27,35 @@ use super::{
 };
 use crate::msi;
 
-/// A value that fits in the `chip_data` pointer of an interrupt.
+/// A value that fits in the `chip_data` pointer of an interrupt. A null pointer is none: that of an
+/// interrupt that is not set up yet, or not any more.
 ///
 /// # Safety
 ///
 /// [`Self::from_raw`] must be sound for every pointer that [`Self::into_raw`] returns, for ever.
 pub unsafe trait ChipData: Copy {
     /// The pointer that stands for the value.
-    fn into_raw(self) -> *mut c_void;
+    fn into_raw(self) -> NonNull<c_void>;
 
     /// The value that `raw` stands for.
     ///
     /// # Safety
     ///
     /// `raw` must come from [`Self::into_raw`].
-    unsafe fn from_raw(raw: *mut c_void) -> Self;
+    unsafe fn from_raw(raw: NonNull<c_void>) -> Self;
 }
 
 // SAFETY: The reference is valid for ever.
 unsafe impl<T: Sync> ChipData for &'static T {
     #[inline]
-    fn into_raw(self) -> *mut c_void {
-        ptr::from_ref(self).cast_mut().cast()
+    fn into_raw(self) -> NonNull<c_void> {
+        NonNull::from(self).cast()
     }
 
     #[inline]
-    unsafe fn from_raw(raw: *mut c_void) -> Self {
+    unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
         // SAFETY: By the requirements of this function.
-        unsafe { &*raw.cast::<T>() }
+        unsafe { raw.cast::<T>().as_ref() }
     }
 }
 
@@ -62,22 +66,37 @@ pub struct Packed(pub NonZeroU64);
 // SAFETY: Nothing is dereferenced, and the number is not zero.
 unsafe impl ChipData for Packed {
     #[inline]
-    fn into_raw(self) -> *mut c_void {
-        self.0.get() as *mut c_void
+    fn into_raw(self) -> NonNull<c_void> {
+        // SAFETY: The number is not zero.
+        unsafe { NonNull::new_unchecked(self.0.get() as *mut c_void) }
     }
 
     #[inline]
-    unsafe fn from_raw(raw: *mut c_void) -> Self {
-        // SAFETY: By the requirements of this function the number is not zero.
-        Self(unsafe { NonZeroU64::new_unchecked(raw as u64) })
+    unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
+        // SAFETY: The pointer is not null.
+        Self(unsafe { NonZeroU64::new_unchecked(raw.as_ptr() as u64) })
     }
+}
+
+/// The `chip_data` of an interrupt, maybe null.
+///
+/// # Safety
+///
+/// `data` must be valid.
+#[inline(always)]
+pub(super) unsafe fn chip_data(data: *mut bindings::irq_data) -> *mut c_void {
+    // SAFETY: By the requirements of this function. Aligned pointers are read and written at once.
+    unsafe { ptr::addr_of!((*data).chip_data).read_volatile() }
 }
 
 /// The data of one interrupt in a domain whose chips carry `D`.
 ///
+/// It is one that is set up: chips have no others. See [`Shown`](super::domain::Shown) for debugfs,
+/// which does.
+///
 /// # Invariants
 ///
-/// The `chip_data` was stored as a `D`.
+/// The `chip_data` was stored as a `D`, and is not null.
 #[repr(transparent)]
 pub struct IrqData<D>(Opaque<bindings::irq_data>, PhantomData<D>);
 
@@ -86,7 +105,7 @@ impl<D: ChipData> IrqData<D> {
     ///
     /// # Safety
     ///
-    /// `data` must be valid for `'a`, with a `chip_data` that was stored as a `D`.
+    /// `data` must be valid for `'a`, with a `chip_data` that was stored as a `D`, and is not null.
     #[inline(always)]
     pub unsafe fn from_raw<'a>(data: *mut bindings::irq_data) -> &'a Self {
         // SAFETY: A transparent wrapper, and by the requirements of this function.
@@ -116,18 +135,20 @@ impl<D: ChipData> IrqData<D> {
     /// What the domain stored for the chip.
     #[inline(always)]
     pub fn chip_data(&self) -> D {
-        // SAFETY: The structure is valid. Aligned pointers are read and written at once.
-        let raw = unsafe { ptr::addr_of!((*self.as_raw()).chip_data).read_volatile() };
+        // SAFETY: The structure is valid.
+        let raw = unsafe { chip_data(self.as_raw()) };
 
         // SAFETY: By the type invariant.
-        unsafe { D::from_raw(raw) }
+        unsafe { D::from_raw(NonNull::new_unchecked(raw)) }
     }
 
     /// Stores other data for the chip. Only in callbacks that hold the descriptor's lock.
     #[inline]
     pub fn set_chip_data(&self, data: D, _irqs_off: &LocalInterruptDisabled) {
         // SAFETY: As in `chip_data`.
-        unsafe { ptr::addr_of_mut!((*self.as_raw()).chip_data).write_volatile(data.into_raw()) };
+        unsafe {
+            ptr::addr_of_mut!((*self.as_raw()).chip_data).write_volatile(data.into_raw().as_ptr())
+        };
     }
 
     /// The configured trigger of the interrupt; [`None`] if it is of no known kind.

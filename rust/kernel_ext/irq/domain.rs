@@ -24,6 +24,8 @@ use kernel::{
     seq_file::SeqFile, //
 };
 
+#[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
+use super::data::chip_data;
 use super::{
     chip::{
         Chip,
@@ -82,10 +84,20 @@ pub trait Ops: Sized + 'static {
     fn debug_show(
         _host: &'static Self::Host,
         _to: &SeqFile,
-        _data: Option<&IrqData<Self::Data>>,
+        _what: Shown<Self::Data>,
         _indent: usize,
     ) {
     }
+}
+
+/// What debugfs shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown<D> {
+    /// The domain.
+    Domain,
+    /// An interrupt with this data; with none if it is not set up yet, or not any more: its file is
+    /// there before and after.
+    Interrupt(Option<D>),
 }
 
 /// The interrupts that [`Ops::alloc`] sets up.
@@ -171,7 +183,7 @@ impl<D: ChipData> New<'_, D> {
                 virq,
                 hwirq,
                 &chip.raw,
-                data.into_raw(),
+                data.into_raw().as_ptr(),
                 flow.handler(),
                 ptr::null_mut(),
                 ptr::null(),
@@ -301,23 +313,30 @@ unsafe extern "C" fn debug_show<T: Ops>(
     data: *mut bindings::irq_data,
     indent: c_int,
 ) {
-    let data: Option<&IrqData<T::Data>> = if data.is_null() {
-        None
-    } else {
-        // SAFETY: The interrupt is one of a domain of `T`, see `free`.
-        Some(unsafe { IrqData::from_raw(data) })
-    };
-
     // The core passes a domain or an interrupt, not both.
-    let domain = match data {
-        // SAFETY: The data is valid, and in use by its domain.
-        Some(data) => unsafe { (*data.as_raw()).domain },
-        None => domain,
+    let (domain, what) = if data.is_null() {
+        (domain, Shown::Domain)
+    } else {
+        // SAFETY: The core holds the descriptor's lock, and the data is one of the descriptor's.
+        let (domain, raw) = unsafe {
+            (
+                ptr::addr_of!((*data).domain).read_volatile(),
+                chip_data(data),
+            )
+        };
+
+        // SAFETY: What is not null was stored by `New::set_info`, as a `T::Data`.
+        let data = NonNull::new(raw).map(|raw| unsafe { T::Data::from_raw(raw) });
+
+        (domain, Shown::Interrupt(data))
     };
+    if domain.is_null() {
+        return;
+    }
     // SAFETY: All domains with this callback are created here, and the file is valid.
     let (host, to) = unsafe { (host::<T>(domain), SeqFile::from_raw(to)) };
 
-    T::debug_show(host, to, data, usize::try_from(indent).unwrap_or(0));
+    T::debug_show(host, to, what, usize::try_from(indent).unwrap_or(0));
 }
 
 /// An interrupt domain; removed when dropped.

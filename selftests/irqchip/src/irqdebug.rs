@@ -142,6 +142,11 @@ pub fn flush(irq: u32) -> Result {
     cpu::flush()
 }
 
+/// All that debugfs shows about an interrupt.
+pub fn show(irq: u32) -> Result<String> {
+    read(&format!("{BASE}/irqs/{irq}"))
+}
+
 /// The numbers of all interrupts.
 pub fn irqs() -> Vec<u32> {
     let mut irqs: Vec<u32> = names("irqs")
