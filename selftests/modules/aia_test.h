@@ -24,7 +24,9 @@
 #include <linux/wait.h>
 #include <linux/xarray.h>
 
+struct device_node;
 struct imsic_global_config;
+struct irq_domain;
 struct msi_desc;
 struct msi_msg;
 struct platform_device;
@@ -84,7 +86,9 @@ struct aia_dev {
 	bool			deferred;
 	bool			unlazy;
 	bool			msis;
+	/* Of an APLIC, or of the controller here */
 	bool			wired;
+	bool			wires;
 	struct aia_vec		vecs[] __counted_by(nr_vecs);
 };
 
@@ -100,6 +104,7 @@ void aia_show_bad(struct seq_file *m);
 
 /* aia_test_message.c */
 void aia_fire(struct aia_vec *vec);
+void aia_update(struct aia_vec *vec, struct msi_msg *msg);
 void aia_write_msg(struct msi_desc *desc, struct msi_msg *msg);
 int aia_write_fire(char *buf);
 int aia_write_posted(char *buf);
@@ -114,6 +119,7 @@ int aia_write_request(char *buf);
 int aia_write_release(char *buf);
 int aia_write_mask(char *buf);
 int aia_write_affine(char *buf);
+int aia_write_type(char *buf);
 int aia_write_stats(char *buf);
 void aia_show_stats(struct seq_file *m);
 
@@ -125,12 +131,27 @@ int aia_write_spray(char *buf);
 
 /* aia_test_device.c */
 void aia_find_domain(void);
+struct irq_domain *aia_msi_domain(void);
 void aia_free_all(void);
 int aia_write_alloc(char *buf);
 void aia_show_alloc(struct seq_file *m);
 int aia_write_free(char *buf);
 int aia_write_move_free(char *buf);
 int aia_write_wired(char *buf);
+int aia_write_line(char *buf);
+int aia_write_wires(char *buf);
+
+/* aia_test_wires.c */
+struct irq_domain *aia_wires_domain(void);
+int aia_wires_map(struct aia_vec *vec);
+void aia_wires_unmap(struct aia_vec *vec);
+void aia_wires_remove(void);
+
+/* aia_test_aplic.c */
+struct device_node *aia_find_aplic(u64 addr);
+int aia_write_probe(char *buf);
+int aia_write_states(char *buf);
+void aia_release_states(void);
 
 /* aia_test_latency.c */
 int aia_write_latency(char *buf);

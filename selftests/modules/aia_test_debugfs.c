@@ -6,6 +6,8 @@
  *   alloc    w  "N [deferred] [unlazy]": make a device with N vectors. deferred:
  *               its message update is not atomic, so that moves happen in
  *               interrupt context, as for PCI. unlazy: disable masks at once
+ *   wires    w  "N": make a device with N vectors that are wires of a controller
+ *               of the module's own, which sends MSIs for them
  *   alloc    r  the last device made, and its first vector
  *   free     w  "D" or "all": quiesce, and free vectors and device
  *   move_free w "D C": move all vectors to C and free the device at once
@@ -13,6 +15,7 @@
  *   release  w  "V": free_irq(); the device may go on firing
  *   mask     w  "V 0|1": enable_irq() or disable_irq()
  *   affine   w  "V C": irq_set_affinity(), with its result as it comes
+ *   type     w  "V TYPE": irq_set_irq_type(), with its result as it comes
  *   fire     w  "V [COUNT]": send without waiting
  *   seq      w  "V COUNT [TIMEOUT_US [SETTLE_US]]": send one after the other
  *               from a thread, each after the handler saw the one before it.
@@ -30,8 +33,15 @@
  *   mute     w  "C 0|1": C gets MSIs of other harts, or does not
  *   stray    w  "C ID [N [LAST]]": write the IDs from ID to LAST, or ID only, to
  *               the interrupt file of C, N times
- *   wired    w  "LINE TYPE": make a device of one vector that is a line of the
- *               APLIC, as IRQ_TYPE_*. The handler of a level line disables it
+ *   wired    w  "LINE TYPE [ADDR]": make a device of one vector that is a line of
+ *               the first APLIC, or of that one, as IRQ_TYPE_*. The handler of a
+ *               level line disables it
+ *   line     w  "INDEX": as wired, an interrupt of the device tree's node that is
+ *               compatible with aia-test,lines
+ *   probe    w  "ADDR... [orphan]": make devices of APLICs, all at once, whose
+ *               nodes are disabled. orphan: with an MSI domain that takes none
+ *   states   w  "0|1": take all dynamic states of CPU hotplug there are, or give
+ *               them back
  *   hvien    w  "BIT": set that bit of hvien of each CPU, before KVM uses it; 0: of
  *               none any more
  *   hvien    r  per CPU, while a bit is set: "C on|off hvien mask"; off: when it
@@ -75,6 +85,7 @@ static const struct aia_file aia_files[] = {
 	{ "release", aia_write_release, NULL },
 	{ "mask", aia_write_mask, NULL },
 	{ "affine", aia_write_affine, NULL },
+	{ "type", aia_write_type, NULL },
 	{ "fire", aia_write_fire, NULL },
 	{ "seq", aia_write_seq, aia_show_seq },
 	{ "spray", aia_write_spray, NULL },
@@ -85,6 +96,10 @@ static const struct aia_file aia_files[] = {
 	{ "mute", aia_write_mute, NULL },
 	{ "stray", aia_write_stray, NULL },
 	{ "wired", aia_write_wired, NULL },
+	{ "line", aia_write_line, NULL },
+	{ "wires", aia_write_wires, NULL },
+	{ "probe", aia_write_probe, NULL },
+	{ "states", aia_write_states, NULL },
 	{ "hvien", aia_write_hvien, aia_show_hvien },
 	{ "idle", aia_write_idle, aia_show_idle },
 	{ "gstage", aia_write_gstage, aia_show_gstage },

@@ -12,6 +12,7 @@
 #include <linux/kernel.h>
 #include <linux/msi.h>
 #include <linux/of.h>
+#include <linux/of_irq.h>
 #include <linux/percpu.h>
 #include <linux/platform_device.h>
 #include <linux/seq_file.h>
@@ -46,6 +47,11 @@ void aia_find_domain(void)
 						      DOMAIN_BUS_PLATFORM_MSI);
 }
 
+struct irq_domain *aia_msi_domain(void)
+{
+	return aia_domain;
+}
+
 static void aia_free(struct aia_dev *adev)
 {
 	u32 i;
@@ -62,6 +68,10 @@ static void aia_free(struct aia_dev *adev)
 		platform_device_msi_free_irqs_all(&adev->pdev->dev);
 	if (adev->wired)
 		irq_dispose_mapping(adev->vecs[0].irq);
+	for (i = 0; adev->wires && i < adev->nr_vecs; i++) {
+		if (adev->vecs[i].irq > 0)
+			aia_wires_unmap(&adev->vecs[i]);
+	}
 
 	for (i = 0; i < adev->nr_vecs; i++) {
 		if (adev->vecs[i].hits)
@@ -180,38 +190,67 @@ static int aia_alloc(u32 nr_vecs, bool deferred, bool unlazy)
 	return 0;
 }
 
-/* A line of the first APLIC that has a domain */
-static int aia_wired(u32 line, u32 type)
+static int aia_alloc_wires(u32 nr_vecs)
 {
-	struct irq_fwspec fwspec = {
-		.param_count = 2,
-		.param = { line, type },
-	};
-	struct device_node *np;
 	struct aia_dev *adev;
-	int irq = 0;
+	u32 i;
+	int irq;
 
-	adev = aia_new(1);
+	if (!nr_vecs || nr_vecs > AIA_MAX_VECS)
+		return -EINVAL;
+
+	adev = aia_new(nr_vecs);
 	if (IS_ERR(adev))
 		return PTR_ERR(adev);
+	adev->wires = true;
+
+	for (i = 0; i < nr_vecs; i++) {
+		irq = aia_wires_map(&adev->vecs[i]);
+		if (irq < 0) {
+			aia_free(adev);
+			return irq;
+		}
+		adev->vecs[i].irq = irq;
+	}
+
+	aia_last = adev;
+	return 0;
+}
+
+/* The APLIC at an address, or the first one that has a domain */
+static struct device_node *aia_aplic(u64 addr)
+{
+	struct device_node *np;
+
+	if (addr)
+		return aia_find_aplic(addr);
 
 	for_each_compatible_node(np, NULL, "riscv,aplic") {
 		/* An APLIC of the machine level has no domain here */
-		fwspec.fwnode = of_fwnode_handle(np);
-		if (!irq_find_matching_fwnode(fwspec.fwnode, DOMAIN_BUS_ANY))
-			continue;
-		irq = irq_create_fwspec_mapping(&fwspec);
-		of_node_put(np);
-		break;
+		if (irq_find_matching_fwnode(of_fwnode_handle(np), DOMAIN_BUS_ANY))
+			return np;
 	}
-	if (!irq) {
-		aia_free(adev);
-		return -ENODEV;
+
+	return NULL;
+}
+
+/* A device of one vector, an interrupt that is mapped already */
+static int aia_alloc_line(int irq)
+{
+	struct aia_dev *adev;
+
+	if (irq <= 0)
+		return irq ?: -ENODEV;
+
+	adev = aia_new(1);
+	if (IS_ERR(adev)) {
+		irq_dispose_mapping(irq);
+		return PTR_ERR(adev);
 	}
 
 	adev->wired = true;
 	adev->vecs[0].irq = irq;
-	adev->vecs[0].level = type & IRQ_TYPE_LEVEL_MASK;
+	adev->vecs[0].level = irq_get_trigger_type(irq) & IRQ_TYPE_LEVEL_MASK;
 
 	aia_last = adev;
 	return 0;
@@ -288,10 +327,45 @@ int aia_write_move_free(char *buf)
 
 int aia_write_wired(char *buf)
 {
-	u32 line, type;
+	struct irq_fwspec fwspec = { .param_count = 2 };
+	struct device_node *np;
+	u64 addr = 0;
+	int irq = 0;
 
-	if (sscanf(buf, "%i %i", &line, &type) != 2)
+	if (sscanf(buf, "%i %i %lli", &fwspec.param[0], &fwspec.param[1], &addr) < 2)
 		return -EINVAL;
 
-	return aia_wired(line, type);
+	np = aia_aplic(addr);
+	if (np) {
+		fwspec.fwnode = of_fwnode_handle(np);
+		irq = irq_create_fwspec_mapping(&fwspec);
+		of_node_put(np);
+	}
+
+	return aia_alloc_line(irq);
+}
+
+int aia_write_line(char *buf)
+{
+	struct device_node *np;
+	int index, irq;
+
+	if (kstrtoint(strim(buf), 0, &index))
+		return -EINVAL;
+
+	np = of_find_compatible_node(NULL, NULL, "aia-test,lines");
+	irq = of_irq_get(np, index);
+	of_node_put(np);
+
+	return aia_alloc_line(irq);
+}
+
+int aia_write_wires(char *buf)
+{
+	u32 n;
+
+	if (kstrtou32(strim(buf), 0, &n))
+		return -EINVAL;
+
+	return aia_alloc_wires(n);
 }

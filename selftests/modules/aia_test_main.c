@@ -34,6 +34,8 @@ static void __exit aia_test_exit(void)
 	aia_debugfs_exit();
 	aia_hvien_remove();
 	aia_free_all();
+	aia_wires_remove();
+	aia_release_states();
 	aia_hold_exit();
 	aia_unmap();
 	xa_destroy(&aia_vecs);

@@ -55,10 +55,8 @@ static void aia_inject(struct aia_vec *vec, const struct aia_msg *msg)
 }
 
 /* How a driver would program its device; called with interrupts off */
-void aia_write_msg(struct msi_desc *desc, struct msi_msg *msg)
+void aia_update(struct aia_vec *vec, struct msi_msg *msg)
 {
-	struct aia_dev *adev = dev_get_drvdata(desc->dev);
-	struct aia_vec *vec = &adev->vecs[desc->msi_index];
 	struct aia_msg half, next = {
 		.addr = ((u64)msg->address_hi << 32) | msg->address_lo,
 		.data = msg->data,
@@ -86,13 +84,20 @@ void aia_write_msg(struct msi_desc *desc, struct msi_msg *msg)
 		 * half-done: the address is there, the data not yet.
 		 */
 		half = next;
-		if (adev->deferred)
+		if (vec->adev->deferred)
 			half.data = vec->active.data;
 		aia_inject(vec, &half);
 		vec->active = next;
 		aia_inject(vec, &vec->active);
 	}
 	raw_spin_unlock_irqrestore(&vec->lock, flags);
+}
+
+void aia_write_msg(struct msi_desc *desc, struct msi_msg *msg)
+{
+	struct aia_dev *adev = dev_get_drvdata(desc->dev);
+
+	aia_update(&adev->vecs[desc->msi_index], msg);
 }
 
 int aia_write_fire(char *buf)

@@ -6,6 +6,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/interrupt.h>
+#include <linux/irq.h>
 #include <linux/kernel.h>
 #include <linux/percpu.h>
 #include <linux/seq_file.h>
@@ -109,6 +110,18 @@ int aia_write_affine(char *buf)
 	vec = aia_find_vec(nr);
 
 	return vec ? irq_set_affinity(vec->irq, cpumask_of(cpu)) : -ENODEV;
+}
+
+int aia_write_type(char *buf)
+{
+	struct aia_vec *vec;
+	u32 nr, type;
+
+	if (sscanf(buf, "%i %i", &nr, &type) != 2)
+		return -EINVAL;
+	vec = aia_find_vec(nr);
+
+	return vec ? irq_set_irq_type(vec->irq, type) : -ENODEV;
 }
 
 int aia_write_stats(char *buf)

@@ -169,14 +169,32 @@ START, KERNEL, TREE, INITRD = 0x80200000, 0x80400000, 0x8F000000, 0x90000000
 FIRMWARE = (0x80000000, 0x200000)
 
 
-def hand_over():
+def _load(register, value):
+    """lui; addiw: a register gets 32 bits, sign-extended."""
+    return ((value + 0x800) & 0xFFFFF000 | register << 7 | 0x37,
+            (value & 0xFFF) << 20 | register << 15 | register << 7 | 0x1B)
+
+
+def store(address, value):
+    """Instructions for hand_over(): a word goes to a device below 2 GiB."""
+    # li t0, address; li t1, value; sw t1, (t0)
+    return (*_load(5, address), *_load(6, value), 0x0062A023)
+
+
+def csrw(number, value):
+    """Instructions for hand_over(): a CSR of hart 0 gets a value."""
+    # li t0, value; csrw number, t0
+    return (*_load(5, value), number << 20 | 5 << 15 | 0x1073)
+
+
+def hand_over(before=()):
     """A program for START: hart 0 gives the kernel at KERNEL the tree at TREE.
+    Instructions that are to come before leave devices as another kernel may.
 
     The firmware starts whichever hart came first, and a tree may say that the
     kernel has only hart 0.
     """
-    return struct.pack(
-        "<15I",
+    code = [
         0x02050663,                     # start: beqz a0, first
         0x004858B7, 0x34D8889B,         # li a7, 0x48534d, the SBI's HSM
         0x00000813,                     # li a6, 0, sbi_hart_start
@@ -186,10 +204,17 @@ def hand_over():
         0xFE0510E3,                     # bnez a0, start
         0x00100813,                     # li a6, 1, sbi_hart_stop
         0x00000073,                     # ecall
-        # first: auipc a1, TREE - START; addi a1, a1, start - first
-        0x597 | (TREE - START), 0xFD458593,
+        *before,                        # first:
+    ]
+    here = 4 * len(code)
+    assert here + 8 <= 0x800, "too many instructions for one auipc"
+    code += [
+        # auipc a1, TREE - START; addi a1, a1, start - here
+        0x597 | TREE - START, (-here & 0xFFF) << 20 | 0x58593,
         # auipc t0, KERNEL - START; jr start - .(t0)
-        0x297 | (KERNEL - START), 0xFCC28067)
+        0x297 | KERNEL - START, (-(here + 8) & 0xFFF) << 20 | 0x28067,
+    ]
+    return struct.pack(f"<{len(code)}I", *code)
 
 
 def prepare_tree(blob, append, initrd_size):

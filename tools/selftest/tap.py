@@ -145,11 +145,13 @@ class Tap:
 class Console:
     """Everything that one boot reports."""
 
-    def __init__(self, tests, kunit, expect=None):
+    def __init__(self, tests, kunit, expect=None, bears=None):
         self.lines = Lines()
         # Results that come from the kernel's log: name and pattern.
         self.expect = {name: re.compile(pattern)
                        for name, pattern in (expect or {}).items()}
+        # Trouble that a test makes on purpose.
+        self.bears = re.compile(bears) if bears else None
         self.found = set()
         self.expected = list(tests)
         self.results = []
@@ -165,7 +167,8 @@ class Console:
     def feed(self, text):
         """Takes console output; what the host is asked for is in actions."""
         for is_kernel, line in self.lines.feed(text):
-            if SPLATS.search(line):
+            if SPLATS.search(line) and not (
+                    self.bears and self.bears.search(line)):
                 self.splats.append(line.strip())
             if is_kernel:
                 self._kernel(line)

@@ -82,6 +82,38 @@ impl Module {
         self.last(1)
     }
 
+    /// As [`Self::wired`], of the APLIC at this address.
+    pub fn wired_at(&self, aplic: u64, line: u32, kind: u32) -> Result<Device> {
+        tell("wired", format!("{line} {kind} {aplic:#x}"))?;
+        self.last(1)
+    }
+
+    /// As [`Self::wired`], an interrupt of the device tree's node `aia-test,lines`.
+    pub fn line(&self, index: usize) -> Result<Device> {
+        tell("line", index.to_string())?;
+        self.last(1)
+    }
+
+    /// Makes a device of `count` wires of a controller of the module's own, which turns
+    /// them into MSIs.
+    pub fn wires(&self, count: usize) -> Result<Device> {
+        tell("wires", count.to_string())?;
+        self.last(count)
+    }
+
+    /// Makes devices of APLICs whose nodes are disabled, all at once, and lets the driver
+    /// probe them; `flags` as the module takes them.
+    pub fn probe(&self, aplics: &[u64], flags: &str) -> Result {
+        let list: Vec<String> = aplics.iter().map(|a| format!("{a:#x}")).collect();
+
+        tell("probe", format!("{} {flags}", list.join(" ")))
+    }
+
+    /// Takes all dynamic states of CPU hotplug that are left, or gives them back.
+    pub fn take_states(&self, take: bool) -> Result {
+        tell("states", u32::from(take).to_string())
+    }
+
     /// Makes a device with `count` MSIs; `flags` as the module takes them.
     pub fn alloc(&self, count: usize, flags: &str) -> Result<Device> {
         tell("alloc", format!("{count} {flags}"))?;
@@ -280,6 +312,11 @@ impl Vector {
     /// disable_irq() or enable_irq().
     pub fn mask(&self, mask: bool) -> Result {
         tell("mask", format!("{} {}", self.nr, u32::from(mask)))
+    }
+
+    /// irq_set_irq_type(); `kind` as it is, be it one of `IRQ_TYPE_*` or not.
+    pub fn set_type(&self, kind: u32) -> Result {
+        tell("type", format!("{} {kind}", self.nr))
     }
 
     /// Sends MSIs without waiting.

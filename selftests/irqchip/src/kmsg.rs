@@ -94,6 +94,13 @@ impl Mark {
         Self(0)
     }
 
+    /// Whether a message that came after the mark has this in it.
+    pub fn said(&self, needle: &str) -> Result<bool> {
+        Ok(records()?
+            .iter()
+            .any(|(number, line)| *number >= self.0 && line.contains(needle)))
+    }
+
     /// Fails with the first complaints that came after the mark.
     pub fn quiet(&self) -> Result {
         self.lacks(COMPLAINTS)

@@ -2,10 +2,11 @@
 
 //! What the tests of the IMSIC and APLIC drivers share: the machine as the
 //! device tree describes it, `/proc/interrupts`, irq debugfs, affinity, CPU
-//! hotplug, the kernel log, the test module, and the host.
+//! hotplug, the kernel log, the test module, registers, and the host.
 
 #![deny(unsafe_code)]
 
+pub mod aplic;
 pub mod args;
 pub mod cpu;
 pub mod device;
@@ -14,6 +15,7 @@ pub mod host;
 pub mod interrupts;
 pub mod irqdebug;
 pub mod kmsg;
+pub mod mem;
 pub mod sys;
 
 use std::{

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The registers of an APLIC, behind the back of its driver (AIA 4.5).
+
+use crate::{
+    dt,
+    mem::Window,
+    Result, //
+};
+
+const DOMAINCFG: usize = 0;
+const SETIP: usize = 0x1c00;
+const SETIPNUM: usize = 0x1cdc;
+const SETIE: usize = 0x1e00;
+const SETIENUM: usize = 0x1edc;
+const TARGET: usize = 0x3000;
+
+/// `domaincfg`: interrupts are delivered.
+const IE: u32 = 1 << 8;
+
+/// One APLIC.
+#[derive(Debug)]
+pub struct Aplic {
+    /// Where its registers are.
+    pub address: u64,
+    registers: Window,
+}
+
+impl Aplic {
+    /// The APLIC at this address.
+    pub fn at(address: u64) -> Result<Self> {
+        Ok(Self {
+            address,
+            registers: Window::map(address, 0x5000)?,
+        })
+    }
+
+    /// The first one that the kernel may use.
+    pub fn first() -> Result<Self> {
+        let node = dt::find("riscv,aplic")
+            .into_iter()
+            .next()
+            .ok_or("no APLIC")?;
+        let (address, _) = *node.regions().first().ok_or("an APLIC without reg")?;
+
+        Self::at(address)
+    }
+
+    /// Whether it delivers interrupts.
+    pub fn delivers(&self) -> bool {
+        self.registers.read(DOMAINCFG) & IE != 0
+    }
+
+    /// The mode of a source, field SM.
+    pub fn mode(&self, source: u32) -> u32 {
+        self.registers.read(4 * source as usize)
+    }
+
+    /// Sets the mode of a source.
+    pub fn set_mode(&self, source: u32, mode: u32) {
+        self.registers.write(4 * source as usize, mode);
+    }
+
+    /// What `target` holds for a source.
+    pub fn target(&self, source: u32) -> u32 {
+        self.registers.read(TARGET + 4 * source as usize)
+    }
+
+    /// Stores where interrupts of a source go.
+    pub fn set_target(&self, source: u32, target: u32) {
+        self.registers.write(TARGET + 4 * source as usize, target);
+    }
+
+    /// Makes a source pending, if it can be.
+    pub fn pend(&self, source: u32) {
+        self.registers.write(SETIPNUM, source);
+    }
+
+    /// Enables a source.
+    pub fn enable(&self, source: u32) {
+        self.registers.write(SETIENUM, source);
+    }
+
+    /// Whether a source is enabled.
+    pub fn is_enabled(&self, source: u32) -> bool {
+        self.bit(SETIE, source)
+    }
+
+    /// Whether a source is pending.
+    pub fn is_pending(&self, source: u32) -> bool {
+        self.bit(SETIP, source)
+    }
+
+    fn bit(&self, words: usize, source: u32) -> bool {
+        self.registers.read(words + 4 * (source as usize / 32)) & 1 << (source % 32) != 0
+    }
+}
