@@ -15,9 +15,9 @@ import tempfile
 import threading
 import typing
 
-from boot import (INITRD, KERNEL, TREE, Boot, append_line, hand_over,
-                  prepare_tree)
-from fdt import Tree, cells
+from boot import (INITRD, KERNEL, TREE, Boot, append_line, csrw, hand_over,
+                  prepare_tree, store)
+from fdt import Node, Tree, cells
 from machine import Machine
 from tap import Console
 
@@ -68,8 +68,16 @@ class Case:
     machine: Machine = dataclasses.field(default_factory=Machine)
     # What else to run, in a tree that is right.
     tests: tuple = ()
+    # Arguments of these, by program.
+    args: dict = dataclasses.field(default_factory=dict)
+    # Maybe there is no console: what tests say goes to the kernel's log.
+    log: bool = False
+    # A complaint of the kernel that belongs to it.
+    bears: str = ""
     # Whether the firmware gets the tree too.
     firmware: bool = False
+    # What another kernel has left: instructions, see boot.hand_over().
+    before: tuple = ()
     timeout: int = 90
 
 
@@ -167,6 +175,28 @@ def second_aplic(tree):
     regions((0xD001000, 0x6000))(other)
     other.set("phandle", NOBODY)
     tree["/soc"].children[name] = other
+
+
+def many_cells(name):
+    """The registers are on a bus whose addresses and sizes take more cells
+    than C's int can count."""
+    def change(tree):
+        bus = Node("odd-bus")
+        bus.props["compatible"] = b"simple-bus\0"
+        bus.set("#address-cells", 0x7FFFFFFF)
+        bus.set("#size-cells", 0x7FFFFFFF)
+        bus.props["ranges"] = b""
+        bus.children[name] = tree["/soc"].children.pop(name)
+        tree["/soc"].children[bus.name] = bus
+    return change
+
+
+def numbered(*indexes):
+    """An APLIC that sends MSIs has these numbers for the harts."""
+    def change(tree):
+        tree["/soc/" + APLIC].set(PARENTS, *tree["/soc/" + IMSIC].get(PARENTS))
+        tree["/soc/" + APLIC].set(INDEXES, *indexes)
+    return change
 
 
 def foreign_parent(node):
@@ -299,6 +329,7 @@ def imsic():
     # More than there is memory for the page tables of.
     yield "reg-second-huge", at(IMSIC, regions(
         (base, 0x4000), (base + 0x4000, 1 << 40))), "reg", ""
+    yield "reg-many-cells", many_cells(IMSIC), "reg", "region 0 is malformed"
     # Beyond the 56 bits of a physical address.
     yield "reg-too-high", at(IMSIC, regions((1 << 60 | base, 0x8000))), (
         "reg"), ""
@@ -321,6 +352,7 @@ def aplic():
         "0x3000 bytes, but the registers take 0x40")
     yield "reg-wraps", at(APLIC, regions(((1 << 64) - 0x1000, 0x8000))), (
         "reg"), ""
+    yield "reg-many-cells", many_cells(APLIC), "reg", "region 0 is malformed"
     yield "reg-unaligned", at(APLIC, regions((base + 2, 0x7000))), "reg", ""
     yield "reg-too-high", at(APLIC, regions((1 << 60 | base, 0x8000))), (
         "reg"), ""
@@ -329,6 +361,9 @@ def aplic():
 def msi():
     """What can be wrong with an APLIC that sends MSIs."""
     yield "msi-parent-missing", at(APLIC, without("msi-parent")), PARENTS, (
+        "no parent interrupts")
+    yield "indexes-twice", numbered(1, 1), INDEXES, "1 comes twice"
+    yield "indexes-parents-missing", at(APLIC, put(INDEXES, 0, 1)), PARENTS, (
         "no parent interrupts")
     # Files that the registers of an APLIC cannot describe.
     yield "low-groups", at(IMSIC, put(GROUP_BITS, 1), put(GROUP_SHIFT, 23)), (
@@ -392,6 +427,10 @@ def wrong():
     yield Case("imsic-second", second_imsic, (refused(
         "imsic", "interrupt-controller@2a000000", "compatible",
         "there is an IMSIC already"),), WHOLE + ",imsic@2a000000:gone")
+    # The harts' external interrupt belongs to the IMSIC.
+    yield Case("direct-beside-imsic", no_msi_parent, (refused(
+        "aplic", "interrupt-controller@d008000", PARENTS, "IMSIC"),),
+        WHOLE + ",aplic@d008000:gone", "0-3", Machine(smp=4, sockets=2))
     # A CPU that firmware gives no interrupt file cannot run.
     yield Case("imsic-parents-one", at(IMSIC, parents(lambda p: p[:1])),
                ("CPU 1 has no interrupt file",), WHOLE, "0")
@@ -417,10 +456,114 @@ def wrong():
             yield Case(f"{name}-child-source-{number}", at(
                 "rtc@101000", put("interrupts", source, 4)), none, left,
                 machine=machine)
+        for trigger in (0, 3):
+            yield Case(f"{name}-child-trigger-{trigger}", at(
+                "rtc@101000", put("interrupts", 11, trigger)), (
+                    rf"^riscv-aplic: .*{APLIC}: source 11: .*"
+                    rf"trigger {trigger:#x}$", *none), left, machine=machine)
         yield Case(f"{name}-child-one-cell", at(
             "rtc@101000", put("interrupts", 11)), none, left, machine=machine)
         yield Case(f"{name}-one-cell-specifiers", at(
             APLIC, put("#interrupt-cells", 1)), none, left, machine=machine)
+
+
+# Offsets of an APLIC's registers.
+DOMAINCFG, SOURCECFG, SETIPNUM, SETIENUM, TARGET, IDC = (
+    0, 0, 0x1CDC, 0x1EDC, 0x3000, 0x4000)
+FIRST, SECOND = 0xD000000, 0xD008000
+
+
+def left(base, sources, target, msi=False, idc=(1, 0, 0)):
+    """An APLIC as a kernel may leave it that died: (source, mode) are enabled
+    and, if edge-sensitive, pending; Level0 is pending as long as nobody has a
+    wire. Delivery is on. idc: idelivery, iforce, ithreshold of two harts."""
+    code = []
+    for source, mode in sources:
+        code += [*store(base + SOURCECFG + 4 * source, mode),
+                 *store(base + TARGET + 4 * source, target),
+                 *store(base + SETIENUM, source),
+                 *store(base + SETIPNUM, source)]
+    for hart in range(0 if msi else 2):
+        for number, value in enumerate(idc):
+            code += store(base + IDC + 32 * hart + 4 * number, value)
+    return (*code, *store(base + DOMAINCFG, 0x104 if msi else 0x100))
+
+
+def left_file():
+    """The interrupt file of hart 0 as a kernel may leave it: all identities
+    enabled and pending, those of the upper half masked by the threshold."""
+    code = []
+    # eip and eie; a 64-bit hart has the even ones only.
+    for register in (*range(0x80, 0x88, 2), *range(0xC0, 0xC8, 2)):
+        code += [*csrw(0x150, register), *csrw(0x151, -1)]
+    for register, value in ((0x72, 128), (0x70, 1)):
+        code += [*csrw(0x150, register), *csrw(0x151, value)]
+    return tuple(code)
+
+
+def lines(tree):
+    """A node with a line of the APLIC for each number that a trigger can be,
+    with and without upper bits."""
+    node = Node("lines")
+    node.props["compatible"] = b"aia-test,lines\0"
+    node.set("interrupt-parent", phandle(tree, APLIC))
+    triggers = [*range(16), 0x103, 0x104, 0xFFFFFFF0, 0xFFFFFFF8]
+    node.set("interrupts", *[
+        cell for n, trigger in enumerate(triggers)
+        for cell in (40 + n, trigger)])
+    tree["/soc"].children[node.name] = node
+
+
+def no_msi_parent(tree):
+    """The second APLIC interrupts harts itself, which have an IMSIC."""
+    node = tree["/soc/interrupt-controller@d008000"]
+    node.remove("msi-parent")
+    parents = tree["/soc/" + IMSIC].get(PARENTS)
+    node.set(PARENTS, *parents[len(parents) // 2:])
+
+
+def unusual():
+    """APLICs that come late, or have been left in a state: right trees."""
+    direct = Machine(aia="aplic", smp=4, sockets=2)
+    msi = Machine(smp=4, sockets=2)
+    second = disable("/soc/interrupt-controller@d008000")
+    both = DIRECT + ",aplic@d008000:there"
+    asserted = left(SECOND, ((3, 7), (5, 4)), 1)
+
+    def case(name, change, what, state, machine, **others):
+        return Case(name, change, (), state, "0-3", machine, ("aplic_probe",),
+                    {"aplic_probe": what}, **others)
+
+    yield case("late", all_of(disable("/soc/" + APLIC), second), "late",
+               "aplic@d000000:gone,aplic@d008000:gone", direct, log=True,
+               # There are no states left.
+               bears="__cpuhp_setup_state_cpuslocked")
+    yield case("late-msi", second, "msi", WHOLE, msi,
+               before=left(SECOND, ((3, 7), (5, 4)), 0x00040005, msi=True))
+    # The second one asserts the external interrupt of CPU 2: it is found in
+    # the tree; nobody knows of it; it belongs to harts that do not run.
+    yield case("left-second", lambda tree: None, "left", both, direct,
+               before=asserted)
+    yield dataclasses.replace(
+        case("left-unknown", second, "unknown", DIRECT, direct,
+             before=asserted),
+        says=(r"^riscv-aplic: CPU 2: .*external interrupt",))
+    # The APLIC that is set up first, in both modes, and an interrupt file.
+    yield case("left-first", lambda tree: None, "left", both, direct,
+               before=left(FIRST, ((3, 7), (5, 4), (9, 1), (95, 5)), 1,
+                           idc=(1, 1, 1)))
+    yield case("left-msi", lambda tree: None, "left", WHOLE +
+               ",aplic@d008000:there", msi, before=(
+                   *left(FIRST, ((3, 7), (5, 4), (9, 1), (95, 5)), 0x00040005,
+                         msi=True), *left_file()))
+    # QEMU has other numbers, so that no wire interrupts anybody.
+    yield Case("indexes", numbered(5, 9), (), WHOLE, "0-1", Machine(),
+               ("aplic_probe",), {"aplic_probe": "numbers"}, log=True)
+    for name, machine, state in (("lines", Machine(), WHOLE),
+                                 ("direct-lines", Machine(aia="aplic"),
+                                  DIRECT)):
+        yield Case(name, lines, (), state, "0-1", machine, ("aplic_probe",),
+                   {"aplic_probe": "lines"})
 
 
 def shared_harts(tree):
@@ -522,6 +665,7 @@ def right():
                Machine(smp=4, sockets=2, aia="aplic"),
                ("topology",))
     yield from kvm()
+    yield from unusual()
 
 
 class Dumps:
@@ -575,7 +719,7 @@ def for_kernel(case, directory, kernel, initrd, append):
                         os.path.getsize(initrd))
     case.change(tree)
     dtb = write(directory, "dtb", tree.blob())
-    start = write(directory, "start", hand_over())
+    start = write(directory, "start", hand_over(case.before))
     arguments = ["-kernel", start]
     for path, address in ((kernel, KERNEL), (dtb, TREE), (initrd, INITRD)):
         arguments += ["-device", f"loader,file={path},addr={address:#x},"
@@ -586,16 +730,15 @@ def for_kernel(case, directory, kernel, initrd, append):
 def boot(case, row, kernel, initrd, log):
     """Boots a tree; returns the results."""
     case = dataclasses.replace(case, machine=row.machine)
-    args = {"malformed": f"{case.left},cpus:{case.cpus}"}
+    args = {"malformed": f"{case.left},cpus:{case.cpus}", **case.args}
     extra = "printk.devkmsg=on"
-    if not case.tests:
-        # Maybe there is no console.
+    if case.log or not case.tests:
         extra += " aia.log"
     append = append_line(row.tests, args, extra=extra)
     make = for_all if case.firmware else for_kernel
     expect = {f"says {what}": what for what in case.says}
     expect["switches itself off"] = "reboot: Power down"
-    console = LogConsole(row.tests, False, expect=expect)
+    console = LogConsole(row.tests, False, expect=expect, bears=case.bears)
     with tempfile.TemporaryDirectory(prefix="aia-") as directory:
         command = make(case, directory, kernel, initrd, append)
         why = Boot(command, console, log, row.timeout, row.silence).run()

@@ -10,6 +10,7 @@
 //! said of short pulses of the RTC's line; those tests are skipped.
 
 use irqtest::{
+    aplic::Aplic,
     args::Args,
     cpu,
     device::{
@@ -24,7 +25,10 @@ use irqtest::{
     ensure,
     host,
     interrupts,
-    irqdebug,
+    irqdebug::{
+        self,
+        Irq, //
+    },
     kmsg,
     pause,
     sys,
@@ -45,11 +49,18 @@ const RTC_DRIVER: &str = "/sys/bus/platform/drivers/goldfish_rtc";
 
 /// Lines without a device.
 const FREE_LINES: [u32; 6] = [20, 21, 22, 23, 24, 25];
+const OTHER_LINE: u32 = 30;
 
 const EDGE_RISING: u32 = 1;
 const EDGE_FALLING: u32 = 2;
 const LEVEL_HIGH: u32 = 4;
 const LEVEL_LOW: u32 = 8;
+
+/// All that a line can do.
+const KINDS: [u32; 4] = [EDGE_RISING, EDGE_FALLING, LEVEL_HIGH, LEVEL_LOW];
+
+/// Edge1, as `sourcecfg` has it.
+const MODE_EDGE1: u32 = 4;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const PULSES: u64 = 40;
@@ -197,6 +208,132 @@ fn active_at_setup(module: &Module) -> Result {
     Ok(())
 }
 
+/// The kernel has said something of a trigger since the mark.
+fn said_so(mark: &kmsg::Mark, kind: u32) -> Result {
+    ensure(mark.said("trigger")?, || {
+        format!("the kernel says nothing of trigger {kind}")
+    })
+}
+
+/// A trigger that does not exist, as a device tree may have it: whoever asks for the
+/// interrupt gets an error, and the kernel a message.
+fn unknown_triggers(module: &Module) -> Result {
+    // The upper bits mean nothing here, and never did.
+    for kind in (0..16).chain([0x103, 0xffff_fff0, 0x104, 0xffff_fff8]) {
+        let mark = kmsg::Mark::now();
+        let device = module.wired(OTHER_LINE, kind);
+
+        if KINDS.contains(&(kind & 0xf)) {
+            device?.vecs[0].request()?;
+            continue;
+        }
+        // Either the line is refused, or its interrupt.
+        let refused = device.and_then(|device| device.vecs[0].request());
+
+        ensure(refused.is_err(), || {
+            format!("trigger {kind:#x} gives an interrupt that never comes")
+        })?;
+        said_so(&mark, kind)?;
+    }
+    Ok(())
+}
+
+/// A change of the trigger that fails leaves the former one as it was, of a line that is
+/// in use and enabled, or disabled.
+fn failed_changes(module: &Module) -> Result {
+    let aplic = Aplic::first()?;
+    let nr = FREE_LINES[0];
+    let (_device, vec) = line(module, nr, EDGE_RISING)?;
+    let mode = aplic.mode(nr);
+    let target = aplic.target(nr);
+
+    for kind in (1..16).filter(|kind| !KINDS.contains(kind)) {
+        for masked in [false, true] {
+            let before = vec.total()?;
+
+            if masked {
+                vec.mask(true)?;
+            }
+            let changed = vec.set_type(kind);
+
+            ensure(
+                changed.as_ref().is_err_and(|e| e.contains("os error 22")),
+                || format!("trigger {kind}: {changed:?}"),
+            )?;
+            ensure(aplic.mode(nr) == mode && aplic.target(nr) == target, || {
+                format!("trigger {kind}: mode or target are others than before")
+            })?;
+            pulse(nr)?;
+            if masked {
+                vec.flush()?;
+                ensure(vec.total()? == before, || "came while disabled".into())?;
+                vec.mask(false)?;
+            }
+            vec.expect(before + 1, &format!("after trigger {kind}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Without a trigger a line is inactive, and loses what the APLIC knows of it.
+fn off_and_on(module: &Module) -> Result {
+    let nr = FREE_LINES[0];
+    let (_device, vec) = line(module, nr, EDGE_RISING)?;
+
+    for kind in [EDGE_RISING, EDGE_FALLING, EDGE_RISING] {
+        let before = vec.total()?;
+
+        vec.set_type(0)?;
+        pulse(nr)?;
+        vec.expect(before, "without a trigger")?;
+        vec.set_type(kind)?;
+        vec.flush()?;
+        edge_pulses(vec, nr, |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// An interrupt that nobody has requested yet has a CPU already.
+fn mapped(module: &Module) -> Result {
+    let cpus = reachable()?;
+
+    for nr in FREE_LINES {
+        let device = module.wired(nr, EDGE_RISING)?;
+        let irq = device.vecs[0].irq;
+        let effective = Irq::read(irq)?.effective();
+
+        ensure(effective.len() == 1 && cpus.contains(&effective[0]), || {
+            format!("irq {irq} of line {nr} is to go to {effective:?}")
+        })?;
+        device.free()?;
+    }
+    Ok(())
+}
+
+/// A source that is pending and enabled, though nobody has asked for it: it must not come
+/// again and again.
+fn of_nobody() -> Result {
+    let aplic = Aplic::first()?;
+    // Where a line of somebody goes.
+    let target = aplic.target(RTC_LINE);
+    let mark = kmsg::Mark::now();
+
+    // Whatever it was used for before.
+    aplic.set_mode(OTHER_LINE, 0);
+    aplic.set_mode(OTHER_LINE, MODE_EDGE1);
+    aplic.set_target(OTHER_LINE, target);
+    aplic.enable(OTHER_LINE);
+    aplic.pend(OTHER_LINE);
+    let masked = wait_until(PATIENCE, || !aplic.is_enabled(OTHER_LINE));
+    let pending = aplic.is_pending(OTHER_LINE);
+
+    aplic.set_mode(OTHER_LINE, 0);
+    ensure(masked && !pending, || {
+        format!("masked: {masked}, still pending: {pending}")
+    })?;
+    mark.quiet()
+}
+
 /// What came while the interrupt was disabled is replayed, once.
 fn replay(module: &Module) -> Result {
     let nr = FREE_LINES[0];
@@ -314,6 +451,30 @@ fn rebind(exact: &Exactness) -> Result {
     Ok(())
 }
 
+/// Of a controller that turns wires into MSIs and is no APLIC, nothing tells when all that
+/// it sent has arrived. Its message changes some time after the interrupt has moved, and
+/// what it sends until then has to arrive, too.
+fn other_controller(module: &Module) -> Result {
+    let cpus = reachable()?;
+    let device = module.wires(1)?;
+    let vec = device.vecs[0];
+    let rounds = 20;
+
+    vec.request()?;
+    for round in 0..rounds {
+        let before = vec.total()?;
+
+        vec.posted(Duration::from_millis(2))?;
+        vec.affine(cpus[round % cpus.len()])?;
+        vec.fire(1)?;
+        vec.expect(before + 1, &format!("round {round}, sent in mid-move"))?;
+        vec.posted(Duration::ZERO)?;
+        vec.fire(1)?;
+        vec.expect(before + 2, &format!("round {round}, sent after it"))?;
+    }
+    device.free()
+}
+
 /// The line is gone before the old CPU could take part in its move.
 fn freed(module: &Module) -> Result {
     let cpus = reachable()?;
@@ -359,7 +520,7 @@ fn main() -> ExitCode {
     if rtc().is_err() {
         return Tap::skip_all("no RTC");
     }
-    let mut tap = Tap::new(12);
+    let mut tap = Tap::new(18);
     let exact = Exactness(if args.number("exact", 0) == 1 { 1 } else { 2 });
     // In MSI mode the pulse is over before anything could go wrong.
     let pulses = Exactness(if mode == Mode::Msi { 1 } else { exact.0 });
@@ -402,6 +563,30 @@ fn main() -> ExitCode {
         replay(&module),
         "an edge that came while disabled is replayed once",
     );
+    tap.check(
+        mapped(&module),
+        "a line has a CPU before it is requested (35d77eb7b974)",
+    );
+    tap.check(
+        unknown_triggers(&module),
+        "a trigger that does not exist is an error, and a message",
+    );
+    tap.check(
+        failed_changes(&module),
+        "a change of the trigger that fails leaves the former one working",
+    );
+    tap.check(
+        off_and_on(&module),
+        "a line without a trigger is off, and on again with one",
+    );
+    if mode == Mode::Direct {
+        tap.check(of_nobody(), "an interrupt of nobody does not come again");
+    } else {
+        tap.skip(
+            "an MSI of nobody is another test's",
+            "an interrupt of nobody",
+        );
+    }
     if several {
         tap.check(
             moving_edges(&module),
@@ -450,6 +635,14 @@ fn main() -> ExitCode {
     pulse(&mut tap, "driver unbound and bound again", &|| {
         rebind(&pulses)
     });
+    if several && mode == Mode::Msi {
+        tap.check(
+            other_controller(&module),
+            "no interrupt of another controller is lost when it moves",
+        );
+    } else {
+        tap.skip("no moves, or no MSIs", "wires of another controller");
+    }
     tap.check(mark.quiet(), "no complaint of the kernel");
 
     // Last: a kernel with this bug does not survive it.

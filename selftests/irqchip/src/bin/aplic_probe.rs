@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What comes of APLICs that are probed in an unusual state of the machine, or when the
+//! system runs already. The device tree has been changed for that, and firmware has left
+//! registers as no reset does: see `tools/selftest/malformed.py`.
+//!
+//! Argument: one of
+//! `late`     both APLICs in direct mode are disabled in the tree, the test probes them
+//! `unknown`  the second one is disabled, and asserts the external interrupt of CPU 2
+//! `msi`      the second one is disabled, both send MSIs
+//! `left`     nothing is late: only what was left is looked for
+//! `numbers`  the APLIC's own numbers of harts, in MSI mode, are not those of the IMSIC
+//! `lines`    a node of the tree has an interrupt of each trigger, and more
+
+use irqtest::{
+    aplic::Aplic,
+    args::Args,
+    cpu,
+    device::Module,
+    dt,
+    ensure,
+    interrupts,
+    irqdebug::{
+        self,
+        Irq, //
+    },
+    kmsg,
+    read,
+    Result, //
+};
+use ktap::Tap;
+use std::process::ExitCode;
+
+const FIRST: u64 = 0xd00_0000;
+const SECOND: u64 = 0xd00_8000;
+
+const EDGE_RISING: u32 = 1;
+
+/// A source without a device.
+const LINE: u32 = 40;
+const SOURCES: u32 = 95;
+
+/// Lines of the node in the device tree.
+const LINES: usize = 20;
+
+/// Interrupts of an APLIC arrive on each of these CPUs.
+fn works(module: &Module, address: u64, cpus: &[usize]) -> Result {
+    let aplic = Aplic::at(address)?;
+    let device = module.wired_at(address, LINE, EDGE_RISING)?;
+    let vec = device.vecs[0];
+
+    vec.request()?;
+    vec.flush()?;
+    for &cpu in cpus {
+        interrupts::set_affinity(vec.irq, &[cpu])?;
+        vec.settle()?;
+        let before = vec.stats()?;
+
+        aplic.pend(LINE);
+        vec.expect(before.total + 1, &format!("{address:#x} to CPU {cpu}"))?;
+        let after = vec.stats()?;
+
+        ensure(after.cpus[cpu] == before.cpus[cpu] + 1, || {
+            format!("{address:#x}: not on CPU {cpu}: {after:?}")
+        })?;
+    }
+    device.free()
+}
+
+/// The harts' external interrupt, if somebody has mapped it.
+fn external() -> Option<u32> {
+    irqdebug::irqs().into_iter().find(|irq| {
+        Irq::read(*irq).is_ok_and(|irq| {
+            irq.chip("RISC-V INTC")
+                .is_some_and(|level| level.number("hwirq") == Some(9))
+        })
+    })
+}
+
+fn has_domain(address: u64) -> bool {
+    let name = format!("interrupt-controller@{address:x}");
+
+    irqdebug::domains().iter().any(|d| d.contains(&name))
+}
+
+fn nothing_left() -> Result {
+    let states = read("/sys/devices/system/cpu/hotplug/states")?;
+
+    ensure(external().is_none(), || {
+        "the external interrupt is mapped".into()
+    })?;
+    ensure(!states.contains("aplic"), || {
+        "a hotplug state is left".into()
+    })?;
+    for address in [FIRST, SECOND] {
+        ensure(!has_domain(address), || {
+            format!("{address:#x} has a domain")
+        })?;
+        ensure(!Aplic::at(address)?.delivers(), || {
+            format!("{address:#x} delivers interrupts")
+        })?;
+    }
+    Ok(())
+}
+
+/// A probe fails when nearly all is done.
+fn failing(module: &Module) -> Result {
+    module.take_states(true)?;
+    let probed = module.probe(&[FIRST], "");
+
+    module.take_states(false)?;
+    ensure(probed.is_err(), || "probed without a hotplug state".into())?;
+    nothing_left()
+}
+
+/// An MSI domain cannot be made: its parent is none that takes children.
+fn orphaned(module: &Module) -> Result {
+    let probed = module.probe(&[SECOND], "orphan");
+
+    ensure(probed.is_err(), || "probed without an MSI parent".into())?;
+    ensure(!has_domain(SECOND), || "there is a domain".into())?;
+    ensure(!Aplic::at(SECOND)?.delivers(), || {
+        "it delivers interrupts, though nobody handles them".into()
+    })
+}
+
+/// Sources that nobody has asked for are inactive, whatever they were.
+fn quiet(address: u64) -> Result {
+    let aplic = Aplic::at(address)?;
+    let name = format!("interrupt-controller@{address:x}");
+    let owned: Vec<u32> = irqdebug::irqs()
+        .into_iter()
+        .filter_map(|irq| {
+            let irq = Irq::read(irq).ok()?;
+            let level = irq.levels.first()?;
+
+            level
+                .text("domain")
+                .contains(&name)
+                .then(|| level.number("hwirq"))?
+        })
+        .map(|hwirq| hwirq as u32)
+        .collect();
+
+    ensure(aplic.delivers(), || {
+        format!("{address:#x} delivers nothing")
+    })?;
+    for source in (1..=SOURCES).filter(|s| !owned.contains(s)) {
+        let mode = aplic.mode(source);
+
+        ensure(mode == 0, || {
+            format!("{address:#x}: source {source} of nobody has mode {mode}")
+        })?;
+        ensure(
+            !aplic.is_enabled(source) && !aplic.is_pending(source),
+            || format!("{address:#x}: source {source} of nobody is enabled or pending"),
+        )?;
+    }
+    Ok(())
+}
+
+fn late(tap: &mut Tap, module: &Module) {
+    tap.check(
+        failing(module),
+        "no hotplug state is free: refused, and nothing is left",
+    );
+    tap.check(
+        module.probe(&[FIRST, SECOND], ""),
+        "two APLICs are probed at once",
+    );
+    tap.check(
+        works(module, FIRST, &[0, 1]),
+        "the first one interrupts its CPUs",
+    );
+    tap.check(
+        works(module, SECOND, &[2, 3]),
+        "the second one interrupts its CPUs",
+    );
+}
+
+fn unknown(tap: &mut Tap, module: &Module) {
+    tap.check(
+        works(module, FIRST, &[0, 1]),
+        "the APLIC that is known interrupts its CPUs",
+    );
+    tap.check(
+        module.probe(&[SECOND], ""),
+        "the APLIC that was unknown is probed",
+    );
+    tap.check(quiet(SECOND), "what it was left with is gone");
+    tap.check(
+        works(module, SECOND, &[2, 3]),
+        "it interrupts its CPUs, also the one that had enough",
+    );
+}
+
+fn msi(tap: &mut Tap, module: &Module) {
+    tap.check(
+        orphaned(module),
+        "no MSI domain can be made: refused, and quiet",
+    );
+    tap.check(
+        module.probe(&[SECOND], ""),
+        "then it is probed with its MSI controller",
+    );
+    tap.check(quiet(SECOND), "what it was left with is gone");
+    tap.check(
+        works(module, SECOND, &cpu::online()),
+        "it interrupts all CPUs",
+    );
+}
+
+/// A line of the device tree for each number that a trigger can be: those that are none
+/// are refused, with a message that names APLIC and source.
+fn lines(tap: &mut Tap, module: &Module) {
+    let node = dt::find("aia-test,lines").into_iter().next();
+    let cells = node.map(|n| n.cells("interrupts")).unwrap_or_default();
+    let aplic = dt::find("riscv,aplic").first().map(dt::Node::name);
+    let aplic = aplic.unwrap_or_default();
+
+    for (index, line) in cells.chunks_exact(2).enumerate() {
+        let (source, trigger) = (line[0], line[1]);
+        let exists = matches!(trigger & 0xf, 1 | 2 | 4 | 8);
+        let mark = kmsg::Mark::now();
+        let got = module
+            .line(index)
+            .and_then(|device| device.vecs[0].request());
+        let said = mark
+            .said(&format!("{aplic}: source {source}: "))
+            .unwrap_or_default();
+
+        tap.check(
+            ensure(got.is_ok() == exists && said != exists, || {
+                format!("{got:?}, message: {said}")
+            }),
+            format!("trigger {trigger:#x} in the device tree"),
+        );
+    }
+}
+
+/// Targets have the numbers that the device tree gives the harts.
+fn numbers(tap: &mut Tap, module: &Module) {
+    let check = || {
+        let aplic = Aplic::first()?;
+        let node = dt::find("riscv,aplic")
+            .into_iter()
+            .next()
+            .ok_or("no APLIC")?;
+        let indexes = node.cells("riscv,hart-indexes");
+        let device = module.wired(LINE, EDGE_RISING)?;
+        let vec = device.vecs[0];
+
+        vec.request()?;
+        for cpu in cpu::online() {
+            let hart = cpu::hart_ids()
+                .into_iter()
+                .find_map(|(c, hart)| (c == cpu).then_some(hart as usize))
+                .ok_or("a CPU without a hart")?;
+
+            vec.move_to(cpu)?;
+            let (target, id) = (aplic.target(LINE), vec.target()?.1);
+
+            ensure(target == indexes[hart] << 18 | id, || {
+                format!("target {target:#x} for CPU {cpu}, ID {id}, of {indexes:?}")
+            })?;
+        }
+        device.free()
+    };
+
+    tap.check(check(), "targets name harts as the device tree does");
+}
+
+fn left(tap: &mut Tap, module: &Module) {
+    for node in dt::find("riscv,aplic") {
+        let address = node.regions().first().map_or(0, |(start, _)| *start);
+
+        tap.check(
+            quiet(address),
+            format!("{address:#x}: what it was left with is gone"),
+        );
+    }
+    tap.check(works(module, FIRST, &[0, 1]), "its interrupts arrive");
+    // Nobody has had to be rescued.
+    tap.check(
+        ensure(
+            kmsg::find("external interrupt is asserted").is_none(),
+            || "a CPU had its external interrupt switched off".into(),
+        ),
+        "nothing was asserted before it was known",
+    );
+}
+
+fn main() -> ExitCode {
+    let args = Args::of("aplic_probe");
+    let given = |word: &str| args.given(word).is_some();
+    let module = match Module::load() {
+        Ok(module) => module,
+        Err(e) => Tap::new(1).bail_out(e),
+    };
+    let what = [
+        ("late", late as fn(&mut Tap, &Module), 4),
+        ("unknown", unknown, 4),
+        ("msi", msi, 4),
+        ("left", left, dt::find("riscv,aplic").len() + 2),
+        ("numbers", numbers, 1),
+        ("lines", lines, LINES),
+    ];
+    let Some((_, test, count)) = what.into_iter().find(|(word, ..)| given(word)) else {
+        return Tap::skip_all("not said what is unusual");
+    };
+    let mut tap = Tap::new(count);
+
+    test(&mut tap, &module);
+    tap.finish()
+}
