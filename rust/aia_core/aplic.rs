@@ -2,6 +2,7 @@
 
 //! The Advanced Platform-Level Interrupt Controller (APLIC) of one interrupt domain (AIA 4).
 
+pub mod domain;
 pub mod domaincfg;
 pub mod idc;
 pub mod msi_addr;

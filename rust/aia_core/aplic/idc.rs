@@ -2,7 +2,12 @@
 
 //! The interrupt delivery control structure of a hart, direct delivery mode (AIA 4.8.1).
 
-use crate::ids::SourceId;
+use super::regs;
+use crate::ids::{
+    HartIndex,
+    IdcIndex,
+    SourceId, //
+};
 
 /// `idelivery`: interrupts are not delivered to the hart.
 pub const IDELIVERY_OFF: u32 = 0;
@@ -15,6 +20,19 @@ pub const ITHRESHOLD_NONE: u32 = 0;
 
 /// `ithreshold`: all interrupts are masked.
 pub const ITHRESHOLD_ALL: u32 = 1;
+
+/// Returns the offset of register `register`, one of [`regs`]' `IDC_*`, in the structure of `hart`.
+#[inline(always)]
+pub fn register(hart: HartIndex, register: usize) -> usize {
+    regs::idc(IdcIndex::from(hart)) + register
+}
+
+/// Returns the offset of the register by which `hart` claims interrupts; it reads as a
+/// [`TopInterrupt`].
+#[inline(always)]
+pub fn claimi(hart: HartIndex) -> usize {
+    register(hart, regs::IDC_CLAIMI)
+}
 
 /// An interrupt that `topi` or `claimi` reports.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

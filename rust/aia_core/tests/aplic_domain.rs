@@ -1,0 +1,641 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A driver's use of an APLIC, on a model of one that does all that the specification allows: its
+//! registers hold anything at first, sources do not have all modes, fields do not take all values.
+
+#![cfg(not(loom))]
+
+use std::cell::RefCell;
+
+use aia_core::{
+    aplic::{
+        domain::{
+            Domain,
+            Registers,
+            Unsupported,
+            WrongMode, //
+        },
+        domaincfg::{
+            DeliveryMode,
+            DomainCfg, //
+        },
+        idc::{
+            self,
+            TopInterrupt, //
+        },
+        regs,
+        source::SourceMode,
+        target::{
+            DirectTarget,
+            Iprio, //
+        }, //
+    },
+    ids::{
+        HartIndex,
+        NrSources,
+        SourceId, //
+    },
+    word::Word, //
+};
+use proptest::prelude::*;
+
+const SOURCES: usize = 40;
+const HARTS: usize = 3;
+/// What target registers hold when a source becomes active.
+const GARBAGE: u32 = 0x0008_00a5;
+
+const MODES: [SourceMode; 4] = [
+    SourceMode::Edge1,
+    SourceMode::Edge0,
+    SourceMode::Level1,
+    SourceMode::Level0,
+];
+
+/// What a source makes of a mode that it does not have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fallback {
+    Keep,
+    Inactive,
+    Detached,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    mode: SourceMode,
+    lacks: Option<SourceMode>,
+    fallback: Fallback,
+    pending: bool,
+    enabled: bool,
+    target: u32,
+    wire: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Idc {
+    idelivery: u32,
+    iforce: u32,
+    ithreshold: u32,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    domaincfg: u32,
+    /// Fixed in hardware.
+    mode: DeliveryMode,
+    sources: Vec<Source>,
+    idcs: [Idc; HARTS],
+    /// What harts indexes the target registers can hold.
+    hart_mask: u32,
+    /// Sources and targets of the MSIs.
+    sent: Vec<(usize, u32)>,
+    started: bool,
+}
+
+/// The model.
+#[derive(Debug)]
+struct Model(RefCell<State>);
+
+impl Source {
+    fn input(&self) -> bool {
+        self.mode.rectified_input(self.wire)
+    }
+
+    fn configure(&mut self, value: u32, mode: DeliveryMode) {
+        let wanted = SourceMode::try_from(value & 7).unwrap_or(SourceMode::Inactive);
+        let former = self.mode;
+
+        self.mode = match self.fallback {
+            _ if self.lacks != Some(wanted) => wanted,
+            Fallback::Keep => former,
+            Fallback::Inactive => SourceMode::Inactive,
+            Fallback::Detached => SourceMode::Detached,
+        };
+        if !self.mode.is_active() {
+            (self.pending, self.enabled, self.target) = (false, false, 0);
+        } else if !former.is_active() {
+            self.target = GARBAGE;
+        }
+        self.settle(mode);
+    }
+
+    /// A level is never pending without its input, and in direct mode always with it (AIA 4.7).
+    fn settle(&mut self, mode: DeliveryMode) {
+        if self.mode.is_level() {
+            match mode {
+                DeliveryMode::Direct => self.pending = self.input(),
+                DeliveryMode::Msi => self.pending &= self.input(),
+            }
+        }
+    }
+
+    fn set_pending(&mut self, mode: DeliveryMode) {
+        self.pending |= self.mode.can_set_pending(mode, self.input());
+    }
+}
+
+impl State {
+    fn top(&self, hart: usize) -> u32 {
+        let threshold = self.idcs[hart].ithreshold;
+
+        self.sources
+            .iter()
+            .enumerate()
+            .filter(|(_, s)| s.pending && s.enabled && (s.target >> 18) as usize == hart)
+            .map(|(n, s)| (s.target & 0xff, n))
+            .filter(|(priority, _)| threshold == 0 || *priority < threshold)
+            .min()
+            .map_or(0, |(priority, n)| (n as u32) << 16 | priority)
+    }
+
+    fn is_on(&self) -> bool {
+        self.domaincfg & DomainCfg::IE != 0
+    }
+
+    /// Whether the external interrupt of a hart is asserted.
+    fn asserted(&self, hart: usize) -> bool {
+        let idc = self.idcs[hart];
+
+        self.mode == DeliveryMode::Direct
+            && self.is_on()
+            && idc.idelivery == 1
+            && (idc.iforce == 1 || self.top(hart) != 0)
+    }
+
+    fn forward(&mut self) {
+        if self.mode != DeliveryMode::Msi || !self.is_on() {
+            return;
+        }
+        for (number, source) in self.sources.iter_mut().enumerate() {
+            if source.pending && source.enabled {
+                source.pending = false;
+                self.sent.push((number, source.target));
+            }
+        }
+    }
+
+    fn bits(&self, word: usize, of: impl Fn(&Source) -> bool) -> u32 {
+        (0..32)
+            .filter(|bit| self.sources.get(32 * word + bit).is_some_and(&of))
+            .fold(0, |bits, bit| bits | 1 << bit)
+    }
+
+    fn read(&mut self, offset: usize) -> u32 {
+        match offset {
+            0 => 0x8000_0000 | self.domaincfg,
+            0x4..0x1000 => self
+                .sources
+                .get(offset / 4)
+                .map_or(0, |s| s.mode.sourcecfg()),
+            0x1c00..0x1c80 => self.bits((offset - 0x1c00) / 4, |s| s.pending),
+            0x1e00..0x1e80 => self.bits((offset - 0x1e00) / 4, |s| s.enabled),
+            0x3004..0x4000 => self
+                .sources
+                .get((offset - 0x3000) / 4)
+                .map_or(0, |s| s.target),
+            0x4000.. => {
+                let hart = (offset - 0x4000) / 32;
+
+                match offset % 32 {
+                    0x18 => self.top(hart),
+                    0x1c => {
+                        let top = self.top(hart);
+                        let source = &mut self.sources[(top >> 16) as usize];
+
+                        if top == 0 {
+                            self.idcs[hart].iforce = 0;
+                        } else if !source.mode.is_level() {
+                            source.pending = false;
+                        }
+                        top
+                    }
+                    other => panic!("register {other:#x} of an IDC is read"),
+                }
+            }
+            _ => panic!("{offset:#x} is read"),
+        }
+    }
+
+    fn write(&mut self, offset: usize, value: u32) {
+        let mode = self.mode;
+
+        if !self.started {
+            // Before this the byte order is not known, and interrupts may come.
+            assert_eq!((offset, value), (regs::DOMAINCFG, 0));
+            self.started = true;
+        }
+        match offset {
+            0 => {
+                let dm = if mode == DeliveryMode::Msi {
+                    DomainCfg::DM
+                } else {
+                    0
+                };
+                self.domaincfg = value & DomainCfg::IE | dm;
+            }
+            0x4..0x1000 => {
+                if let Some(source) = self.sources.get_mut(offset / 4) {
+                    source.configure(value, mode);
+                }
+            }
+            regs::CLRIENUM | regs::SETIENUM | regs::SETIPNUM_LE => {
+                let source = self.sources.get_mut(value as usize);
+
+                match source.filter(|s| s.mode.is_active()) {
+                    Some(s) if offset == regs::CLRIENUM => s.enabled = false,
+                    Some(s) if offset == regs::SETIENUM => s.enabled = true,
+                    Some(s) => s.set_pending(mode),
+                    None => {}
+                }
+            }
+            0x3004..0x4000 => {
+                let source = self.sources.get_mut((offset - 0x3000) / 4);
+
+                if let Some(source) = source.filter(|s| s.mode.is_active()) {
+                    source.target = value & (self.hart_mask << 18 | 0x3ffff);
+                }
+            }
+            0x4000.. => {
+                let idc = &mut self.idcs[(offset - 0x4000) / 32];
+
+                match offset % 32 {
+                    0 => idc.idelivery = value & 1,
+                    4 => idc.iforce = value & 1,
+                    8 => idc.ithreshold = value & 0xff,
+                    other => panic!("register {other:#x} of an IDC is written"),
+                }
+            }
+            _ => panic!("{offset:#x} is written"),
+        }
+        self.forward();
+    }
+}
+
+impl Model {
+    fn new(mode: DeliveryMode) -> Self {
+        let source = Source {
+            mode: SourceMode::Inactive,
+            lacks: None,
+            fallback: Fallback::Inactive,
+            pending: false,
+            enabled: false,
+            target: 0,
+            wire: false,
+        };
+
+        Self(RefCell::new(State {
+            domaincfg: 0,
+            mode,
+            sources: vec![source; SOURCES + 1],
+            idcs: [Idc::default(); HARTS],
+            hart_mask: 0x3fff,
+            sent: Vec::new(),
+            started: false,
+        }))
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
+        f(&mut self.0.borrow_mut())
+    }
+
+    fn source<T>(&self, source: SourceId, f: impl FnOnce(&mut Source) -> T) -> T {
+        self.with(|state| f(&mut state.sources[source.index()]))
+    }
+
+    fn wire(&self, source: SourceId, level: bool) {
+        self.with(|state| {
+            let mode = state.mode;
+            let source = &mut state.sources[source.index()];
+            let before = source.input();
+
+            source.wire = level;
+            source.pending |= !before && source.input() && source.mode != SourceMode::Detached;
+            source.settle(mode);
+            state.forward();
+        });
+    }
+
+    fn sent(&self) -> Vec<(usize, u32)> {
+        self.with(|state| std::mem::take(&mut state.sent))
+    }
+}
+
+impl Registers for &Model {
+    fn read(&self, offset: usize) -> u32 {
+        self.0.borrow_mut().read(offset)
+    }
+
+    fn write(&self, offset: usize, value: u32) {
+        self.0.borrow_mut().write(offset, value);
+    }
+}
+
+type Driver<'a> = Domain<&'a Model, Vec<Word>>;
+
+fn words() -> Vec<Word> {
+    (0..=SOURCES).map(|_| Word::new(0)).collect()
+}
+
+fn take(model: &Model, mode: DeliveryMode) -> Driver<'_> {
+    let sources = NrSources::new(SOURCES as u32).unwrap();
+
+    Domain::new(model, sources, mode, words()).unwrap()
+}
+
+/// A domain that delivers, to all harts.
+fn started(model: &Model, mode: DeliveryMode) -> Driver<'_> {
+    let domain = take(model, mode);
+
+    domain.choose_mode().unwrap();
+    if mode == DeliveryMode::Direct {
+        for index in 0..HARTS {
+            domain.open_idc(hart(index));
+        }
+    }
+    domain.start().unwrap();
+    domain
+}
+
+fn source(number: u32) -> SourceId {
+    SourceId::new(number).unwrap()
+}
+
+fn hart(index: usize) -> HartIndex {
+    HartIndex::try_from(index).unwrap()
+}
+
+fn claim(domain: &Driver<'_>, index: usize) -> Option<TopInterrupt> {
+    TopInterrupt::from_register(domain.read(idc::claimi(hart(index))))
+}
+
+fn target(index: usize) -> u32 {
+    DirectTarget {
+        hart: hart(index),
+        iprio: Iprio::DEFAULT,
+    }
+    .encode()
+}
+
+/// Any state that a domain can be in, of sources that lack nothing.
+fn any_source() -> impl Strategy<Value = Source> {
+    (
+        prop::sample::select(&[
+            SourceMode::Inactive,
+            SourceMode::Detached,
+            SourceMode::Edge1,
+            SourceMode::Edge0,
+            SourceMode::Level1,
+            SourceMode::Level0,
+        ]),
+        any::<(bool, bool, bool)>(),
+        0..HARTS as u32,
+        1..3_u32,
+    )
+        .prop_map(|(mode, (pending, enabled, wire), hart, low)| {
+            let mut source = Source {
+                mode,
+                lacks: None,
+                fallback: Fallback::Inactive,
+                pending: pending && mode.is_active(),
+                enabled: enabled && mode.is_active(),
+                target: if mode.is_active() {
+                    hart << 18 | low
+                } else {
+                    0
+                },
+                wire,
+            };
+
+            source.settle(DeliveryMode::Msi);
+            source
+        })
+}
+
+fn any_state() -> impl Strategy<Value = State> {
+    (
+        prop::sample::select(&[DeliveryMode::Direct, DeliveryMode::Msi]),
+        any::<bool>(),
+        prop::collection::vec(any_source(), SOURCES + 1),
+        prop::array::uniform3((0..2_u32, 0..2_u32, 0..4_u32)),
+    )
+        .prop_map(|(mode, on, mut sources, idcs)| {
+            sources[0] = Model::new(mode).with(|state| state.sources[0].clone());
+            for source in &mut sources {
+                source.settle(mode);
+            }
+            State {
+                domaincfg: if on { DomainCfg::IE } else { 0 },
+                mode,
+                sources,
+                idcs: idcs.map(|(idelivery, iforce, ithreshold)| Idc {
+                    idelivery,
+                    iforce,
+                    ithreshold,
+                }),
+                hart_mask: 0x3fff,
+                sent: Vec::new(),
+                started: false,
+            }
+        })
+}
+
+proptest! {
+    /// Whatever the registers hold, nothing comes of it when the domain delivers again, and all
+    /// sources can be used by all harts.
+    #[test]
+    fn what_was_left_is_gone(state in any_state(), number in 1..=SOURCES as u32) {
+        let mode = state.mode;
+        let model = Model(RefCell::new(state));
+        let domain = started(&model, mode);
+
+        prop_assert_eq!(model.sent(), []);
+        for hart in 0..HARTS {
+            prop_assert!(!model.with(|state| state.asserted(hart)));
+        }
+        for other in 1..=SOURCES as u32 {
+            domain.unmask(source(other));
+        }
+        prop_assert_eq!(model.sent(), []);
+
+        let source = source(number);
+        for index in 0..HARTS {
+            model.wire(source, false);
+            domain.mask(source);
+            domain.set_target(source, target(index));
+            prop_assert_eq!(domain.configure(source, SourceMode::Level1), Ok(()));
+            domain.unmask(source);
+            model.wire(source, true);
+            match mode {
+                DeliveryMode::Msi => {
+                    prop_assert_eq!(model.sent(), [(source.index(), target(index))]);
+                }
+                DeliveryMode::Direct => {
+                    prop_assert!(model.with(|state| state.asserted(index)));
+                    prop_assert_eq!(
+                        claim(&domain, index).map(|top| top.source),
+                        Some(source)
+                    );
+                }
+            }
+        }
+    }
+
+    /// A change that fails changes nothing, from any mode to any other, whatever the source makes
+    /// of it.
+    #[test]
+    fn failed_change_leaves_the_former_mode(
+        state in any_state(),
+        from in prop::sample::select(&MODES),
+        to in prop::sample::select(&MODES),
+        fallback in prop::sample::select(&[Fallback::Keep, Fallback::Inactive, Fallback::Detached]),
+        pending: bool,
+    ) {
+        prop_assume!(from != to);
+        let mode = state.mode;
+        let model = Model(RefCell::new(state));
+        let domain = started(&model, mode);
+        let (source, goes) = (source(7), target(1));
+        // The level at which it is asserted, or after its edge.
+        let active = matches!(from, SourceMode::Edge1 | SourceMode::Level1);
+
+        model.wire(source, !active);
+        model.source(source, |s| (s.lacks, s.fallback) = (Some(to), fallback));
+        domain.set_target(source, goes);
+        prop_assert_eq!(domain.configure(source, from), Ok(()));
+        if pending {
+            model.wire(source, active);
+        }
+
+        prop_assert_eq!(domain.configure(source, to), Err(Unsupported));
+        prop_assert_eq!(model.source(source, |s| (s.mode, s.target)), (from, goes));
+        prop_assert_eq!(model.sent(), []);
+
+        domain.unmask(source);
+        let came = |model: &Model| match mode {
+            DeliveryMode::Msi => model.sent() == [(source.index(), goes)],
+            DeliveryMode::Direct => claim(&domain, 1).is_some(),
+        };
+        prop_assert_eq!(came(&model), pending);
+        model.wire(source, !active);
+        model.wire(source, active);
+        prop_assert!(came(&model));
+    }
+}
+
+#[test]
+fn a_domain_of_the_other_mode_is_refused_and_quiet() {
+    for (has, wanted) in [
+        (DeliveryMode::Msi, DeliveryMode::Direct),
+        (DeliveryMode::Direct, DeliveryMode::Msi),
+    ] {
+        let model = Model::new(has);
+        let domain = take(&model, wanted);
+        let written = DomainCfg::new(false, wanted).get();
+        let read = 0x8000_0000 | DomainCfg::new(false, has).get();
+
+        assert_eq!(domain.choose_mode(), Err(WrongMode { written, read }));
+        assert!(domain.start().is_err());
+        assert!(!model.with(|state| state.is_on()));
+    }
+}
+
+#[test]
+fn delivers_from_start_to_stop() {
+    let model = Model::new(DeliveryMode::Msi);
+    let domain = take(&model, DeliveryMode::Msi);
+    let source = source(9);
+
+    domain.choose_mode().unwrap();
+    domain.set_target(source, 5);
+    domain.configure(source, SourceMode::Edge1).unwrap();
+    domain.unmask(source);
+    model.wire(source, true);
+    assert_eq!(model.sent(), []);
+    domain.start().unwrap();
+    assert_eq!(model.sent(), [(9, 5)]);
+    domain.stop();
+    model.wire(source, false);
+    model.wire(source, true);
+    assert_eq!(model.sent(), []);
+}
+
+#[test]
+fn a_target_is_kept_for_when_the_source_is_active() {
+    let model = Model::new(DeliveryMode::Direct);
+    let domain = started(&model, DeliveryMode::Direct);
+    let source = source(32);
+
+    // Read-only zero: it cannot be told whether it would be taken.
+    assert!(domain.set_target(source, target(2)));
+    assert_eq!(model.source(source, |s| s.target), 0);
+    domain.configure(source, SourceMode::Edge0).unwrap();
+    assert_eq!(model.source(source, |s| s.target), target(2));
+
+    domain.configure(source, SourceMode::Inactive).unwrap();
+    assert!(domain.set_target(source, target(0)));
+    domain.configure(source, SourceMode::Edge0).unwrap();
+    assert_eq!(model.source(source, |s| s.target), target(0));
+}
+
+#[test]
+fn a_target_that_is_not_taken_is_told() {
+    let model = Model::new(DeliveryMode::Direct);
+    let domain = started(&model, DeliveryMode::Direct);
+    let source = source(1);
+
+    model.with(|state| state.hart_mask = 1);
+    domain.configure(source, SourceMode::Edge1).unwrap();
+    assert!(domain.set_target(source, target(1)));
+    assert!(!domain.set_target(source, target(2)));
+}
+
+#[test]
+fn levels_come_again_as_long_as_they_are_there() {
+    let model = Model::new(DeliveryMode::Msi);
+    let domain = started(&model, DeliveryMode::Msi);
+    let source = source(3);
+
+    // Asserted before it is configured.
+    domain.set_target(source, 6);
+    domain.configure(source, SourceMode::Level0).unwrap();
+    domain.unmask(source);
+    assert_eq!(model.sent(), [(3, 6)]);
+    domain.retrigger(source, SourceMode::Level0);
+    assert_eq!(model.sent(), [(3, 6)]);
+    model.wire(source, true);
+    domain.retrigger(source, SourceMode::Level0);
+    assert_eq!(model.sent(), []);
+
+    // An edge is no level.
+    domain.configure(source, SourceMode::Edge1).unwrap();
+    domain.retrigger(source, SourceMode::Edge1);
+    assert_eq!(model.sent(), []);
+}
+
+#[test]
+fn a_hart_is_interrupted_while_its_idc_is_open() {
+    let model = Model::new(DeliveryMode::Direct);
+    let domain = started(&model, DeliveryMode::Direct);
+    let source = source(40);
+
+    domain.set_target(source, target(1));
+    domain.configure(source, SourceMode::Level1).unwrap();
+    model.wire(source, true);
+    assert!(!model.with(|state| state.asserted(1)));
+    domain.unmask(source);
+    assert!(model.with(|state| state.asserted(1)));
+    domain.close_idc(hart(1));
+    assert!(!model.with(|state| state.asserted(1)));
+    domain.open_idc(hart(1));
+    domain.mask(source);
+    assert!(!model.with(|state| state.asserted(1)));
+    assert_eq!(claim(&domain, 1), None);
+}
+
+#[test]
+fn needs_a_word_for_each_source() {
+    let model = Model::new(DeliveryMode::Msi);
+    let sources = NrSources::new(SOURCES as u32 + 1).unwrap();
+
+    assert!(Domain::new(&model, sources, DeliveryMode::Msi, words()).is_none());
+    assert!(!model.with(|state| state.started));
+}
