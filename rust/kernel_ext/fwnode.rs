@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/fwnode.h`](srctree/include/linux/fwnode.h)
 
-use core::ptr;
+use core::{
+    ops::Deref,
+    ptr, //
+};
 
 use kernel::{
     bindings,
@@ -34,10 +37,10 @@ pub fn as_raw(fwnode: &FwNode) -> *mut bindings::fwnode_handle {
     ptr::from_ref(fwnode).cast_mut().cast()
 }
 
-/// A node that is held, only to recognise it.
+/// A node that is held, to recognise it and to name it.
 pub struct Held(ARef<FwNode>);
 
-// SAFETY: The reference count is atomic, and nothing else is accessed.
+// SAFETY: The reference count is atomic, and what can be read of a node does not change.
 unsafe impl Send for Held {}
 // SAFETY: As above.
 unsafe impl Sync for Held {}
@@ -51,6 +54,14 @@ impl Held {
     /// Whether `fwnode` is the same node.
     pub fn is(&self, fwnode: &FwNode) -> bool {
         ptr::eq(&*self.0, fwnode)
+    }
+}
+
+impl Deref for Held {
+    type Target = FwNode;
+
+    fn deref(&self) -> &FwNode {
+        &self.0
     }
 }
 

@@ -153,8 +153,9 @@ pub trait WiredToMsi: 'static {
     /// The controller.
     type Host: Sync + 'static;
 
-    /// Decodes a specifier of firmware: number and trigger.
-    fn translate(host: &'static Self::Host, spec: &Fwspec) -> Result<(usize, Option<Trigger>)>;
+    /// Decodes a specifier of firmware: number and trigger. Who asks for the interrupt hears only
+    /// that there is none, so say why.
+    fn translate(host: &'static Self::Host, spec: &Fwspec) -> Result<(usize, Trigger)>;
 }
 
 /// Creates the domain of a controller that turns `count` wires, the numbers 0..count, into

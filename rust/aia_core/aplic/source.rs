@@ -7,45 +7,14 @@ use crate::{
     error::OutOfRange, //
 };
 
-/// What on its wire makes an interrupt, as the user of the interrupt asks for it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Trigger {
-    /// Nothing; the source is off.
-    None,
-    /// A change from low to high.
-    EdgeRising,
-    /// A change from high to low.
-    EdgeFalling,
-    /// Being high.
-    LevelHigh,
-    /// Being low.
-    LevelLow,
-}
-
-impl Trigger {
-    /// Takes the second cell of an interrupt specifier of the device tree, which is also Linux's
-    /// `IRQ_TYPE_*`; [`None`] if an APLIC cannot do that.
-    #[inline]
-    pub const fn from_irq_type(irq_type: u32) -> Option<Self> {
-        match irq_type {
-            0 => Some(Self::None),
-            1 => Some(Self::EdgeRising),
-            2 => Some(Self::EdgeFalling),
-            4 => Some(Self::LevelHigh),
-            8 => Some(Self::LevelLow),
-            _ => None,
-        }
-    }
-}
-
 /// The source mode, field SM of `sourcecfg` (AIA 4.5.2).
 ///
 /// # Examples
 ///
 /// ```
-/// use aia_core::aplic::source::{SourceMode, Trigger};
+/// use aia_core::aplic::source::SourceMode;
 ///
-/// assert_eq!(SourceMode::from_trigger(Trigger::LevelLow).sourcecfg(), 7);
+/// assert_eq!(SourceMode::Level0.sourcecfg(), 7);
 /// assert_eq!(SourceMode::try_from(4), Ok(SourceMode::Edge1));
 /// assert!(SourceMode::try_from(2).is_err());
 /// ```
@@ -69,18 +38,6 @@ pub enum SourceMode {
 impl SourceMode {
     /// The bit of `sourcecfg` that delegates the source to a child domain.
     pub const DELEGATED: u32 = 1 << 10;
-
-    /// Returns the mode for a trigger.
-    #[inline]
-    pub const fn from_trigger(trigger: Trigger) -> Self {
-        match trigger {
-            Trigger::None => Self::Inactive,
-            Trigger::EdgeRising => Self::Edge1,
-            Trigger::EdgeFalling => Self::Edge0,
-            Trigger::LevelHigh => Self::Level1,
-            Trigger::LevelLow => Self::Level0,
-        }
-    }
 
     /// Returns the value of `sourcecfg`, not delegated.
     #[inline]
@@ -193,24 +150,6 @@ mod tests {
         }
         for value in [2, 3, 8, 0x400, 0x406, u32::MAX] {
             assert_eq!(SourceMode::try_from(value), Err(OutOfRange));
-        }
-    }
-
-    #[test]
-    fn triggers() {
-        let sourcecfg = |irq_type| {
-            Trigger::from_irq_type(irq_type)
-                .map(SourceMode::from_trigger)
-                .map(SourceMode::sourcecfg)
-        };
-        assert_eq!(sourcecfg(0), Some(0));
-        assert_eq!(sourcecfg(1), Some(4));
-        assert_eq!(sourcecfg(2), Some(5));
-        assert_eq!(sourcecfg(4), Some(6));
-        assert_eq!(sourcecfg(8), Some(7));
-        // Both edges, both levels, mixtures, more than the sense bits.
-        for irq_type in [3, 5, 12, 15, 16, 0x104, u32::MAX] {
-            assert_eq!(sourcecfg(irq_type), None);
         }
     }
 

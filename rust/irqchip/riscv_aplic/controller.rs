@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What both delivery modes share: the domain configuration and the registers of the sources.
+//! What both delivery modes share: the domain and its sources.
+
+use core::ops::Deref;
 
 use aia_core::{
     aplic::{
-        domaincfg::{
-            DeliveryMode,
-            DomainCfg, //
-        },
-        regs::{
+        domain::{
             self,
-            SourceWord, //
+            Domain,
+            WrongMode, //
         },
+        domaincfg::DeliveryMode,
         source::SourceMode, //
     },
-    ids::{
-        NrSources,
-        SourceId, //
-    },
+    ids::SourceId,
     word::Word, //
 };
 use kernel::{
     device::property::FwNode,
+    fmt,
     prelude::*, //
 };
 use kernel_ext::{
+    fwnode,
     io::Mapping,
     irq::{
         chip::Trigger,
@@ -35,18 +34,39 @@ use kernel_ext::{
 
 use crate::config::Config;
 
-/// One interrupt domain of an APLIC.
+/// The registers of a domain.
+pub(crate) struct Registers(pub(crate) Mapping);
+
+impl domain::Registers for Registers {
+    #[inline(always)]
+    fn read(&self, offset: usize) -> u32 {
+        self.0.read(offset)
+    }
+
+    #[inline(always)]
+    fn write(&self, offset: usize, value: u32) {
+        self.0.write(offset, value);
+    }
+}
+
+/// One interrupt domain of an APLIC; it delivers nothing any more when this is dropped.
 pub(crate) struct Controller {
-    registers: Mapping,
-    pub(crate) nr_sources: NrSources,
-    mode: DeliveryMode,
-    /// What `target[i]` shall hold: the register is read-only zero while a source is inactive, and
-    /// holds anything when it becomes active (AIA 4.5.2).
-    targets: KVec<Word>,
+    domain: Domain<Registers, KVec<Word>>,
+    node: fwnode::Held,
+}
+
+impl Deref for Controller {
+    type Target = Domain<Registers, KVec<Word>>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.domain
+    }
 }
 
 /// The mode of a source with this trigger.
-fn source_mode(trigger: Option<Trigger>) -> SourceMode {
+#[inline]
+pub(crate) fn source_mode(trigger: Option<Trigger>) -> SourceMode {
     match trigger {
         None => SourceMode::Inactive,
         Some(Trigger::EdgeRising) => SourceMode::Edge1,
@@ -57,8 +77,9 @@ fn source_mode(trigger: Option<Trigger>) -> SourceMode {
 }
 
 impl Controller {
-    /// Takes the registers over, and makes all sources inactive: they hold anything after reset
-    /// (AIA 4.6).
+    /// Takes the registers over. The domain has its delivery mode then, but does not deliver yet.
+    ///
+    /// Fails with `EIO` if it does not have that mode.
     pub(crate) fn new(node: &FwNode, config: &Config, mode: DeliveryMode) -> Result<Self> {
         let (start, size) = config.registers;
         let registers = Mapping::exclusive(start, size, c"riscv-aplic").inspect_err(|_| {
@@ -72,75 +93,72 @@ impl Controller {
         }
 
         let controller = Self {
-            registers,
-            nr_sources: config.nr_sources,
-            mode,
-            targets,
+            domain: Domain::new(Registers(registers), config.nr_sources, mode, targets)
+                .ok_or(EINVAL)?,
+            node: fwnode::Held::new(node),
         };
 
-        controller.write(regs::DOMAINCFG, 0);
-        for word in SourceWord::all(config.nr_sources) {
-            controller.write(regs::clrie(word), u32::MAX);
-        }
-        for source in config.nr_sources.iter() {
-            controller.write(regs::sourcecfg(source), SourceMode::Inactive.sourcecfg());
-        }
+        controller
+            .choose_mode()
+            .map_err(|wrong| controller.not_taken(wrong))?;
         Ok(controller)
     }
 
-    /// Lets the domain deliver interrupts.
-    ///
-    /// Fails with `EIO` if the domain does not have the delivery mode.
-    pub(crate) fn enable(&self, node: &FwNode) -> Result {
-        let wanted = DomainCfg::new(true, self.mode);
-
-        self.write(regs::DOMAINCFG, wanted.get());
-
-        let value = self.read(regs::DOMAINCFG);
-        if DomainCfg::from_register(value).is_some_and(|actual| actual.satisfies(wanted)) {
-            return Ok(());
+    /// Lets the domain deliver interrupts, when everybody knows it who has to answer them.
+    pub(crate) fn start(&self) {
+        if let Err(wrong) = self.domain.start() {
+            self.not_taken(wrong);
         }
-        self.write(regs::DOMAINCFG, 0);
+    }
+
+    fn not_taken(&self, wrong: WrongMode) -> Error {
         pr_err!(
             "{}: domaincfg reads {:#x} after {:#x} was written\n",
-            node.display_name(),
-            value,
-            wanted.get()
+            self.node.display_name(),
+            wrong.read,
+            wrong.written
         );
-        Err(EIO)
-    }
-
-    #[inline]
-    pub(crate) fn read(&self, offset: usize) -> u32 {
-        self.registers.read(offset)
-    }
-
-    #[inline]
-    pub(crate) fn write(&self, offset: usize, value: u32) {
-        self.registers.write(offset, value);
+        EIO
     }
 
     /// The source that is interrupt `hwirq`.
     #[inline]
     pub(crate) fn source(&self, hwirq: usize) -> Option<SourceId> {
-        self.nr_sources.check(u32::try_from(hwirq).ok()?)
+        self.nr_sources().check(u32::try_from(hwirq).ok()?)
     }
 
     /// Decodes a specifier of the device tree: source and trigger.
-    pub(crate) fn translate(&self, spec: &Fwspec) -> Result<(usize, Option<Trigger>)> {
+    ///
+    /// Every refusal is printed.
+    pub(crate) fn translate(&self, spec: &Fwspec) -> Result<(usize, Trigger)> {
         let &[source, kind, ..] = spec.cells() else {
+            pr_err!(
+                "{}: an interrupt specifier without source and trigger\n",
+                self.node.display_name()
+            );
             return Err(EINVAL);
         };
+        let last = self.nr_sources().get();
 
-        self.nr_sources.check(source).ok_or(EINVAL)?;
-        Ok((usize::try_from(source)?, Trigger::from_raw(kind)))
+        if self.nr_sources().check(source).is_none() {
+            return Err(self.refuse_source(source, fmt!("it is not from 1 to {}", last)));
+        }
+        let trigger = Trigger::from_raw(kind)
+            .ok_or_else(|| self.refuse_source(source, fmt!("there is no trigger {:#x}", kind)))?;
+        Ok((usize::try_from(source)?, trigger))
+    }
+
+    /// Prints why a source cannot be used, and is the error for it.
+    fn refuse_source(&self, source: u32, why: fmt::Arguments<'_>) -> Error {
+        pr_err!("{}: source {}: {}\n", self.node.display_name(), source, why);
+        EINVAL
     }
 
     /// Keeps interrupt `hwirq` from being delivered.
     #[inline]
     pub(crate) fn mask(&self, hwirq: usize) {
         if let Some(source) = self.source(hwirq) {
-            self.write(regs::CLRIENUM, source.get());
+            self.domain.mask(source);
         }
     }
 
@@ -148,55 +166,27 @@ impl Controller {
     #[inline]
     pub(crate) fn unmask(&self, hwirq: usize) {
         if let Some(source) = self.source(hwirq) {
-            self.write(regs::SETIENUM, source.get());
+            self.domain.unmask(source);
         }
     }
 
-    /// Configures what makes interrupt `hwirq` pending.
+    /// Configures what makes interrupt `hwirq`, which is masked, pending.
     ///
-    /// Fails with `EINVAL` if its source cannot do that: the hardware then has chosen something
-    /// else, or the source is not implemented here.
+    /// Fails with `EINVAL` if its source cannot do that, or is not implemented here; it then does
+    /// what it did before.
     pub(crate) fn set_trigger(&self, hwirq: usize, trigger: Option<Trigger>) -> Result {
         let source = self.source(hwirq).ok_or(EINVAL)?;
+
         let mode = source_mode(trigger);
 
-        self.write(regs::sourcecfg(source), mode.sourcecfg());
-        if self.read(regs::sourcecfg(source)) != mode.sourcecfg() {
-            self.write(regs::sourcecfg(source), SourceMode::Inactive.sourcecfg());
-            return Err(EINVAL);
-        }
-
-        if mode.is_active() {
-            // CAST: Only 32 bits are ever stored.
-            let target = self
-                .targets
-                .get(source.index())
-                .map_or(0, |target| target.load() as u32);
-
-            self.write(regs::target(source), target);
-        }
-        // Becoming active need not make the source pending, even if its wire is asserted.
-        self.retrigger_level(source, trigger);
-        Ok(())
+        self.configure(source, mode).map_err(|_| {
+            self.refuse_source(source.get(), fmt!("sourcecfg does not take {:?}", mode))
+        })
     }
+}
 
-    /// Makes a level source pending again if its wire is still asserted (AIA 4.9.2). In direct mode
-    /// the hardware does that.
-    #[inline]
-    pub(crate) fn retrigger_level(&self, source: SourceId, trigger: Option<Trigger>) {
-        if source_mode(trigger).needs_retrigger(self.mode) {
-            self.write(regs::SETIPNUM_LE, source.get());
-        }
-    }
-
-    /// Stores where interrupts of `source` go; returns whether the register took it, as far as can
-    /// be told: it cannot while the source is inactive.
-    pub(crate) fn set_target(&self, source: SourceId, target: u32) -> bool {
-        if let Some(word) = self.targets.get(source.index()) {
-            word.swap(target.into());
-        }
-        self.write(regs::target(source), target);
-
-        self.read(regs::target(source)) == target || self.read(regs::sourcecfg(source)) == 0
+impl Drop for Controller {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

@@ -128,7 +128,7 @@ impl DirectAplic {
             .find(|wire| wire.cpu == here)
             .or(wires.first())
             .ok_or(EINVAL)?;
-        for source in self.controller.nr_sources.iter() {
+        for source in self.controller.nr_sources().iter() {
             self.controller.set_target(source, target(first.hart));
         }
         Ok(())
@@ -136,7 +136,7 @@ impl DirectAplic {
 
     /// Undoes [`Self::start`].
     fn stop(&self) {
-        self.controller.write(regs::DOMAINCFG, 0);
+        self.controller.stop();
         for hart in cpumask::possible().filter_map(|cpu| *self.harts.on(cpu)?) {
             self.controller
                 .write(idc(hart, regs::IDC_IDELIVERY), idc::IDELIVERY_OFF);
@@ -314,7 +314,7 @@ impl Ops for DirectDomain {
         }
     }
 
-    fn translate(aplic: &'static DirectAplic, spec: &Fwspec) -> Result<(usize, Option<Trigger>)> {
+    fn translate(aplic: &'static DirectAplic, spec: &Fwspec) -> Result<(usize, Trigger)> {
         aplic.controller.translate(spec)
     }
 }
@@ -340,7 +340,6 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, wires: &[HartW
 
     prepare()?;
     aplic.start(wires)?;
-    aplic.controller.enable(node)?;
 
     let size = config.nr_sources.get() + 1;
     let aplic =
@@ -348,6 +347,7 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, wires: &[HartW
             pr_err!("{}: cannot create the domain\n", node.display_name());
         })?;
     APLICS.iter().any(|slot| slot.populate(aplic));
+    aplic.controller.start();
 
     dev_info!(
         dev,

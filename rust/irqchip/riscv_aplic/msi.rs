@@ -46,7 +46,10 @@ use riscv_imsic::sender::Extempore;
 
 use crate::{
     config::Config,
-    controller::Controller, //
+    controller::{
+        source_mode,
+        Controller, //
+    }, //
 };
 
 /// How often `genmsi` is read before the APLIC counts as stuck.
@@ -158,7 +161,7 @@ impl chip::Eoi for MsiChip {
         data.move_pending(irqs_off);
 
         if let Some(source) = controller.source(data.hwirq()) {
-            controller.retrigger_level(source, data.trigger());
+            controller.retrigger(source, source_mode(data.trigger()));
         }
     }
 }
@@ -196,7 +199,7 @@ struct MsiDomain;
 impl msi::WiredToMsi for MsiDomain {
     type Host = MsiAplic;
 
-    fn translate(aplic: &'static MsiAplic, spec: &Fwspec) -> Result<(usize, Option<Trigger>)> {
+    fn translate(aplic: &'static MsiAplic, spec: &Fwspec) -> Result<(usize, Trigger)> {
         aplic.controller.translate(spec)
     }
 }
@@ -231,7 +234,6 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
         GFP_KERNEL,
     )?;
     aplic.program_address();
-    aplic.controller.enable(node)?;
 
     // Before the first interrupt can be set up.
     let announced = riscv_imsic::sender::announce();
@@ -246,6 +248,7 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
             node.display_name()
         );
     }
+    aplic.controller.start();
     dev_info!(
         dev,
         "{} interrupts forwarded to MSI base {:#018x}\n",

@@ -34,7 +34,8 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// Decodes an `IRQ_TYPE_*`; [`None`] for none and for combinations.
+    /// Decodes an `IRQ_TYPE_*`, of which only the lower four bits count; [`None`] for none and for
+    /// combinations.
     #[inline]
     pub fn from_raw(raw: u32) -> Option<Self> {
         match raw & bindings::IRQ_TYPE_SENSE_MASK {
@@ -351,4 +352,27 @@ unsafe extern "C" fn write_msi<T: WriteMsi>(
     let message = unsafe { msi::Message::from_raw(&*msg) };
 
     T::write(data, &message);
+}
+
+#[kernel::macros::kunit_tests(kernel_ext_irq_chip)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triggers() {
+        for raw in 0..=0x1ff {
+            let expected = match raw & 0xf {
+                1 => Some(Trigger::EdgeRising),
+                2 => Some(Trigger::EdgeFalling),
+                4 => Some(Trigger::LevelHigh),
+                8 => Some(Trigger::LevelLow),
+                _ => None,
+            };
+
+            assert_eq!(Trigger::from_raw(raw), expected);
+            if let Some(trigger) = expected {
+                assert_eq!(trigger.to_raw(), raw & 0xf);
+            }
+        }
+    }
 }

@@ -75,8 +75,9 @@ pub trait Ops: Sized + 'static {
     /// The interrupt is freed. It has been shut down, and its number is used no more.
     fn free(host: &'static Self::Host, data: &IrqData<Self::Data>);
 
-    /// Decodes a specifier of firmware: number and trigger.
-    fn translate(_host: &'static Self::Host, _spec: &Fwspec) -> Result<(usize, Option<Trigger>)> {
+    /// Decodes a specifier of firmware: number and trigger. Who asks for the interrupt hears only
+    /// that there is none, so say why.
+    fn translate(_host: &'static Self::Host, _spec: &Fwspec) -> Result<(usize, Trigger)> {
         Err(EINVAL)
     }
 

@@ -47,7 +47,7 @@ impl Fwspec {
         raw: *const bindings::irq_fwspec,
         hwirq: *mut usize,
         kind: *mut u32,
-        decode: impl FnOnce(&Self) -> Result<(usize, Option<Trigger>)>,
+        decode: impl FnOnce(&Self) -> Result<(usize, Trigger)>,
     ) -> c_int {
         from_result(|| {
             // SAFETY: By the requirements of this function.
@@ -56,7 +56,7 @@ impl Fwspec {
             // SAFETY: As above.
             unsafe {
                 hwirq.write(number);
-                kind.write(trigger.map_or(bindings::IRQ_TYPE_NONE, Trigger::to_raw));
+                kind.write(trigger.to_raw());
             }
             Ok(0)
         })
