@@ -235,14 +235,13 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
     )?;
     aplic.program_address();
 
-    // Before the first interrupt can be set up.
-    let announced = riscv_imsic::sender::announce();
     let count = config.nr_sources.get() + 1;
     let aplic = msi::create_wired::<MsiDomain>(dev, CHIP, aplic, count).inspect_err(|_| {
         pr_err!("{}: cannot create the domain\n", node.display_name());
     })?;
 
-    if announced.register(aplic).is_err() {
+    // As long as it does not deliver, nothing of it is in flight.
+    if riscv_imsic::sender::register(aplic).is_err() {
         pr_warn!(
             "{}: too many APLICs: moved vectors wait for a jiffy instead of asking\n",
             node.display_name()

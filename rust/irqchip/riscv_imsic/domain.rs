@@ -52,6 +52,7 @@ use kernel_ext::{
 use crate::{
     ffi,
     hart::ThisHart,
+    sender,
     state::Imsic,
     vectors::OneOf, //
 };
@@ -192,8 +193,9 @@ impl chip::SetAffinity for ImsicChip {
         let device = data.outermost();
         let sender = match device.bus() {
             msi::Bus::PciMsi | msi::Bus::PciMsix => Sender::Ordered,
-            msi::Bus::WiredToMsi => Sender::Fenced,
-            msi::Bus::Device | msi::Bus::Other => Sender::Posted,
+            msi::Bus::WiredToMsi if sender::is_known(device.controller()) => Sender::Fenced,
+            // Of these, nothing tells when all that they sent has arrived.
+            msi::Bus::WiredToMsi | msi::Bus::Device | msi::Bus::Other => Sender::Posted,
         };
         let source = Source {
             owner,

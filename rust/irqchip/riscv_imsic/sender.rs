@@ -7,6 +7,8 @@
 //! that loses the vector asks each APLIC for one and waits for it to become pending. All this
 //! happens on that hart, with interrupts off, and takes as long as an MSI travels.
 
+use core::ptr;
+
 use aia_core::{
     ids::Eiid,
     vector::proof::{
@@ -35,45 +37,34 @@ pub trait Extempore: Sync {
 /// The senders of the system, filled from the start.
 static SENDERS: [SetOnce<&'static dyn Extempore>; 16] = [const { SetOnce::new() }; 16];
 
-/// How many senders there may be that a fence cannot ask: announced ones, those that found no room
-/// in [`SENDERS`], and those that failed.
-static UNASKED: Word = Word::new(0);
+/// Not zero once a sender has failed: no fence proves anything any more.
+static FAILED: Word = Word::new(0);
 
-/// A sender that may soon send MSIs: until it is registered no fence proves anything.
-#[must_use]
-pub struct Announced(());
-
-/// Announces a sender, before its first interrupt can be set up.
-pub fn announce() -> Announced {
-    UNASKED.add(1);
-    Announced(())
-}
-
-impl Announced {
-    /// Makes the sender known.
-    ///
-    /// Fails with `ENOSPC` if there are too many. No fence proves anything then, and moved
-    /// vectors wait for some time instead.
-    pub fn register(self, sender: &'static dyn Extempore) -> Result {
-        if SENDERS.iter().any(|slot| slot.populate(sender)) {
-            Ok(())
-        } else {
-            core::mem::forget(self);
-            Err(ENOSPC)
-        }
+/// Makes a sender known, before it sends its first MSI. It is the controller of the wired-to-MSI
+/// domain whose interrupts it sends.
+///
+/// Fails with `ENOSPC` if there are too many. Whose sender is not known, of them moved vectors wait
+/// for some time instead of asking.
+pub fn register(sender: &'static dyn Extempore) -> Result {
+    if SENDERS.iter().any(|slot| slot.populate(sender)) {
+        Ok(())
+    } else {
+        Err(ENOSPC)
     }
 }
 
-impl Drop for Announced {
-    fn drop(&mut self) {
-        UNASKED.add(u64::MAX);
-    }
+/// Whether `controller` is a sender that fences ask.
+pub(crate) fn is_known(controller: *const c_void) -> bool {
+    SENDERS
+        .iter()
+        .map_while(SetOnce::as_ref)
+        .any(|sender| ptr::addr_eq(ptr::from_ref(*sender), controller))
 }
 
 /// Lets all senders send `marker`, which nobody else uses, to `hart`, whose file is at `address`, and
 /// waits for each.
 pub(crate) fn fence(hart: &ThisHart<'_>, address: u64, marker: Eiid) -> Fence {
-    if UNASKED.load_acquire() != 0 {
+    if FAILED.load_acquire() != 0 {
         return Fence::NotAsked;
     }
 
@@ -90,7 +81,7 @@ pub(crate) fn fence(hart: &ThisHart<'_>, address: u64, marker: Eiid) -> Fence {
 
     if asked && outcome != Fence::Proven {
         pr_warn!("an APLIC does not send extempore MSIs, moved vectors wait instead\n");
-        UNASKED.add(1);
+        FAILED.add(1);
     }
     outcome
 }

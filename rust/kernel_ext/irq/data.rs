@@ -233,6 +233,13 @@ impl Outermost<'_> {
         msi::Bus::from_raw(unsafe { (*domain).bus_token })
     }
 
+    /// What the domain stored for the chip, to recognise the controller by: the address of a
+    /// controller of ours, or anything.
+    pub fn controller(&self) -> *const c_void {
+        // SAFETY: The data is valid.
+        unsafe { (*self.data).chip_data }
+    }
+
     /// Gives `message` to the device.
     ///
     /// Under the descriptor's lock, as in the chip's `set_affinity`.
