@@ -40,6 +40,9 @@ const LHXS_SHIFT: u32 = 20;
 const HHXW_SHIFT: u32 = 16;
 const LHXW_SHIFT: u32 = 12;
 
+/// The bit of `mmsiaddrcfgh` that locks the address configuration.
+const MMSIADDRCFGH_L: u32 = 1 << 31;
+
 /// The lowest position of the group index that the field HHXS can express.
 const HHXS_BIAS: u32 = 24;
 
@@ -260,6 +263,18 @@ impl MsiAddrConfig {
             | self.lhxw() << LHXW_SHIFT
     }
 
+    /// Returns whether `mmsiaddrcfg` and `mmsiaddrcfgh` that read as `low` and `high` make the APLIC
+    /// send its MSIs as this says, as far as they tell.
+    ///
+    /// They need not take what is written, and are locked where firmware has set L. Where they show
+    /// nothing, the APLIC knows the addresses by other means (AIA 4.5.3).
+    pub const fn is_programmed(&self, low: u32, high: u32) -> bool {
+        let fields = high & !MMSIADDRCFGH_L;
+        let hidden = low == 0 && fields == 0;
+
+        hidden || low == self.mmsiaddrcfg() && fields == self.mmsiaddrcfgh()
+    }
+
     /// Returns the value of `smsiaddrcfg`, if these are supervisor files (AIA 4.5.4).
     #[inline]
     pub const fn smsiaddrcfg(&self) -> u32 {
@@ -275,8 +290,9 @@ impl MsiAddrConfig {
 
     /// Returns the target that makes the APLIC send the identity `eiid` to the address `addr`.
     ///
-    /// The hart index is made of group index and hart index as the address scheme has them, which
-    /// presumes that the domain numbers its harts the way the machine-level domains do.
+    /// The hart index is made of group index and hart index as the address scheme has them: it is
+    /// the number that machine-level domains have for the hart, see
+    /// [`HartNumbers`](super::hart_numbers::HartNumbers).
     pub const fn target_for(
         &self,
         addr: PhysAddr<Host>,
@@ -481,6 +497,26 @@ mod tests {
             Fault::from(MsiAddrError::Hhxs).property,
             "riscv,group-index-shift"
         );
+        Ok(())
+    }
+
+    #[test]
+    fn what_registers_tell() -> Result<(), Fault> {
+        let config = config(TWO_GROUPS)?;
+        let (low, high) = (config.mmsiaddrcfg(), config.mmsiaddrcfgh());
+
+        assert!(config.is_programmed(low, high));
+        // Locked by firmware, which wrote the same.
+        assert!(config.is_programmed(low, high | 1 << 31));
+        // Hidden, or not there.
+        assert!(config.is_programmed(0, 1 << 31));
+        assert!(config.is_programmed(0, 0));
+        // Locked with something else, or not all bits can be written.
+        assert!(!config.is_programmed(low, 1 << 31));
+        assert!(!config.is_programmed(0, high));
+        assert!(!config.is_programmed(low ^ 1 << 7, high | 1 << 31));
+        assert!(!config.is_programmed(low, high ^ 1 << HHXS_SHIFT));
+        assert!(!config.is_programmed(low, high ^ 1 << LHXW_SHIFT));
         Ok(())
     }
 

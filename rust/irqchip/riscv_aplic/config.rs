@@ -25,18 +25,22 @@ use kernel_ext::{
     refuse, //
 };
 
+const HART_INDEXES: &CStr = c"riscv,hart-indexes";
+
 /// How interrupts reach the harts.
 pub(crate) enum Delivery {
-    /// As MSIs, since the node has an `msi-parent`.
-    Msi,
+    /// As MSIs, since the node has an `msi-parent`. The domain has numbers of its own for these
+    /// harts; if there are none, it has those of the machine level.
+    Msi(KVec<HartWire>),
     /// By wires to these harts.
     Direct(KVec<HartWire>),
 }
 
-/// A hart that an APLIC interrupts by a wire.
+/// A hart that an APLIC interrupts, or could interrupt, by a wire.
 #[derive(Clone, Copy)]
 pub(crate) struct HartWire {
     pub(crate) cpu: CpuId,
+    /// The domain's number of the hart.
     pub(crate) hart: HartIndex,
 }
 
@@ -62,10 +66,12 @@ impl Config {
         let nr_sources = NrSources::new(count)
             .ok_or_else(|| refuse!(node, SOURCES_NAME, "{} is not from 1 to 1023", count))?;
 
-        let delivery = if node.property_present(c"msi-parent") {
-            Delivery::Msi
-        } else {
+        let delivery = if !node.property_present(c"msi-parent") {
             Delivery::Direct(Self::wires(node)?)
+        } else if node.property_present(HART_INDEXES) {
+            Delivery::Msi(Self::wires(node)?)
+        } else {
+            Delivery::Msi(KVec::new())
         };
 
         Ok(Self {
@@ -82,7 +88,7 @@ impl Config {
             .first()
             .ok_or_else(|| refuse!(node, "reg", "no memory region"))?;
         let last = match delivery {
-            Delivery::Msi => None,
+            Delivery::Msi(_) => None,
             Delivery::Direct(wires) => wires.iter().map(|wire| IdcIndex::from(wire.hart)).max(),
         };
         let needed = regs::region_size(last);
@@ -139,20 +145,19 @@ impl Config {
     }
 
     fn hart_indexes(node: &FwNode, harts: usize) -> Result<Option<KVec<u32>>> {
-        const PROPERTY: &CStr = c"riscv,hart-indexes";
         const NAME: &str = "riscv,hart-indexes";
 
-        if !node.property_present(PROPERTY) {
+        if !node.property_present(HART_INDEXES) {
             return Ok(None);
         }
 
         let count = node
-            .property_count_elem::<u32>(PROPERTY)
+            .property_count_elem::<u32>(HART_INDEXES)
             .map_err(|_| refuse!(node, NAME, "not 32-bit cells"))?;
         if count != harts {
             return Err(refuse!(node, NAME, "{} indexes for {} harts", count, harts));
         }
-        node.property_read_array_vec::<u32>(PROPERTY, count)?
+        node.property_read_array_vec::<u32>(HART_INDEXES, count)?
             .optional()
             .map(Some)
             .ok_or(EINVAL)

@@ -6,6 +6,10 @@ use aia_core::{
     addr::PhysAddr,
     aplic::{
         domaincfg::DeliveryMode,
+        hart_numbers::{
+            self,
+            HartNumbers, //
+        },
         msi_addr::MsiAddrConfig,
         regs,
         target::{
@@ -45,7 +49,10 @@ use kernel_ext::{
 use riscv_imsic::sender::Extempore;
 
 use crate::{
-    config::Config,
+    config::{
+        Config,
+        HartWire, //
+    },
     controller::{
         source_mode,
         Controller, //
@@ -60,6 +67,7 @@ const PATIENCE: u32 = 1_000;
 pub(crate) struct MsiAplic {
     controller: Controller,
     address: MsiAddrConfig,
+    harts: HartNumbers<KVec<hart_numbers::Pair>>,
     /// One extempore MSI at a time.
     #[pin]
     genmsi: RawSpinLock<()>,
@@ -73,10 +81,17 @@ impl MsiAplic {
         }
 
         let eiid = Eiid::new(message.data).ok_or(EINVAL)?;
-        self.address
-            .target_for(PhysAddr::new(message.address), eiid)
+        self.target_for(message.address, eiid)
             .map(MsiTarget::encode)
-            .map_err(|_| EINVAL)
+            .ok_or(EINVAL)
+    }
+
+    /// The target that makes the domain send `eiid` to `address`.
+    fn target_for(&self, address: u64, eiid: Eiid) -> Option<MsiTarget> {
+        let mut target = self.address.target_for(PhysAddr::new(address), eiid).ok()?;
+
+        target.hart = self.harts.of(target.hart);
+        Some(target)
     }
 
     /// Waits until an extempore MSI can be sent.
@@ -87,12 +102,7 @@ impl MsiAplic {
 
 impl Extempore for MsiAplic {
     fn send(&self, address: u64, eiid: Eiid) -> bool {
-        let Some(genmsi) = self
-            .address
-            .target_for(PhysAddr::new(address), eiid)
-            .ok()
-            .and_then(MsiTarget::genmsi)
-        else {
+        let Some(genmsi) = self.target_for(address, eiid).and_then(MsiTarget::genmsi) else {
             return false;
         };
 
@@ -207,7 +217,7 @@ impl msi::WiredToMsi for MsiDomain {
 /// Sets the APLIC of `node` up to deliver MSIs.
 ///
 /// Fails with `EPROBE_DEFER` as long as there is no MSI controller, before anything is touched.
-pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
+pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, harts: &[HartWire]) -> Result {
     let geometry = riscv_imsic::geometry().ok_or_else(|| {
         refuse!(node, "msi-parent", "there is no IMSIC");
         ENODEV
@@ -229,11 +239,12 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
         try_pin_init!(MsiAplic {
             controller: Controller::new(node, config, DeliveryMode::Msi)?,
             address,
+            harts: HartNumbers::new(numbers(harts, &address)?),
             genmsi <- RawSpinLock::new((), c"aplic_genmsi", static_lock_class!()),
         }? Error),
         GFP_KERNEL,
     )?;
-    aplic.program_address();
+    aplic.program_address(node)?;
 
     let count = config.nr_sources.get() + 1;
     let aplic = msi::create_wired::<MsiDomain>(dev, CHIP, aplic, count).inspect_err(|_| {
@@ -257,15 +268,47 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config) -> Result {
     Ok(())
 }
 
+/// The numbers of harts at the machine level, by the addresses of their interrupt files, and those
+/// of the domain.
+fn numbers(harts: &[HartWire], address: &MsiAddrConfig) -> Result<KVec<hart_numbers::Pair>> {
+    let mut pairs = KVec::with_capacity(harts.len(), GFP_KERNEL)?;
+
+    for wire in harts {
+        let machine = riscv_imsic::file_address(wire.cpu)
+            .and_then(|file| address.target_for(file, Eiid::MIN).ok());
+
+        // A CPU without an interrupt file is no target.
+        if let Some(machine) = machine {
+            pairs.push((machine.hart, wire.hart), GFP_KERNEL)?;
+        }
+    }
+    Ok(pairs)
+}
+
 impl MsiAplic {
     /// Programs where MSIs go: only machine-level domains can (AIA 4.5.3).
-    fn program_address(&self) {
-        #[cfg(CONFIG_RISCV_M_MODE)]
-        {
-            self.controller
-                .write(regs::MMSIADDRCFG, self.address.mmsiaddrcfg());
-            self.controller
-                .write(regs::MMSIADDRCFGH, self.address.mmsiaddrcfgh());
+    ///
+    /// Fails with `EIO` if they go somewhere else.
+    fn program_address(&self, node: &FwNode) -> Result {
+        if !cfg!(CONFIG_RISCV_M_MODE) {
+            return Ok(());
         }
+        self.controller
+            .write(regs::MMSIADDRCFG, self.address.mmsiaddrcfg());
+        self.controller
+            .write(regs::MMSIADDRCFGH, self.address.mmsiaddrcfgh());
+
+        let low = self.controller.read(regs::MMSIADDRCFG);
+        let high = self.controller.read(regs::MMSIADDRCFGH);
+        if self.address.is_programmed(low, high) {
+            return Ok(());
+        }
+        pr_err!(
+            "{}: MSIs go where mmsiaddrcfg says, {:#x} and {:#x}, which is not the IMSIC\n",
+            node.display_name(),
+            low,
+            high
+        );
+        Err(EIO)
     }
 }

@@ -75,6 +75,11 @@ pub fn geometry() -> Option<Geometry<Host>> {
     imsic().map(|imsic| imsic.geometry)
 }
 
+/// The physical address of the supervisor interrupt file of `cpu`, if it has one.
+pub fn file_address(cpu: CpuId) -> Option<PhysAddr<Host>> {
+    Some(PhysAddr::new(imsic()?.locals.on(cpu)?.doorbell?.address))
+}
+
 /// A guest interrupt file's page of registers.
 #[derive(Clone, Copy)]
 pub struct GuestPage {

@@ -33,6 +33,7 @@ mod vectors;
 
 pub use ffi::{
     fewest_guest_files,
+    file_address,
     geometry,
     guest_page,
     nr_guest_files,
