@@ -30,9 +30,17 @@ pub fn ranges(fwnode: &FwNode) -> Result<KVec<(u64, u64)>, (usize, Error)> {
         .property_count_elem::<u32>(c"reg")
         .map_err(|error| (0, error))?;
     // SAFETY: The node is valid.
-    let width = unsafe { bindings::of_n_addr_cells(node) + bindings::of_n_size_cells(node) };
-    let width = usize::try_from(width)
+    let (address, size) = unsafe {
+        (
+            bindings::of_n_addr_cells(node),
+            bindings::of_n_size_cells(node),
+        )
+    };
+    // The numbers are any that a cell can hold, too large ones negative.
+    let width = usize::try_from(address)
         .ok()
+        .zip(usize::try_from(size).ok())
+        .and_then(|(address, size)| address.checked_add(size))
         .filter(|width| *width > 0)
         .ok_or((0, EINVAL))?;
 

@@ -34,9 +34,10 @@ impl Parent {
         if node.is_null() {
             return Err(EINVAL);
         }
-        // CAST: An index into the interrupts of a node is small.
+        let index = c_int::try_from(index)?;
+
         // SAFETY: The node is valid, and so are the arguments that are filled.
-        to_result(unsafe { bindings::of_irq_parse_one(node, index as c_int, &mut args) })?;
+        to_result(unsafe { bindings::of_irq_parse_one(node, index, &mut args) })?;
 
         // INVARIANT: The parser took a reference on the controller's node.
         Ok(Self { args })
