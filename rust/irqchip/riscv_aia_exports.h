@@ -7,6 +7,8 @@
 #ifndef _RISCV_AIA_EXPORTS_H
 #define _RISCV_AIA_EXPORTS_H
 
+#include <linux/mutex.h>
+
 struct device_node;
 struct platform_device;
 
@@ -14,6 +16,7 @@ int riscv_imsic_of_init(struct device_node *node, struct device_node *parent);
 int riscv_imsic_noipi(char *arg);
 int riscv_imsic_probe(struct platform_device *pdev);
 int riscv_aplic_probe(struct platform_device *pdev);
+extern struct mutex riscv_aplic_setup_lock;
 
 void kvm_riscv_aia_make_available(void);
 

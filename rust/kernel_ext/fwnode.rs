@@ -37,6 +37,12 @@ pub fn as_raw(fwnode: &FwNode) -> *mut bindings::fwnode_handle {
     ptr::from_ref(fwnode).cast_mut().cast()
 }
 
+/// Whether what the node describes can be used (`status` in a device tree).
+pub fn is_available(fwnode: &FwNode) -> bool {
+    // SAFETY: The node is valid.
+    unsafe { bindings::fwnode_device_is_available(as_raw(fwnode)) }
+}
+
 /// A node that is held, to recognise it and to name it.
 pub struct Held(ARef<FwNode>);
 

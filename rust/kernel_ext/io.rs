@@ -4,7 +4,11 @@
 //!
 //! C header: [`include/linux/io.h`](srctree/include/linux/io.h)
 
-use core::ptr::NonNull;
+use core::{
+    marker::PhantomData,
+    ops::Deref,
+    ptr::NonNull, //
+};
 
 use kernel::{
     bindings,
@@ -70,17 +74,26 @@ impl Mapping {
     /// Reads the 32-bit register at `offset` (`readl()`); zero outside the mapping.
     #[inline]
     pub fn read(&self, offset: usize) -> u32 {
-        // SAFETY: The register is not kept.
-        unsafe { self.register(offset) }.map_or(0, Register::read)
+        self.at(offset).map_or(0, |register| register.read())
     }
 
     /// Writes the 32-bit register at `offset` (`writel()`); nothing happens outside the mapping.
     #[inline]
     pub fn write(&self, offset: usize, value: u32) {
-        // SAFETY: The register is not kept.
-        if let Ok(register) = unsafe { self.register(offset) } {
+        if let Ok(register) = self.at(offset) {
             register.write(value);
         }
+    }
+
+    /// The 32-bit register at `offset`, which must be aligned and inside the mapping, for more than
+    /// one access.
+    #[inline]
+    pub fn at(&self, offset: usize) -> Result<BorrowedRegister<'_>> {
+        Ok(BorrowedRegister {
+            // SAFETY: The register lives no longer than the mapping is borrowed.
+            register: unsafe { self.register(offset) }?,
+            _mapping: PhantomData,
+        })
     }
 
     /// The 32-bit register at `offset`, which must be aligned and inside the mapping.
@@ -177,5 +190,21 @@ impl Register {
     /// The address, for C.
     pub fn as_raw(self) -> *mut c_void {
         self.0.as_ptr().cast()
+    }
+}
+
+/// A register of a mapping that is not dropped meanwhile.
+#[derive(Clone, Copy)]
+pub struct BorrowedRegister<'a> {
+    register: Register,
+    _mapping: PhantomData<&'a Mapping>,
+}
+
+impl Deref for BorrowedRegister<'_> {
+    type Target = Register;
+
+    #[inline(always)]
+    fn deref(&self) -> &Register {
+        &self.register
     }
 }

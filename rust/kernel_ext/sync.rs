@@ -3,5 +3,9 @@
 //! Synchronisation.
 
 pub mod raw_spinlock;
+pub mod roster;
 
-pub use raw_spinlock::RawSpinLock;
+pub use self::{
+    raw_spinlock::RawSpinLock,
+    roster::Roster, //
+};

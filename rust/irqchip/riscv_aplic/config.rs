@@ -5,7 +5,10 @@
 //! `Documentation/devicetree/bindings/interrupt-controller/riscv,aplic.yaml`
 
 use aia_core::{
-    addr::PAGE_OFFSET_MASK,
+    addr::{
+        PAGE_OFFSET_MASK,
+        PAGE_SIZE, //
+    },
     aplic::regs,
     ids::{
         HartIndex,
@@ -50,6 +53,26 @@ pub(crate) struct Config {
     pub(crate) registers: (u64, usize),
     pub(crate) nr_sources: NrSources,
     pub(crate) delivery: Delivery,
+}
+
+/// Where the registers of all APLICs begin that firmware describes as interrupting harts of the
+/// kernel by wires.
+pub(crate) fn direct_registers() -> impl Iterator<Item = u64> {
+    of::compatible(c"riscv,aplic").filter_map(|node| {
+        if !fwnode::is_available(&node) || node.property_present(c"msi-parent") {
+            return None;
+        }
+        // Others belong to another privilege level, or to somebody else's harts.
+        of::irq::parent_harts(&node)
+            .ok()?
+            .iter()
+            .find_map(|hartid| riscv::cpu_of_hart(*hartid))?;
+
+        let ranges = of::address::ranges(&node).ok()?;
+        let (start, size) = *ranges.first()?;
+
+        (start & PAGE_OFFSET_MASK == 0 && size >= PAGE_SIZE).then_some(start)
+    })
 }
 
 impl Config {

@@ -7,10 +7,13 @@
 #include <linux/acpi.h>
 #include <linux/irqchip.h>
 #include <linux/mod_devicetable.h>
+#include <linux/mutex.h>
 #include <linux/platform_device.h>
 #include <linux/printk.h>
 
 #include "../riscv_aia_exports.h"
+
+DEFINE_MUTEX(riscv_aplic_setup_lock);
 
 static const struct of_device_id riscv_aplic_match[] = {
 	{ .compatible = "riscv,aplic" },

@@ -2,9 +2,12 @@
 
 //! RISC-V.
 
+use core::arch::asm;
+
 use kernel::{
     bindings,
-    cpu::CpuId, //
+    cpu::CpuId,
+    interrupt::LocalInterruptDisabled, //
 };
 
 pub mod aia;
@@ -14,6 +17,23 @@ pub mod hypervisor;
 ///
 /// C header: `arch/riscv/include/asm/csr.h`, `RV_IRQ_EXT`.
 pub const IRQ_EXT: u32 = bindings::RV_IRQ_EXT;
+
+/// Whether the external interrupt of this hart is asserted, be it enabled or not.
+#[inline]
+pub fn is_external_asserted(_irqs_off: &LocalInterruptDisabled) -> bool {
+    let pending: usize;
+
+    // SAFETY: Every hart has the CSR, `sip`, or `mip` in M-mode kernels; it is only read.
+    unsafe {
+        asm!(
+            "csrr {pending}, {csr}",
+            pending = out(reg) pending,
+            csr = const bindings::CSR_IP,
+            options(nostack),
+        )
+    };
+    pending & (1 << IRQ_EXT) != 0
+}
 
 /// The logical CPU of hart `hartid`; [`None`] if the kernel does not know that hart.
 pub fn cpu_of_hart(hartid: usize) -> Option<CpuId> {

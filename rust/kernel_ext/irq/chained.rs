@@ -105,14 +105,21 @@ pub struct Parent {
 
 impl Parent {
     /// Maps interrupt `hwirq` of the harts' interrupt controllers (INTC). May sleep.
+    ///
+    /// Fails with `EBUSY` if somebody else handles it.
     pub fn of_intc(hwirq: u32) -> Result<Self> {
         let (irq, ours) = intc_mapping(hwirq)?;
 
+        // SAFETY: The interrupt is mapped.
+        if unsafe { bindings::irq_has_action(irq) } {
+            return Err(EBUSY);
+        }
         // INVARIANT: Just mapped.
         Ok(Self { irq, ours })
     }
 
-    /// Installs the handler `T`. The interrupt arrives on each CPU that calls [`Self::enable`].
+    /// Installs the handler `T`. The interrupt arrives on this CPU from now on, and on each one
+    /// that calls [`Self::enable`].
     pub fn install<T: Handler>(&self) {
         // SAFETY: The interrupt is mapped, and the handler has the right signature.
         unsafe {
@@ -135,8 +142,13 @@ impl Parent {
 
 impl Drop for Parent {
     fn drop(&mut self) {
-        // SAFETY: The interrupt is mapped; without a handler nothing is called any more.
-        unsafe { bindings::__irq_set_handler(self.irq, None, 1, ptr::null()) };
+        // SAFETY: The interrupt is mapped; without a handler nothing is called any more. One that
+        // there is, is ours: there was none.
+        unsafe {
+            if bindings::irq_has_action(self.irq) {
+                bindings::__irq_set_handler(self.irq, None, 1, ptr::null());
+            }
+        }
         if self.ours {
             // SAFETY: Mapped by us, and without a handler.
             unsafe { bindings::irq_dispose_mapping(self.irq) };
