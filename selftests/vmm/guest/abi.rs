@@ -79,6 +79,16 @@ pub mod op {
     pub const CSR: u64 = 15;
     /// Loads the 32-bit word at a0 into x0.
     pub const LOAD_NOWHERE: u64 = 17;
+    /// As [`CSR`], in user mode.
+    pub const USER_CSR: u64 = 18;
+    /// WFI, with interrupts masked. r1 = what it trapped with.
+    pub const WFI: u64 = 19;
+    /// WFI in user mode. r1 = what it trapped with.
+    pub const USER_WFI: u64 = 20;
+    /// Adds 0 to the 32-bit word at a0 by an AMO. r0 = value, r1 = what it trapped with.
+    pub const AMO: u64 = 21;
+    /// Loads the 32-bit word at a0 by LR. r0 = value, r1 = what it trapped with.
+    pub const LOAD_RESERVED: u64 = 22;
     /// Sends MSIs with sequence numbers, see sequence.rs for the arguments.
     /// r0 = MSIs sent, r1 = time taken in timer ticks.
     pub const SEQUENCE: u64 = 16;
@@ -97,8 +107,12 @@ pub mod csr {
     /// csrrc: reads, and clears bits.
     pub const CLEAR: u64 = 4;
 
+    /// A source of entropy, with Zkr.
+    pub const SEED: u64 = 0x015;
     /// Interrupts that are enabled.
     pub const SIE: u64 = 0x104;
+    /// Counters that user mode may read.
+    pub const SCOUNTEREN: u64 = 0x106;
     /// Interrupts that are pending.
     pub const SIP: u64 = 0x144;
     /// Selects the indirect register.
@@ -109,6 +123,14 @@ pub mod csr {
     pub const STOPEI: u64 = 0x15c;
     /// The top interrupt.
     pub const STOPI: u64 = 0xdb0;
+    /// Cycles.
+    pub const CYCLE: u64 = 0xc00;
+    /// The time.
+    pub const TIME: u64 = 0xc01;
+    /// Instructions.
+    pub const INSTRET: u64 = 0xc02;
+    /// A counter of events.
+    pub const HPMCOUNTER3: u64 = 0xc03;
 }
 
 /// Guest-physical address of a vCPU's mailbox.

@@ -14,8 +14,10 @@ mod abi;
 mod hart;
 mod probe;
 mod sequence;
+mod single;
 #[allow(dead_code, reason = "the VMM uses the rest")]
 mod slot;
+mod user;
 
 use abi::*;
 use core::{
@@ -34,6 +36,11 @@ use core::{
     },
 };
 use hart::*;
+use user::{
+    in_user_mode,
+    leave_user_mode,
+    CAUSE_USER_ECALL, //
+};
 
 const SSTATUS_SIE: u64 = 1 << 1;
 const EIDELIVERY: u64 = 0x70;
@@ -117,6 +124,9 @@ fn count(mb: &Mailbox, id: u64) {
 
 #[no_mangle]
 extern "C" fn guest_trap(mb: &Mailbox, cause: u64, epc: u64, tval: u64) {
+    if cause == CAUSE_USER_ECALL {
+        return leave_user_mode(epc);
+    }
     if cause & CAUSE_IRQ == 0 && probe::trapped(mb, cause, epc) {
         return;
     }
@@ -302,6 +312,11 @@ fn command(mb: &Mailbox, op: u64, a: &[u64; 6]) -> (u64, u64) {
             probe::csr(mb, csr::SIREG, a[1], a[2])
         }),
         op::CSR => probe::csr(mb, a[0], a[1], a[2]),
+        op::USER_CSR => in_user_mode(|| probe::csr(mb, a[0], a[1], a[2])),
+        op::WFI => masked(|| single::wfi(mb)),
+        op::USER_WFI => in_user_mode(|| single::wfi(mb)),
+        op::AMO => single::amo(mb, a[0]),
+        op::LOAD_RESERVED => single::load_reserved(mb, a[0]),
         op::SEQUENCE => sequence::send(mb, a),
         _ => (0, 0),
     }

@@ -28,7 +28,7 @@ pub(crate) fn trapped(mb: &Mailbox, cause: u64, epc: u64) -> bool {
 
 /// Runs one instruction of 4 bytes, which may trap: what it read, and 0, or
 /// scause + 1 of the exception.
-fn probe(mb: &Mailbox, f: impl FnOnce() -> u64) -> (u64, u64) {
+pub(crate) fn probe(mb: &Mailbox, f: impl FnOnce() -> u64) -> (u64, u64) {
     mb.probe.store(PROBING, Ordering::Relaxed);
     let value = f();
 
@@ -110,12 +110,18 @@ macro_rules! access {
 /// Accesses the CSR `number`, one of [`csr`], by the instruction `how`.
 pub(crate) fn csr(mb: &Mailbox, number: u64, how: u64, value: u64) -> (u64, u64) {
     probe(mb, || match number {
+        csr::SEED => access!("0x015", how, value),
         csr::SIE => access!("0x104", how, value),
+        csr::SCOUNTEREN => access!("0x106", how, value),
         csr::SIP => access!("0x144", how, value),
         csr::SISELECT => access!("0x150", how, value),
         csr::SIREG => access!("0x151", how, value),
         csr::STOPEI => access!("0x15c", how, value),
         csr::STOPI => access!("0xdb0", how, value),
+        csr::CYCLE => access!("0xc00", how, value),
+        csr::TIME => access!("0xc01", how, value),
+        csr::INSTRET => access!("0xc02", how, value),
+        csr::HPMCOUNTER3 => access!("0xc03", how, value),
         _ => panic!(),
     })
 }

@@ -31,6 +31,10 @@ const HSM_STOPPED: u64 = 1;
 
 /// Illegal instruction, of scause.
 pub const ILLEGAL: u64 = 2;
+/// Access fault of a load, of scause.
+pub const LOAD_ACCESS: u64 = 5;
+/// Access fault of a store or an AMO, of scause.
+pub const STORE_ACCESS: u64 = 7;
 
 /// What an instruction of the guest came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +112,28 @@ impl Guest {
     pub fn csr_write(&self, vcpu: usize, number: u64, how: u64, value: u64) -> Result<u64> {
         self.csr(vcpu, number, how, value)?
             .read(|| format!("access {how} to CSR {number:#x}"))
+    }
+
+    /// An access to a CSR as by [`Self::csr`], in user mode.
+    pub fn user_csr(&self, vcpu: usize, number: u64, how: u64, value: u64) -> Result<Outcome> {
+        self.call(vcpu, op::USER_CSR, &[number, how, value])
+            .map(Outcome::new)
+    }
+
+    /// A WFI in user mode.
+    pub fn user_wfi(&self, vcpu: usize) -> Result<Outcome> {
+        self.call(vcpu, op::USER_WFI, &[]).map(Outcome::new)
+    }
+
+    /// An AMO on the 32-bit word at `addr`.
+    pub fn amo(&self, vcpu: usize, addr: u64) -> Result<Outcome> {
+        self.call(vcpu, op::AMO, &[addr]).map(Outcome::new)
+    }
+
+    /// A load of the 32-bit word at `addr` by LR.
+    pub fn load_reserved(&self, vcpu: usize, addr: u64) -> Result<Outcome> {
+        self.call(vcpu, op::LOAD_RESERVED, &[addr])
+            .map(Outcome::new)
     }
 
     /// An access to stopei by the instruction `how` of [`csr`].

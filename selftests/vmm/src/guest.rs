@@ -69,6 +69,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Config {
     /// Number of vCPUs.
     pub vcpus: usize,
+    /// Whether there is an AIA device. Nothing else here matters otherwise.
+    pub device: bool,
     /// Mode of the AIA device.
     pub mode: Mode,
     /// Largest interrupt identity, or what KVM has by default.
@@ -99,6 +101,7 @@ impl Config {
     pub fn new(vcpus: usize, mode: Mode) -> Self {
         Self {
             vcpus,
+            device: true,
             mode,
             ids: None,
             sources: 0,
@@ -150,7 +153,7 @@ pub struct Program<'a> {
 #[derive(Debug)]
 pub struct Guest {
     vcpus: Vec<Vcpu>,
-    aia: Aia,
+    aia: Option<Aia>,
     vm: VmFd,
     mem: GuestMemory,
     devices: Arc<Devices>,
@@ -170,7 +173,10 @@ impl Guest {
 
     /// Initialises the AIA device of a bare machine.
     pub fn ready(&self) -> Result<()> {
-        self.aia.init().context("AIA INIT")
+        match &self.aia {
+            Some(aia) => aia.init().context("AIA INIT"),
+            None => Ok(()),
+        }
     }
 
     /// A machine whose AIA device is configured, but not initialised yet.
@@ -211,7 +217,10 @@ impl Guest {
         let vm = kvm.create_vm().context("KVM_CREATE_VM")?;
 
         mem.attach(&vm)?;
-        let aia = Aia::new(&vm).context("KVM_CREATE_DEVICE(RISCV_AIA)")?;
+        let aia = match cfg.device {
+            true => Some(Aia::new(&vm).context("KVM_CREATE_DEVICE(RISCV_AIA)")?),
+            false => None,
+        };
         let devices = Arc::new(Devices {
             lenient: cfg.lenient,
             ..Default::default()
@@ -229,7 +238,9 @@ impl Guest {
         for _ in 0..cfg.vcpus {
             guest.add_vcpu()?;
         }
-        guest.aia.configure(&cfg)?;
+        if let Some(aia) = &guest.aia {
+            aia.configure(&cfg)?;
+        }
         Ok(guest)
     }
 
@@ -268,8 +279,12 @@ impl Guest {
     }
 
     /// Its AIA device.
+    ///
+    /// # Panics
+    ///
+    /// Panics if it has none.
     pub fn aia(&self) -> &Aia {
-        &self.aia
+        self.aia.as_ref().expect("a machine with the AIA device")
     }
 
     /// Starts a vCPU on `cpus` (none: on any) without a word to the guest.
@@ -283,7 +298,7 @@ impl Guest {
         let last = match self.cfg.ids {
             Some(ids) => ids.into(),
             None => u64::from(
-                self.aia
+                self.aia()
                     .config(kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS)
                     .context("AIA IDS")?,
             ),
@@ -495,13 +510,16 @@ impl Guest {
 
     /// Sends an MSI to a vCPU from the VMM, by KVM_SIGNAL_MSI.
     pub fn signal_msi(&self, vcpu: usize, id: u32) -> Result<()> {
-        let page = self.cfg.imsic_page(vcpu);
+        self.signal(self.cfg.imsic_page(vcpu), id)
+    }
 
+    /// Sends an MSI to any address.
+    pub fn signal(&self, address: u64, data: u32) -> Result<()> {
         self.vm
             .signal_msi(kvm_msi {
-                address_lo: page as u32,
-                address_hi: (page >> 32) as u32,
-                data: id,
+                address_lo: address as u32,
+                address_hi: (address >> 32) as u32,
+                data,
                 ..Default::default()
             })
             .context("KVM_SIGNAL_MSI")?;
@@ -545,6 +563,16 @@ impl Guest {
     /// wires of the APLIC, if there is one, then an MSI for each of `msis`
     /// (vCPU, identity).
     pub fn route(&self, msis: &[(usize, u32)]) -> Result<()> {
+        let msis: Vec<_> = msis
+            .iter()
+            .map(|&(vcpu, id)| (self.cfg.imsic_page(vcpu), id))
+            .collect();
+
+        self.route_msis(&msis).map(drop)
+    }
+
+    /// As [`Self::route`], to any addresses: (address, data). Gives the line of the first MSI.
+    pub fn route_msis(&self, msis: &[(u64, u32)]) -> Result<u32> {
         let wires = if self.cfg.sources == 0 {
             0
         } else {
@@ -561,17 +589,15 @@ impl Guest {
             })
             .collect();
 
-        for (i, &(vcpu, id)) in msis.iter().enumerate() {
-            let page = self.cfg.imsic_page(vcpu);
-
+        for (i, &(address, data)) in msis.iter().enumerate() {
             entries.push(kvm_irq_routing_entry {
                 gsi: wires + i as u32,
                 type_: KVM_IRQ_ROUTING_MSI,
                 u: kvm_irq_routing_entry__bindgen_ty_1 {
                     msi: kvm_irq_routing_msi {
-                        address_lo: page as u32,
-                        address_hi: (page >> 32) as u32,
-                        data: id,
+                        address_lo: address as u32,
+                        address_hi: (address >> 32) as u32,
+                        data,
                         ..Default::default()
                     },
                 },
@@ -582,7 +608,8 @@ impl Guest {
 
         self.vm
             .set_gsi_routing(&routing)
-            .context("KVM_SET_GSI_ROUTING")
+            .context("KVM_SET_GSI_ROUTING")?;
+        Ok(wires)
     }
 
     /// The line of the `n`th MSI that [`Self::route`] was given.

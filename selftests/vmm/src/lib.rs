@@ -43,7 +43,9 @@ pub use aia::{
 pub use bus::Bus;
 pub use commands::{
     Outcome,
-    ILLEGAL, //
+    ILLEGAL,
+    LOAD_ACCESS,
+    STORE_ACCESS, //
 };
 pub use guest::{
     Config,
