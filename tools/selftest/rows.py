@@ -83,9 +83,11 @@ def kvm():
         yield Row(f"kvm-{name}", Machine(aia=aia), ["kvm-noaia"])
     # QEMU before 11.1 does not let KVM have its bit of hvien.
     yield Row("kvm-hvien", Machine(qemu="bpo", cpu=SSCOFPMF),
-              ["kvm-aia-hvien"])
-    yield Row("kvm-smstateen", Machine(cpu="rv64,h=true,smstateen=true"),
-              ["kvm-aia-device"])
+              ["kvm-aia-hvien", "kvm-aia-vcpu"])
+    # What a vCPU need not have, and entropy, which its user mode must not.
+    yield Row("kvm-smstateen",
+              Machine(cpu="rv64,h=true,smstateen=true,zkr=true"),
+              ["kvm-aia-device", "kvm-aia-vcpu"])
 
 
 def module():

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! CSRs of the guest that trap: the indirectly accessed ones and `stopei`.
+//!
+//! KVM has looked who accesses them: the guest's user mode does not get here.
 
 use aia_core::{
     guest::iprio,

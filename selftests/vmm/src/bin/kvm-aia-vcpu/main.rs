@@ -7,6 +7,7 @@ mod onereg;
 mod priorities;
 mod reset;
 mod select;
+mod user;
 
 use std::process::ExitCode;
 use vmm::{
@@ -16,6 +17,7 @@ use vmm::{
     Machine,
     Mode::{
         self,
+        Auto,
         Emul,
         Hwaccel, //
     },
@@ -68,6 +70,29 @@ const TESTS: &[Test] = &[
         |m| select::others(m, Hwaccel),
     ),
     ("sireg: before INIT", Nothing, select::before_init),
+    ("user mode: no CSRs of the AIA", Nothing, |m| {
+        user::csrs(m, Emul)
+    }),
+    ("user mode: no CSRs of the AIA, guest file", Files(1), |m| {
+        user::csrs(m, Hwaccel)
+    }),
+    (
+        "user mode: no CSRs of the AIA, guest file or memory",
+        Files(1),
+        |m| user::csrs(m, Auto),
+    ),
+    (
+        "user mode: no CSRs of the AIA, without an interrupt file",
+        Nothing,
+        user::nowhere,
+    ),
+    (
+        "user mode: the counters that it may read",
+        Nothing,
+        user::counters,
+    ),
+    ("user mode: no entropy", Nothing, user::seed),
+    ("user mode: no WFI", Nothing, user::wfi),
     ("iprio: which interrupts have one", Nothing, |m| {
         priorities::which(m, Emul)
     }),
