@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Loads and stores in and around the pages of the controllers. Nothing that a
-//! guest does there may harm it but by the exception or error it asked for, and
-//! none but an aligned 32-bit store to a port sets anything pending (IM-8, IM-9, AP-8).
+//! guest does there may harm it but by the exception it asked for, and none but an
+//! aligned 32-bit store to a port sets anything pending (IM-8, IM-9, AP-8).
 
 use crate::{
     boot,
     ids, //
 };
-use libc::EIO;
 use vmm::{
     abi::{
         op,
@@ -23,12 +22,14 @@ use vmm::{
         imsic::*, //
     },
     same,
-    End,
     Guest,
     Left,
     Machine,
     Mode,
-    Result, //
+    Outcome,
+    Result,
+    LOAD_ACCESS,
+    STORE_ACCESS, //
 };
 
 /// What a store writes: it is an identity at any width and in any half.
@@ -221,45 +222,80 @@ pub(crate) fn aplic_around(m: &Machine) -> Result<()> {
     nothing_pending(&guest)
 }
 
-/// An access that is not aligned traps, or KVM gives it up: it does nothing,
-/// and hurts nobody but the vCPU.
-pub(crate) fn misaligned(m: &Machine) -> Result<()> {
-    let aligned = |addr: u64, size: u64| addr % size == 0;
+/// An access fault of `cause`, and nothing for user space.
+fn faults(guest: &Guest, outcome: Outcome, cause: u64, what: &str) -> Result<()> {
+    same(outcome.trap, Some(cause), || format!("exception of {what}"))?;
+    same(guest.left(), vec![], || {
+        format!("left to user space by {what}")
+    })
+}
 
-    for (base, what) in [
-        (IMSIC_BASE, "IMSIC"),
-        (APLIC_BASE + u64::from(aplic::SETIPNUM_LE), "APLIC"),
+/// An access that is not aligned is an access fault (IM-9, AP-8), and hurts nobody.
+pub(crate) fn misaligned(m: &Machine) -> Result<()> {
+    let mut cfg = crate::config(2, Mode::Emul);
+
+    cfg.sources = 4;
+    let guest = m.boot(cfg)?;
+
+    for base in [
+        IMSIC_BASE,
+        APLIC_BASE + u64::from(aplic::SETIPNUM_LE),
+        // Nobody is there.
+        IMSIC_BASE - 0x1000,
     ] {
         for (offset, size) in [(1, 2), (1, 4), (2, 4), (3, 4), (4, 8), (0xffe, 4)] {
-            let mut cfg = crate::config(2, Mode::Emul);
-
-            cfg.sources = 4;
-            let mut guest = m.boot(cfg)?;
             let addr = base + offset;
 
-            ensure(!aligned(addr, size), || "aligned".into())?;
-            guest.give(1, vmm::abi::op::STORE, &[addr, size, VALUE]);
-            guest.until(
-                |g| g.done(1) || g.ended(1),
-                || format!("a store of {size} bytes at {addr:#x}"),
+            ensure(addr % size != 0, || "aligned".into())?;
+            faults(
+                &guest,
+                guest.load(1, addr, size)?,
+                LOAD_ACCESS,
+                &format!("a load of {size} bytes at {addr:#x}"),
             )?;
-            if guest.ended(1) {
-                let end = guest.wait_end(1)?;
-
-                same(end, End::RunFailed(EIO), || {
-                    format!("end of a store of {size} bytes at {addr:#x} ({what})")
-                })?;
-            }
-            for w in 0..(ids(&guest)? + 1) / 64 {
-                same(guest.ireg_read(0, EIP0 + 2 * w)?, 0, || {
-                    format!("pending bits, word {w}")
-                })?;
-            }
-            guest.signal_msi(0, 9)?;
-            guest.until(|g| g.count(0, 9) == 1, || "identity 9".into())?;
+            faults(
+                &guest,
+                guest.store(1, addr, size, VALUE)?,
+                STORE_ACCESS,
+                &format!("a store of {size} bytes at {addr:#x}"),
+            )?;
         }
     }
-    Ok(())
+    nothing_pending(&guest)?;
+    guest.signal_msi(0, 9)?;
+    guest.until(|g| g.count(0, 9) == 1, || "identity 9".into())
+}
+
+/// So are the accesses that are no simple loads and stores (IM-9, AP-8).
+pub(crate) fn atomic(m: &Machine) -> Result<()> {
+    let mut cfg = crate::config(2, Mode::Emul);
+
+    cfg.sources = 4;
+    let guest = m.boot(cfg)?;
+
+    for addr in [
+        IMSIC_BASE,
+        IMSIC_BASE + 8,
+        APLIC_BASE,
+        APLIC_BASE + u64::from(aplic::SETIPNUM_LE),
+        IMSIC_BASE - 0x1000,
+    ] {
+        faults(
+            &guest,
+            guest.amo(1, addr)?,
+            STORE_ACCESS,
+            &format!("an AMO at {addr:#x}"),
+        )?;
+        faults(
+            &guest,
+            guest.load_reserved(1, addr)?,
+            LOAD_ACCESS,
+            &format!("LR at {addr:#x}"),
+        )?;
+    }
+    nothing_pending(&guest)?;
+    guest.signal_msi(0, 9)?;
+    guest.until(|g| g.count(0, 9) == 1, || "identity 9".into())
 }
 
 /// A load from a device into x0 changes nothing for the instructions that KVM emulates

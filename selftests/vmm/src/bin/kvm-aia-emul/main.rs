@@ -134,6 +134,7 @@ const TESTS: &[Test] = &[
     ),
     ("access: behind the APLIC", Nothing, access::aplic_around),
     ("access: misaligned", Nothing, access::misaligned),
+    ("access: atomic", Nothing, access::atomic),
     ("access: a load into x0", Nothing, access::nowhere),
     ("WFI: MSIs of the host", Nothing, wake::host),
     ("WFI: MSIs of another vCPU", Nothing, wake::vcpu),
