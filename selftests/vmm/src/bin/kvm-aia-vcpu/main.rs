@@ -7,6 +7,7 @@ mod onereg;
 mod priorities;
 mod reset;
 mod select;
+mod sip;
 mod user;
 
 use std::process::ExitCode;
@@ -52,6 +53,23 @@ const TESTS: &[Test] = &[
     ("ONE_REG: the list", Nothing, onereg::list),
     ("ONE_REG: without Ssaia", Nothing, onereg::without_ssaia),
     ("ONE_REG: the guest sees the same", Nothing, onereg::guest),
+    ("sip: no external interrupt is lost", Nothing, |m| {
+        sip::not_lost(m, Emul)
+    }),
+    (
+        "sip: no external interrupt is lost, guest file",
+        Files(1),
+        |m| sip::not_lost(m, Hwaccel),
+    ),
+    ("sip: no external interrupt is made", Nothing, |m| {
+        sip::not_made(m, Emul)
+    }),
+    (
+        "sip: no external interrupt is made, guest file",
+        Files(1),
+        |m| sip::not_made(m, Hwaccel),
+    ),
+    ("sip: WFI looks at it", Nothing, sip::wfi),
     ("siselect: values", Nothing, |m| select::values(m, Emul)),
     ("siselect: values, guest file", Files(1), |m| {
         select::values(m, Hwaccel)
