@@ -19,7 +19,9 @@ use vmm::{
     ensure,
     regs::aplic::*,
     same,
+    Config,
     Context,
+    Guest,
     Machine,
     Mode,
     Result, //
@@ -72,12 +74,45 @@ fn domain(m: &Machine, mode: Mode) -> Result<Domain> {
     Ok(d)
 }
 
+/// A machine can do it if its APLIC is in the kernel; others refuse such an irqfd, so that a VMM that
+/// has asked nobody, or the system, does it on its own.
 pub(crate) fn capability(m: &Machine) -> Result<()> {
-    let d = domain(m, Mode::Emul)?;
+    let can = |guest: &Guest, wanted: bool, what: &str| {
+        same(guest.can(Cap::IrqfdResample), wanted, || {
+            format!("KVM_CAP_IRQFD_RESAMPLE of a machine {what}")
+        })?;
+        same(
+            guest.resampled_irqfd(1, libc::EFD_NONBLOCK).is_ok(),
+            wanted,
+            || format!("an irqfd with KVM_IRQFD_FLAG_RESAMPLE of a machine {what}"),
+        )?;
+        guest.irqfd(1).map(drop)
+    };
+    let with = |sources| Config {
+        sources,
+        ..Config::new(1, Mode::Emul)
+    };
+    let without = Config {
+        device: false,
+        ..with(0)
+    };
 
-    ensure(d.guest().can(Cap::IrqfdResample), || {
-        "no KVM_CAP_IRQFD_RESAMPLE".into()
-    })
+    ensure(m.kvm().check_extension(Cap::IrqfdResample), || {
+        "no KVM_CAP_IRQFD_RESAMPLE of the system".into()
+    })?;
+    can(&Guest::bare(m.kvm(), without)?, false, "without the AIA")?;
+    for (sources, wanted) in [(0, false), (40, true)] {
+        let guest = Guest::bare(m.kvm(), with(sources))?;
+
+        can(
+            &guest,
+            wanted,
+            &format!("with {sources} sources, before INIT"),
+        )?;
+        guest.ready()?;
+        can(&guest, wanted, &format!("with {sources} sources"))?;
+    }
+    Ok(())
 }
 
 /// As many MSIs as the device has raised its wire, which falls each time.
