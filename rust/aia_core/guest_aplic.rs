@@ -8,6 +8,8 @@ pub mod regs;
 pub mod saved;
 pub mod word;
 
+use core::ops::Range;
+
 use self::{
     regs::Register,
     word::{
@@ -70,16 +72,9 @@ pub struct Aplic<W> {
 }
 
 /// Some of the sources of a word, lowest first.
-pub struct Sources {
+struct Sources {
     word: WordNr,
     bits: u32,
-}
-
-impl Sources {
-    const NONE: Self = Self {
-        word: WordNr::of(SourceId::MIN),
-        bits: 0,
-    };
 }
 
 impl Iterator for Sources {
@@ -95,6 +90,11 @@ impl Iterator for Sources {
         self.bits &= self.bits - 1;
         source
     }
+}
+
+/// The range of a single word.
+fn one(word: WordNr) -> Range<u32> {
+    word.get()..word.get() + 1
 }
 
 /// Sends what is due of a word.
@@ -215,37 +215,59 @@ impl<W: Words> Aplic<W> {
 
     /// Returns the level-sensitive sources with high inputs of which a read of `register` tells that
     /// they are: one of the two ways to end the handling of an interrupt (AIA 4.9.2).
-    pub fn sampled_by_read(&self, register: Register) -> Sources {
-        match register {
-            Register::InClrIp(word) => self.sampled(word, !0),
-            _ => Sources::NONE,
-        }
-    }
-
-    /// Returns the level-sensitive sources with high inputs that a write of `value` to `register`
-    /// makes pending because they are: the other way to end the handling of an interrupt
-    /// (AIA 4.9.2).
-    pub fn sampled_by_write(&self, register: Register, value: u32) -> Sources {
-        let number = match register {
-            Register::SetIp(word) => return self.sampled(word, value),
-            Register::SetIpNum | Register::SetIpNumLe => value,
-            Register::SetIpNumBe => value.swap_bytes(),
-            _ => return Sources::NONE,
+    pub fn sampled_by_read(&self, register: Register) -> impl Iterator<Item = SourceId> + '_ {
+        let words = match register {
+            Register::InClrIp(word) => one(word),
+            _ => 0..0,
         };
 
-        self.nr_sources
-            .check(number)
-            .map_or(Sources::NONE, |source| {
-                self.sampled(WordNr::of(source), mask(source))
-            })
+        self.sampled(words, !0, SourceWord::high_levels)
     }
 
-    /// Returns which of the sources `bits` of `word` are level-sensitive, with a high input.
-    fn sampled(&self, word: WordNr, bits: u32) -> Sources {
-        Sources {
+    /// Returns the level-sensitive sources whose high inputs matter for what a write of `value` to
+    /// `register` does:
+    ///
+    /// - those that it makes pending because of them: the other way to end the handling of an
+    ///   interrupt (AIA 4.9.2);
+    /// - those whose MSIs it lets go: a source that is pending since its interrupt was handled while
+    ///   it was masked is not any more once its input falls (AIA 4.7).
+    pub fn sampled_by_write(
+        &self,
+        register: Register,
+        value: u32,
+    ) -> impl Iterator<Item = SourceId> + '_ {
+        let by_number = |number| match self.nr_sources.check(number) {
+            Some(source) => (one(WordNr::of(source)), mask(source)),
+            None => (0..0, 0),
+        };
+        let (which, (words, bits)): (fn(&SourceWord) -> u32, _) = match register {
+            Register::SetIp(word) => (SourceWord::high_levels, (one(word), value)),
+            Register::SetIpNum | Register::SetIpNumLe => {
+                (SourceWord::high_levels, by_number(value))
+            }
+            Register::SetIpNumBe => (SourceWord::high_levels, by_number(value.swap_bytes())),
+            Register::SetIe(word) => (SourceWord::held_levels, (one(word), value)),
+            Register::SetIeNum => (SourceWord::held_levels, by_number(value)),
+            Register::DomainCfg if value & DomainCfg::IE != 0 && !self.delivers() => {
+                (SourceWord::due_levels, (0..self.nr_sources.words(), !0))
+            }
+            _ => (SourceWord::high_levels, (0..0, 0)),
+        };
+
+        self.sampled(words, bits, which)
+    }
+
+    /// Returns those of the sources `bits` of each of `words` that `which` returns of it.
+    fn sampled(
+        &self,
+        words: Range<u32>,
+        bits: u32,
+        which: fn(&SourceWord) -> u32,
+    ) -> impl Iterator<Item = SourceId> + '_ {
+        words.filter_map(WordNr::new).flat_map(move |word| Sources {
             word,
-            bits: bits & self.get(word, SourceWord::high_levels),
-        }
+            bits: bits & self.get(word, which),
+        })
     }
 
     /// Changes the wire of `source`; ignored if there is no such source.
@@ -429,6 +451,53 @@ mod tests {
 
         aplic.set_input(source(33)?, false, &last);
         assert_eq!(write(Register::SetIpNum, 33), [None; 2]);
+        Ok(())
+    }
+
+    /// AP-33: a level that was handled while its source was masked may be over when it is not any
+    /// more; who lets its MSI go has to know.
+    #[test]
+    fn held_levels() -> Result<(), OutOfRange> {
+        let source = |number: u32| SourceId::try_from(number);
+        // Edge-sensitive and enabled.
+        let (aplic, last) = domain(source(38)?)?;
+        // Two active-high, one active-low.
+        for (number, mode) in [(2, 6), (33, 6), (34, 7)] {
+            aplic.write(Register::SourceCfg(source(number)?), mode, &last);
+        }
+        for number in [2, 33, 38] {
+            aplic.set_input(source(number)?, true, &last);
+        }
+        let write = |register, value| {
+            let mut sources = aplic.sampled_by_write(register, value).map(SourceId::get);
+            [sources.next(), sources.next(), sources.next()]
+        };
+        let [low, high] = [WordNr::of(source(2)?), WordNr::of(source(40)?)];
+
+        assert_eq!(write(Register::SetIeNum, 33), [Some(33), None, None]);
+        assert_eq!(write(Register::SetIe(low), !0), [Some(2), None, None]);
+        assert_eq!(write(Register::SetIe(high), !0), [Some(33), Some(34), None]);
+        assert_eq!(write(Register::SetIe(high), !0b10), [Some(34), None, None]);
+        // Not pending; not a source; not something that lets an MSI go.
+        aplic.write(Register::ClrIpNum, 33, &last);
+        for number in [33, 0, 38, 41, !0] {
+            assert_eq!(write(Register::SetIeNum, number), [None; 3]);
+        }
+        aplic.write(Register::SetIpNum, 33, &last);
+        for register in [Register::ClrIe(high), Register::ClrIeNum] {
+            assert_eq!(write(register, 33), [None; 3]);
+        }
+
+        // Enabled, they wait for the domain.
+        aplic.write(Register::SetIe(low), !0, &last);
+        aplic.write(Register::SetIeNum, 34, &last);
+        assert_eq!(write(Register::SetIe(high), !0), [Some(33), None, None]);
+        assert_eq!(write(Register::DomainCfg, IE), [Some(2), Some(34), None]);
+        assert_eq!(write(Register::DomainCfg, !IE), [None; 3]);
+        aplic.write(Register::DomainCfg, IE, &last);
+        assert_eq!(write(Register::DomainCfg, IE), [None; 3]);
+        // The others have no target.
+        assert_eq!(last.take(), 1);
         Ok(())
     }
 

@@ -192,6 +192,19 @@ impl SourceWord {
         self.level & self.inputs()
     }
 
+    /// Returns the level-sensitive sources that are pending with a high input and wait for being
+    /// enabled.
+    #[inline]
+    pub const fn held_levels(&self) -> u32 {
+        self.high_levels() & self.pending & !self.enabled
+    }
+
+    /// Returns the level-sensitive sources that are pending with a high input, and enabled.
+    #[inline]
+    pub const fn due_levels(&self) -> u32 {
+        self.high_levels() & self.pending & self.enabled
+    }
+
     /// Changes the wire of `source` (AIA 4.7).
     ///
     /// A level-sensitive source becomes pending by the transition, not by its level, so telling

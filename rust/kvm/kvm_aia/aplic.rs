@@ -13,10 +13,12 @@ use aia_core::{
         word::SourceWord,
         Aplic,
         Sink,
-        Sources,
         Words, //
     },
-    ids::NrSources, //
+    ids::{
+        NrSources,
+        SourceId, //
+    }, //
 };
 use kernel::{
     prelude::*,
@@ -128,11 +130,10 @@ impl Sink for ToVcpus<'_> {
     }
 }
 
-/// Tells who has raised the wires of `sources` that a guest has handled their interrupts and is
-/// about to see whether they are still high: an irqfd with `KVM_IRQFD_FLAG_RESAMPLE` lowers its wire
-/// and asks its device.
+/// Asks who has raised the wires of `sources` whether they are still high: a guest is about to rely
+/// on it. An irqfd with `KVM_IRQFD_FLAG_RESAMPLE` lowers its wire, and its device raises it again.
 #[cold]
-fn acknowledge(vm: &Vm, sources: Sources) {
+fn resample(vm: &Vm, sources: impl Iterator<Item = SourceId>) {
     for source in sources {
         vm.notify_acked(source.get());
     }
@@ -160,7 +161,7 @@ impl Mmio for AplicPage {
         let (_, aplic, register) = Self::find(vcpu, addr, data.len())?;
 
         if vcpu.vm().has_ack_notifiers() {
-            acknowledge(vcpu.vm(), aplic.domain.sampled_by_read(register));
+            resample(vcpu.vm(), aplic.domain.sampled_by_read(register));
         }
         data.copy_from_slice(&aplic.domain.read(register).to_le_bytes());
         Ok(())
@@ -171,7 +172,7 @@ impl Mmio for AplicPage {
         let value = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
 
         if vcpu.vm().has_ack_notifiers() {
-            acknowledge(vcpu.vm(), aplic.domain.sampled_by_write(register, value));
+            resample(vcpu.vm(), aplic.domain.sampled_by_write(register, value));
         }
         aplic.domain.write(register, value, &ToVcpus(aia));
         Ok(())

@@ -133,6 +133,14 @@ const TESTS: &[Test] = &[
         resample::by_input,
     ),
     ("resample: not handled", Nothing, resample::unhandled),
+    ("resample: masked meanwhile", Nothing, |m| {
+        resample::masked(m, Emul)
+    }),
+    (
+        "resample: masked, and nobody to ask",
+        Nothing,
+        resample::masked_others,
+    ),
     ("resample: several devices", Nothing, resample::shared),
     ("resample: devices come and go", Nothing, resample::removed),
     ("guest file: rising edge", Files(1), |m| {
@@ -146,6 +154,9 @@ const TESTS: &[Test] = &[
         Files(1),
         |m| resample::by_number(m, Hwaccel),
     ),
+    ("guest file: resample: masked meanwhile", Files(1), |m| {
+        resample::masked(m, Hwaccel)
+    }),
     ("guest files: all sources, two harts", Vcpus(2), |m| {
         targets::all(m, Auto)
     }),

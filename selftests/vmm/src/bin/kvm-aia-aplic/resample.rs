@@ -201,6 +201,113 @@ pub(crate) fn unhandled(m: &Machine) -> Result<()> {
     device.asked(1, "in the end")
 }
 
+/// How a guest masks an interrupt while a thread handles it, and unmasks it again.
+#[derive(Clone, Copy)]
+enum Mask {
+    Number,
+    Word,
+    Domain,
+}
+
+impl Mask {
+    fn mask(self, d: &Domain) -> Result<()> {
+        match self {
+            Self::Number => d.write(CLRIENUM, S),
+            Self::Word => d.write(CLRIE + 4 * (S / 32), 1 << (S % 32)),
+            Self::Domain => d.deliver(false),
+        }
+    }
+
+    fn unmask(self, d: &Domain) -> Result<()> {
+        match self {
+            Self::Number => d.write(SETIENUM, S),
+            Self::Word => d.write(SETIE + 4 * (S / 32), 1 << (S % 32)),
+            Self::Domain => d.deliver(true),
+        }
+    }
+}
+
+/// An interrupt that is masked, ended, and only then handled, as Linux does it for a handler in a
+/// thread (IRQF_ONESHOT): between the end and the handling, the device needs an interrupt. When it is
+/// unmasked it may not need it any more; or it does.
+///
+/// KVM's I/O APIC asks when a source is unmasked, too (fef8f2b90edb).
+pub(crate) fn masked(m: &Machine, mode: Mode) -> Result<()> {
+    let d = domain(m, mode)?;
+    let device = Device::new(&d, S)?;
+
+    for mask in [Mask::Number, Mask::Word, Mask::Domain] {
+        for n in 1..=ROUNDS {
+            let still = n % 4 == 0;
+
+            device.raise()?;
+            d.comes(0, &[ID], &format!("by event {n}"))?;
+            mask.mask(&d)?;
+            d.write(SETIPNUM_LE, S)?;
+            device.asked(1, "at the end of the interrupt")?;
+            // Not handled yet.
+            device.raise()?;
+            d.guest().until(
+                |_| d.pending(S, true, "").is_ok(),
+                || "the level while it is masked".into(),
+            )?;
+            d.came(0, &[], "while it is masked")?;
+
+            mask.unmask(&d)?;
+            device.asked(1, "when it is unmasked")?;
+            d.pending(S, false, "when it is unmasked")?;
+            d.came(0, &[], "when it is unmasked, and handled")?;
+            if still {
+                device.raise()?;
+                d.comes(0, &[ID], "when it is unmasked, and not handled")?;
+                d.write(SETIPNUM_LE, S)?;
+                device.asked(1, "at the end of the second interrupt")?;
+            }
+            d.came(0, &[], "when all is done")?;
+        }
+    }
+    device.asked(0, "at the end")
+}
+
+/// Where nobody can be asked, what is pending comes; and nobody is asked of what is not pending, is
+/// no level, or is not masked.
+pub(crate) fn masked_others(m: &Machine) -> Result<()> {
+    const WIRE: u32 = 36;
+    const EDGE: u32 = 37;
+    let d = domain(m, Mode::Emul)?;
+    let (device, edge) = (Device::new(&d, S)?, Device::new(&d, EDGE)?);
+
+    d.source(WIRE, sm::LEVEL1, to(0, 78))?;
+    d.source(EDGE, sm::EDGE1, to(0, 79))?;
+    // A wire of KVM_IRQ_LINE is what it is.
+    d.write(CLRIENUM, WIRE)?;
+    d.wire(WIRE, true)?;
+    d.pending(WIRE, true, "by its wire")?;
+    d.write(SETIENUM, WIRE)?;
+    d.came(0, &[78], "when it is unmasked")?;
+
+    d.write(CLRIENUM, EDGE)?;
+    edge.raise()?;
+    d.guest().until(
+        |_| d.pending(EDGE, true, "").is_ok(),
+        || "the edge while it is masked".into(),
+    )?;
+    d.write(SETIENUM, EDGE)?;
+    d.came(0, &[79], "when it is unmasked")?;
+    edge.asked(0, "ever")?;
+
+    // Sent already, and not handled.
+    device.raise()?;
+    d.comes(0, &[ID], "by the event")?;
+    d.write(CLRIENUM, S)?;
+    d.write(SETIENUM, S)?;
+    d.deliver(true)?;
+    d.came(0, &[], "when it is unmasked unhandled")?;
+    device.asked(0, "for all that")?;
+    d.write(SETIPNUM, S)?;
+    device.asked(1, "in the end")
+}
+
 /// All devices of a wire are asked; it falls with the last one that goes.
 pub(crate) fn shared(m: &Machine) -> Result<()> {
     let d = domain(m, Mode::Emul)?;
