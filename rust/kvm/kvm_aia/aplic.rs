@@ -143,27 +143,35 @@ fn resample(vm: &Vm, sources: impl Iterator<Item = SourceId>) {
 pub(crate) struct AplicPage;
 
 impl AplicPage {
-    /// The APLIC, and the register at `addr`, which an access of `size` bytes wants.
-    fn find(vcpu: &Vcpu, addr: u64, size: usize) -> Result<(&VmAia, &VmAplic, Register)> {
-        if size != 4 {
+    /// The APLIC, and the register at `addr`, which an access of `size` bytes wants; no register
+    /// where all is reserved: read-only zero (AIA 4.5).
+    fn find(vcpu: &Vcpu, addr: u64, size: usize) -> Result<(&VmAia, &VmAplic, Option<Register>)> {
+        if size != 4 || addr % 4 != 0 {
             return Err(EOPNOTSUPP);
         }
         let aia = ffi::aia(vcpu.vm()).ok_or(ENODEV)?;
         let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
         let offset = addr.checked_sub(aplic.address.get()).ok_or(ENODEV)?;
 
-        Ok((aia, aplic, aplic.register(offset)?))
+        Ok((
+            aia,
+            aplic,
+            Register::decode(offset, aplic.domain.nr_sources()),
+        ))
     }
 }
 
 impl Mmio for AplicPage {
     fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
         let (_, aplic, register) = Self::find(vcpu, addr, data.len())?;
+        let value = register.map_or(0, |register| {
+            if vcpu.vm().has_ack_notifiers() {
+                resample(vcpu.vm(), aplic.domain.sampled_by_read(register));
+            }
+            aplic.domain.read(register)
+        });
 
-        if vcpu.vm().has_ack_notifiers() {
-            resample(vcpu.vm(), aplic.domain.sampled_by_read(register));
-        }
-        data.copy_from_slice(&aplic.domain.read(register).to_le_bytes());
+        data.copy_from_slice(&value.to_le_bytes());
         Ok(())
     }
 
@@ -171,10 +179,12 @@ impl Mmio for AplicPage {
         let (aia, aplic, register) = Self::find(vcpu, addr, data.len())?;
         let value = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
 
-        if vcpu.vm().has_ack_notifiers() {
-            resample(vcpu.vm(), aplic.domain.sampled_by_write(register, value));
+        if let Some(register) = register {
+            if vcpu.vm().has_ack_notifiers() {
+                resample(vcpu.vm(), aplic.domain.sampled_by_write(register, value));
+            }
+            aplic.domain.write(register, value, &ToVcpus(aia));
         }
-        aplic.domain.write(register, value, &ToVcpus(aia));
         Ok(())
     }
 }
