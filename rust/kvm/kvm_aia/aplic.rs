@@ -116,6 +116,20 @@ impl VmAplic {
         }
         Register::decode(offset, self.domain.nr_sources()).ok_or(ENODEV)
     }
+
+    /// A device sends an MSI of `data` to `addr`: two of the registers are ports for that
+    /// (AIA 4.5.13, 4.5.14). Others, and other addresses, ignore it.
+    #[cold]
+    pub(crate) fn receive(&self, addr: PhysAddr<Guest>, data: u32, sink: &ToVcpus<'_>) {
+        let register = addr
+            .get()
+            .checked_sub(self.address.get())
+            .and_then(|offset| Register::decode(offset, self.domain.nr_sources()));
+
+        if let Some(port @ (Register::SetIpNumLe | Register::SetIpNumBe)) = register {
+            self.domain.write(port, data, sink);
+        }
+    }
 }
 
 /// MSIs of an APLIC go to the vCPUs of its virtual machine.

@@ -100,8 +100,8 @@ impl VmAia {
 
 /// Delivers an MSI of `data` to guest-physical address `addr`. Any context.
 ///
-/// Fails with `EBUSY` if the interrupt controllers are not initialised; nobody gets it if no
-/// interrupt file is there.
+/// Fails with `EBUSY` if the interrupt controllers are not initialised; nobody gets it if neither an
+/// interrupt file nor a port of the APLIC is there.
 pub(crate) fn inject_msi(vm: &Vm, addr: u64, data: u32) -> Result {
     let aia = ffi::aia(vm).ok_or(EBUSY)?;
     let addr = PhysAddr::<Guest>::new(addr);
@@ -111,7 +111,12 @@ pub(crate) fn inject_msi(vm: &Vm, addr: u64, data: u32) -> Result {
         Some((vcpu, imsic)) if imsic.address() == target.page => {
             imsic.inject(vcpu, target.guest, target.offset, data)
         }
-        _ => Ok(()),
+        _ => {
+            if let Some(aplic) = &aia.aplic {
+                aplic.receive(addr, data, &ToVcpus(aia));
+            }
+            Ok(())
+        }
     }
 }
 

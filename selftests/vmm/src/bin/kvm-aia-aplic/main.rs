@@ -6,6 +6,7 @@ mod domain;
 mod irqfd;
 mod order;
 mod pending;
+mod ports;
 mod resample;
 mod setup;
 mod targets;
@@ -108,6 +109,8 @@ const TESTS: &[Test] = &[
     ("genmsi: there when it is not busy", Nothing, |m| {
         order::not_busy(m, Emul)
     }),
+    ("MSIs to its ports: KVM_SIGNAL_MSI", Nothing, ports::signal),
+    ("MSIs to its ports: irqfd", Nothing, ports::irqfd),
     ("irqfd: the first event", Nothing, irqfd::first),
     ("irqfd: each event is an edge", Nothing, irqfd::edges),
     ("irqfd: each event is a level", Nothing, irqfd::levels),
