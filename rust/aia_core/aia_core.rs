@@ -31,6 +31,7 @@ pub mod guest;
 pub mod guest_aplic;
 pub mod ids;
 pub mod isel;
+pub mod nospec;
 pub mod regions;
 pub mod swfile;
 pub mod vector;

@@ -20,6 +20,7 @@ use crate::{
         NrIds, //
     },
     isel::Register,
+    nospec::IndexMask,
     word::Word, //
 };
 
@@ -66,6 +67,8 @@ pub struct SwFile {
     eidelivery: Word,
     summary: Word,
     nr_ids: NrIds,
+    /// Of the words that the file has.
+    indexes: IndexMask,
 }
 
 // What IOMMUs and debuggers would expect of a memory-resident interrupt file.
@@ -103,6 +106,7 @@ impl SwFile {
             eidelivery: Word::new(EIDELIVERY_OFF),
             summary: Word::new(0),
             nr_ids,
+            indexes: IndexMask::for_at_least(nr_ids.words() as usize),
         }
     }
 
@@ -112,12 +116,13 @@ impl SwFile {
         self.nr_ids
     }
 
-    /// Returns the bits of a word; [`None`] if the file has no such identities.
+    /// Returns the bits of a word, which may be the guest's or user space's choice; [`None`] if the
+    /// file has no such identities.
     fn eix(&self, word: EixWord) -> Option<&Eix> {
         if word.get() >= self.nr_ids.words() {
             return None;
         }
-        self.eix.get(word.index())
+        self.indexes.get(&self.eix, word.index())
     }
 
     /// Iterates over the words that the file has.
@@ -170,16 +175,21 @@ impl SwFile {
     ///
     /// `eidelivery` does not matter.
     pub fn top(&self) -> Option<Eiid> {
+        self.first().map(|(id, ..)| id)
+    }
+
+    /// Returns what [`Self::top`] does, and the word that has it.
+    fn first(&self) -> Option<(Eiid, EixWord, &Eix)> {
         let threshold = self.eithreshold.load();
         let mut summary = self.summary.load_acquire();
 
         // The position of the lowest bit of zero, 64, is no word.
         while let Some(word) = EixWord::new(summary.trailing_zeros()) {
-            let eix = self.eix(word)?;
+            let eix = self.eix.get(word.index())?;
 
             if let Some(id) = word.first(eix.eip.load_acquire() & eix.eie.load()) {
                 let passes = threshold == EITHRESHOLD_NONE || u64::from(id.get()) < threshold;
-                return passes.then_some(id);
+                return passes.then_some((id, word, eix));
             }
             summary &= summary - 1;
         }
@@ -190,9 +200,7 @@ impl SwFile {
     /// [`Self::top`] would and makes it not pending (AIA 3.9).
     pub fn claim(&self) -> Option<Eiid> {
         loop {
-            let id = self.top()?;
-            let word = EixWord::of(id);
-            let eix = self.eix(word)?;
+            let (id, word, eix) = self.first()?;
             let old = eix.eip.clear(mask(id));
 
             // Else somebody else claimed it in between: there is a new top.

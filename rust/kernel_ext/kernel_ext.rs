@@ -14,6 +14,7 @@ pub mod ipi_mux;
 pub mod irq;
 pub mod irq_work;
 pub mod msi;
+pub mod nospec;
 pub mod of;
 pub mod percpu;
 pub mod smp;

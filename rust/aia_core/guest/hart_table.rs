@@ -54,6 +54,8 @@ pub const fn slots_for(vcpus: usize) -> Option<usize> {
 /// ```
 pub struct HartTable<S> {
     entries: S,
+    /// The width of an index of `entries`.
+    bits: u32,
 }
 
 impl<S: DerefMut<Target = [Entry]>> HartTable<S> {
@@ -65,13 +67,14 @@ impl<S: DerefMut<Target = [Entry]>> HartTable<S> {
     pub fn build(storage: S, vcpus: impl IntoIterator<Item = (u32, VcpuIndex)>) -> Option<Self> {
         let mut entries = storage;
         let mut room = entries.len() / 2;
+        let bits = entries.len().trailing_zeros();
 
         if !entries.len().is_power_of_two() {
             return None;
         }
         entries.fill(Entry::default());
         for (hart_index, vcpu) in vcpus {
-            let index = find(&entries, hart_index)?;
+            let index = find(&entries, bits, hart_index)?;
             let entry = entries.get_mut(index)?;
 
             if entry.vcpu.is_none() {
@@ -82,7 +85,7 @@ impl<S: DerefMut<Target = [Entry]>> HartTable<S> {
                 };
             }
         }
-        Some(Self { entries })
+        Some(Self { entries, bits })
     }
 }
 
@@ -90,16 +93,18 @@ impl<S: Deref<Target = [Entry]>> HartTable<S> {
     /// Returns the vCPU with this hart index; [`None`] if there is none.
     #[inline]
     pub fn get(&self, hart_index: u32) -> Option<VcpuIndex> {
-        self.entries.get(find(&self.entries, hart_index)?)?.vcpu
+        self.entries
+            .get(find(&self.entries, self.bits, hart_index)?)?
+            .vcpu
     }
 }
 
 /// Returns the position of the entry of `hart_index`, or else of the free one where it belongs;
-/// [`None`] if it has none and all are used.
+/// [`None`] if it has none and all are used. There are 2 to the power of `bits` entries.
 #[inline]
-fn find(entries: &[Entry], hart_index: u32) -> Option<usize> {
+fn find(entries: &[Entry], bits: u32, hart_index: u32) -> Option<usize> {
     let mask = entries.len().checked_sub(1)?;
-    let start = hash(hart_index, entries.len().trailing_zeros());
+    let start = hash(hart_index, bits);
 
     for probe in 0..entries.len() {
         // The mask also keeps what a guest chose from being an index in speculation.

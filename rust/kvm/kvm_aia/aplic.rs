@@ -18,7 +18,8 @@ use aia_core::{
     ids::{
         NrSources,
         SourceId, //
-    }, //
+    },
+    nospec::IndexMask, //
 };
 use kernel::{
     prelude::*,
@@ -41,20 +42,18 @@ use crate::{
 
 /// The words of an APLIC, each with a lock. Rank "word": outside of all other locks here, never two
 /// at once.
-///
-/// # Invariants
-///
-/// Their number is a power of two.
-pub(crate) struct LockedWords(KVec<Pin<KBox<RawSpinLock<SourceWord>>>>);
+pub(crate) struct LockedWords {
+    words: KVec<Pin<KBox<RawSpinLock<SourceWord>>>>,
+    /// Of all words.
+    indexes: IndexMask,
+}
 
 impl LockedWords {
     fn new(nr_sources: NrSources) -> Result<Self> {
-        let count = usize::try_from(nr_sources.words())?
-            .checked_next_power_of_two()
-            .ok_or(EINVAL)?;
-        let mut words = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
+        let indexes = IndexMask::for_at_least(usize::try_from(nr_sources.words())?);
+        let mut words = KVec::with_capacity(indexes.entries(), GFP_KERNEL_ACCOUNT)?;
 
-        for _ in 0..count {
+        for _ in 0..indexes.entries() {
             words.push(
                 KBox::pin_init(
                     RawSpinLock::new(SourceWord::new(), c"kvm_aia_word", static_lock_class!()),
@@ -63,23 +62,21 @@ impl LockedWords {
                 GFP_KERNEL_ACCOUNT,
             )?;
         }
-        // INVARIANT: Rounded up.
-        Ok(Self(words))
+        Ok(Self { words, indexes })
     }
 }
 
 impl Words for LockedWords {
     fn count(&self) -> usize {
-        self.0.len()
+        self.words.len()
     }
 
     #[inline]
     fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
-        if word >= self.0.len() {
+        if word >= self.words.len() {
             return None;
         }
-        // The mask keeps speculation inside.
-        let lock = self.0.get(word & (self.0.len() - 1))?;
+        let lock = self.indexes.get(&self.words, word)?;
 
         Some(f(&mut lock.lock()))
     }

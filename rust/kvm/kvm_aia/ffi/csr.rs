@@ -8,6 +8,7 @@ use kernel::{
     macros::export,
     prelude::*, //
 };
+use kernel_ext::nospec;
 use kvm_ext::{
     Vcpu,
     VcpuLocked, //
@@ -19,6 +20,12 @@ use crate::registers::{
     Access,
     Outcome, //
 };
+
+/// The words of `struct kvm_riscv_aia_csr`, which KVM keeps in the same order.
+const CSRS: usize = size_of::<bindings::kvm_riscv_aia_csr>() / size_of::<usize>();
+
+const _: () =
+    assert!(size_of::<bindings::kvm_vcpu_aia_csr>() == size_of::<bindings::kvm_riscv_aia_csr>());
 
 /// The AIA's CSR `number` of a vCPU, as a word of `struct kvm_riscv_aia_csr`.
 ///
@@ -32,20 +39,10 @@ unsafe fn csr_of<'a>(vcpu: *mut bindings::kvm_vcpu, number: usize) -> Result<&'a
     if !vcpu.has_ssaia() {
         return Err(ENOENT);
     }
-    // SAFETY: By the requirements of this function.
-    let csrs = unsafe { &mut *vcpu.aia_csrs() };
+    let number = nospec::index(number, CSRS).ok_or(ENOENT)?;
 
-    // One by one: nothing is indexed by the number of user space.
-    Ok(match number {
-        0 => &mut csrs.vsiselect,
-        1 => &mut csrs.hviprio1,
-        2 => &mut csrs.hviprio2,
-        3 => &mut csrs.vsieh,
-        4 => &mut csrs.hviph,
-        5 => &mut csrs.hviprio1h,
-        6 => &mut csrs.hviprio2h,
-        _ => return Err(ENOENT),
-    })
+    // SAFETY: By the requirements of this function, and there are so many words.
+    Ok(unsafe { &mut *vcpu.aia_csrs().cast::<usize>().add(number) })
 }
 
 /// Reads an AIA CSR for `KVM_GET_ONE_REG`.
