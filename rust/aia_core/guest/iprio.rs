@@ -3,7 +3,10 @@
 //! The priorities of a guest's major interrupts, which VS-mode reaches through `sireg` and which
 //! the hypervisor keeps in `hviprio1` and `hviprio2` (AIA 6.3.1), and in `hvictl` (AIA 6.3.2).
 
-use crate::ids::Eiid;
+use crate::{
+    bits::shr,
+    ids::Eiid, //
+};
 
 /// Interrupts of a register of the array `iprio` on a hart with XLEN = 64.
 const PER_REGISTER: u32 = 8;
@@ -27,26 +30,38 @@ const fn place(major: u32) -> Option<(usize, u32)> {
     })
 }
 
-/// Returns what the register `iprio` with interrupts `first` to `first + 7` reads as.
-pub fn read(first: u32, hviprio: [u64; 2]) -> u64 {
-    (0..PER_REGISTER).fold(0, |value, n| match place(first.saturating_add(n)) {
-        Some((index, shift)) => {
-            let from = hviprio.get(index).copied().unwrap_or(0);
+/// Returns the priorities of the register `iprio` with interrupts `first` to `first + 7`: for each
+/// one, its lowest bit there, and where it is in `hviprio`.
+///
+/// An interrupt whose bit is not in `interrupts` has none: where `sie` is read-only zero, so is
+/// `iprio` (AIA 5.4.1).
+fn places(first: u32, interrupts: u64) -> impl Iterator<Item = (u32, usize, u32)> {
+    (0..PER_REGISTER).filter_map(move |n| {
+        let major = first.saturating_add(n);
 
-            value | (from >> shift & MASK) << (n * BITS)
+        if shr(interrupts, major) & 1 == 0 {
+            return None;
         }
-        None => value,
+        place(major).map(|(index, shift)| (n * BITS, index, shift))
+    })
+}
+
+/// Returns what the register `iprio` with interrupts `first` to `first + 7` reads as, in a guest
+/// whose `sie` has the bits `interrupts`.
+pub fn read(first: u32, interrupts: u64, hviprio: [u64; 2]) -> u64 {
+    places(first, interrupts).fold(0, |value, (bit, index, shift)| {
+        let from = hviprio.get(index).copied().unwrap_or(0);
+
+        value | (from >> shift & MASK) << bit
     })
 }
 
 /// Returns `hviprio1` and `hviprio2` after a write of `value` to the register `iprio` with
-/// interrupts `first` to `first + 7`.
-pub fn write(first: u32, value: u64, mut hviprio: [u64; 2]) -> [u64; 2] {
-    for n in 0..PER_REGISTER {
-        if let Some((index, shift)) = place(first.saturating_add(n)) {
-            if let Some(to) = hviprio.get_mut(index) {
-                *to = *to & !(MASK << shift) | (value >> (n * BITS) & MASK) << shift;
-            }
+/// interrupts `first` to `first + 7`, in a guest whose `sie` has the bits `interrupts`.
+pub fn write(first: u32, interrupts: u64, value: u64, mut hviprio: [u64; 2]) -> [u64; 2] {
+    for (bit, index, shift) in places(first, interrupts) {
+        if let Some(to) = hviprio.get_mut(index) {
+            *to = *to & !(MASK << shift) | (value >> bit & MASK) << shift;
         }
     }
     hviprio
@@ -68,14 +83,20 @@ mod tests {
 
     const ONE: [u64; 2] = [0x1f1e_1d18_1514_1110, 0x2726_2524_2322_2120];
 
+    /// All interrupts.
+    const ALL: u64 = u64::MAX;
+
+    /// `sie` of a guest of KVM: SSI, STI, SEI, and the overflow of a counter.
+    const SIE: u64 = 1 << 1 | 1 << 5 | 1 << 9 | 1 << 13;
+
     #[test]
     fn layout() {
         // VS-12: priorities of 1, 5, 13 to 23; those of 9 to 12 read as zero.
-        assert_eq!(read(0, ONE), 0x0000_1514_0000_1110);
-        assert_eq!(read(8, ONE), 0x1f1e_1d00_0000_0018);
-        assert_eq!(read(16, ONE), ONE[1]);
-        assert_eq!(read(24, ONE), 0);
-        assert_eq!(read(u32::MAX, ONE), 0);
+        assert_eq!(read(0, ALL, ONE), 0x0000_1514_0000_1110);
+        assert_eq!(read(8, ALL, ONE), 0x1f1e_1d00_0000_0018);
+        assert_eq!(read(16, ALL, ONE), ONE[1]);
+        assert_eq!(read(24, ALL, ONE), 0);
+        assert_eq!(read(u32::MAX, ALL, ONE), 0);
     }
 
     #[test]
@@ -83,13 +104,32 @@ mod tests {
         let mut hviprio = [0; 2];
 
         for first in (0..64).step_by(8) {
-            hviprio = write(first, read(first, ONE), hviprio);
+            hviprio = write(first, ALL, read(first, ALL, ONE), hviprio);
         }
         assert_eq!(hviprio, ONE);
         // Nothing else changes.
-        assert_eq!(write(24, u64::MAX, ONE), ONE);
-        assert_eq!(write(16, 0, ONE), [ONE[0], 0]);
-        assert_eq!(write(8, u64::MAX, [0; 2]), [0xffff_ffff_0000_0000, 0]);
+        assert_eq!(write(24, ALL, u64::MAX, ONE), ONE);
+        assert_eq!(write(16, ALL, 0, ONE), [ONE[0], 0]);
+        assert_eq!(write(8, ALL, u64::MAX, [0; 2]), [0xffff_ffff_0000_0000, 0]);
+    }
+
+    /// S-3: no priority where `sie` has no bit.
+    #[test]
+    fn interrupts_that_are_not_there() {
+        assert_eq!(read(0, SIE, ONE), 0x0000_1500_0000_1100);
+        assert_eq!(read(8, SIE, ONE), 0x0000_1d00_0000_0000);
+        assert_eq!(read(8, SIE & !(1 << 13), ONE), 0);
+        assert_eq!(read(16, SIE, ONE), 0);
+
+        let mut hviprio = [0; 2];
+
+        for first in (0..64).step_by(8) {
+            hviprio = write(first, SIE, u64::MAX, hviprio);
+        }
+        assert_eq!(hviprio, [0x0000_ff00_ff00_ff00, 0]);
+        // What user space has put there stays.
+        assert_eq!(write(16, SIE, 0, ONE), ONE);
+        assert_eq!(write(8, 0, 0, ONE), ONE);
     }
 
     /// VS-15: identities are priority numbers.

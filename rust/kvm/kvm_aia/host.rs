@@ -52,6 +52,10 @@ pub(crate) use crate::ffi::host;
 /// The filter for overflow interrupts of performance counters, in `hvien`.
 const HVIEN_PMU_OVF: usize = 1 << bindings::IRQ_PMU_OVF;
 
+/// The interrupts that any guest has, as in `sie`.
+const GUEST_INTERRUPTS: u64 =
+    1 << bindings::IRQ_S_SOFT | 1 << bindings::IRQ_S_TIMER | 1 << bindings::IRQ_S_EXT;
+
 /// One hart's guest external interrupts.
 struct Hart {
     /// Rank "lines": outside of the vCPUs' bindings and of the scheduler's locks.
@@ -77,6 +81,8 @@ impl Hart {
 pub(crate) struct Host {
     harts: PerCpu<Hart>,
     sgei: PerCpuIrq<Sgei>,
+    /// The interrupts that guests have, as in `sie`.
+    guest_interrupts: Word,
     /// The most identities that an interrupt file of a guest can have.
     pub(crate) max_ids: NrIds,
 }
@@ -105,8 +111,16 @@ impl Host {
             sgei: PerCpuIrq::of_intc(IRQ_S_GEXT, c"riscv-kvm").inspect_err(|_| {
                 pr_err!("unable to request SGEI IRQ\n");
             })?,
+            // Each hart takes away what its `hvien` lacks. CAST: As wide as the hart.
+            guest_interrupts: Word::new(GUEST_INTERRUPTS | HVIEN_PMU_OVF as u64),
             max_ids: riscv_imsic::nr_guest_ids().unwrap_or(NrIds::MAX),
         })
+    }
+
+    /// The interrupts that guests have, as in `sie`: those that they get, and the one that `hvien`
+    /// lets them have.
+    pub(crate) fn guest_interrupts(&self) -> u64 {
+        self.guest_interrupts.load()
     }
 
     /// Gives the lowest free guest external interrupt of `cpu` to `vcpu`.
@@ -224,6 +238,10 @@ impl Host {
         // Only if it is there: the bit is read-only zero otherwise.
         if csr::has_sscofpmf() {
             hart.change_hvien(HVIEN_PMU_OVF, true);
+        }
+        if hart.hvien() & HVIEN_PMU_OVF == 0 {
+            // CAST: As wide as the hart.
+            self.guest_interrupts.clear(HVIEN_PMU_OVF as u64);
         }
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
     };
 
     match isel.register() {
-        Register::Iprio { first } => Outcome::Done(priorities(first, access)),
+        Register::Iprio { first } => priorities(first, access),
         register if vcpu.vm().is_aia_initialized() => imsic::of(vcpu)
             .and_then(|imsic| imsic.access(vcpu, register, access.value, access.mask))
             .map_or(Outcome::ToUser, Outcome::Done),
@@ -80,17 +80,23 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
     }
 }
 
-/// The priorities of major interrupts `first` to `first + 7` (AIA 6.3.1).
-fn priorities(first: u32, access: Access) -> u64 {
+/// The priorities of major interrupts `first` to `first + 7` (AIA 6.3.1), as far as the guest has
+/// them.
+fn priorities(first: u32, access: Access) -> Outcome {
+    let Some(host) = host() else {
+        return Outcome::Illegal;
+    };
+    let interrupts = host.guest_interrupts();
     // CAST: As wide as the hart.
     let hviprio = csr::hviprio().map(|register| register as u64);
-    let old = iprio::read(first, hviprio);
+    let old = iprio::read(first, interrupts, hviprio);
 
     if access.mask != 0 {
         let new = old & !access.mask | access.value & access.mask;
+        let hviprio = iprio::write(first, interrupts, new, hviprio);
 
         // CAST: As wide as the hart.
-        csr::set_hviprio(iprio::write(first, new, hviprio).map(|register| register as usize));
+        csr::set_hviprio(hviprio.map(|register| register as usize));
     }
-    old
+    Outcome::Done(old)
 }

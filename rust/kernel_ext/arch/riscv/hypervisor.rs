@@ -164,6 +164,11 @@ impl<'a> Hypervisor<'a> {
         access!("csrrw", number::HVIPRIO2, 0usize);
     }
 
+    /// Which bits of `hvien` are set.
+    pub fn hvien(self) -> usize {
+        read!(number::HVIEN)
+    }
+
     /// Sets or clears bits of `hvien`.
     pub fn change_hvien(self, mask: usize, set: bool) {
         if set {
