@@ -43,11 +43,6 @@ __rust_helper void rust_helper_kvm_vcpu_kick(struct kvm_vcpu *vcpu)
 	kvm_vcpu_kick(vcpu);
 }
 
-__rust_helper bool rust_helper_kvm_vcpu_has_ssaia(struct kvm_vcpu *vcpu)
-{
-	return riscv_isa_extension_available(vcpu->arch.isa, SSAIA);
-}
-
 __rust_helper int rust_helper_kvm_host_has_ssaia(void)
 {
 	return kvm_riscv_isa_check_host(SSAIA);

@@ -39,8 +39,11 @@ pub(crate) enum Outcome {
 }
 
 /// `stopei` (AIA 3.9).
+///
+/// Before INIT user space has the interrupt file, if anybody has. Afterwards it cannot have that of a
+/// vCPU that came too late for one: such a hart has no IMSIC (AIA 2.3).
 pub(crate) fn stopei(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
-    if host().is_none() {
+    if !vcpu.has_ssaia() {
         return Outcome::Illegal;
     }
     if !vcpu.vm().is_aia_initialized() {
@@ -48,25 +51,24 @@ pub(crate) fn stopei(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
     }
     match imsic::of(vcpu) {
         Some(imsic) => Outcome::Done(imsic.access_topei(vcpu, access.mask != 0)),
-        None => Outcome::ToUser,
+        None => Outcome::Illegal,
     }
 }
 
-/// `sireg`, for the register that `siselect` selects (AIA 2.1).
+/// `sireg`, for the register that `siselect` selects (AIA 2.1). For who has the interrupt file, see
+/// [`stopei`].
 ///
 /// An odd number of an array is an illegal instruction (AIA 3.8.3): what the guest's hypervisor sees
 /// as a virtual one, the guest would not see on a hart of its own.
 pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
-    if host().is_none() {
+    if !vcpu.has_ssaia() {
         return Outcome::Illegal;
     }
     let number = csr::vsiselect() as u64;
     let Some(isel) = Isel::new(number) else {
         return match number {
             0x30..=0x3f => Outcome::Illegal,
-            0x80..=0xff if vcpu.vm().is_aia_initialized() && imsic::of(vcpu).is_some() => {
-                Outcome::Illegal
-            }
+            0x80..=0xff if vcpu.vm().is_aia_initialized() => Outcome::Illegal,
             _ => Outcome::ToUser,
         };
     };
@@ -75,7 +77,7 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
         Register::Iprio { first } => priorities(first, access),
         register if vcpu.vm().is_aia_initialized() => imsic::of(vcpu)
             .and_then(|imsic| imsic.access(vcpu, register, access.value, access.mask))
-            .map_or(Outcome::ToUser, Outcome::Done),
+            .map_or(Outcome::Illegal, Outcome::Done),
         _ => Outcome::ToUser,
     }
 }

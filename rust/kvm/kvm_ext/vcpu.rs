@@ -137,10 +137,15 @@ impl Vcpu {
         unsafe { addr_of_mut!((*self.aia()).guest_csr) }
     }
 
-    /// Whether user space has given it the Ssaia extension.
+    /// Whether it has the Ssaia extension: the host does, and user space has not taken it away.
+    #[inline(always)]
     pub fn has_ssaia(&self) -> bool {
-        // SAFETY: The vCPU is valid.
-        unsafe { bindings::kvm_vcpu_has_ssaia(self.as_raw()) }
+        const WORD: usize = bindings::RISCV_ISA_EXT_SSAIA as usize / usize::BITS as usize;
+        const BIT: usize = 1 << (bindings::RISCV_ISA_EXT_SSAIA % usize::BITS);
+        // SAFETY: A field of a valid structure, only accessed atomically.
+        let word = unsafe { Atomic::from_ptr(addr_of_mut!((*self.as_raw()).arch.isa[WORD])) };
+
+        word.load(Relaxed) & BIT != 0
     }
 
     /// Whether its thread waits for an interrupt.

@@ -15,7 +15,6 @@ use vmm::{
         csr,
         op, //
     },
-    answer,
     diag,
     exact,
     regs::imsic::*,
@@ -23,10 +22,10 @@ use vmm::{
     Config,
     End,
     Guest,
-    Left,
     Machine,
     Mode,
     Result,
+    ILLEGAL,
     NO_VSFILE, //
 };
 
@@ -214,8 +213,9 @@ fn refused_by(m: &Machine, home: usize, full: usize) -> Result<()> {
     exact(&guest, 0, 1, 40, 6)
 }
 
-/// A vCPU made after INIT has no file: it runs, the others are none the worse,
-/// and what it wants of the file goes to user space.
+/// A vCPU made after INIT has no file, as a hart without an IMSIC: it runs, the others are
+/// none the worse, and what it wants of the file is an illegal instruction (VS-2). Priorities
+/// it has.
 fn too_late(m: &Machine, mode: Mode) -> Result<()> {
     let mut guest = m.boot(Config {
         lenient: true,
@@ -227,17 +227,23 @@ fn too_late(m: &Machine, mode: Mode) -> Result<()> {
     for round in 0..8 {
         guest.pin(late, &[m.cpu(round)])?;
         guest.call(late, op::TOUCH, &[])?;
-        same(guest.topei(late, csr::SWAP, 0)?, answer(8), || {
-            "stopei of a vCPU without a file".into()
-        })?;
-        same(guest.ireg_read(late, EIP0)?, answer(8), || {
-            "eip0 of a vCPU without a file".into()
-        })?;
-        same(
-            guest.left(),
-            vec![Left::Csr(csr::STOPEI), Left::Csr(csr::SIREG)],
-            || "left to user space".into(),
-        )?;
+        for how in [csr::READ, csr::WRITE, csr::SWAP, csr::SET] {
+            same(
+                guest.csr(late, csr::STOPEI, how, 0)?.trap,
+                Some(ILLEGAL),
+                || "stopei of a vCPU without a file".into(),
+            )?;
+            for select in [EIDELIVERY, 0x71, EITHRESHOLD, EIP0, EIP0 + 1, EIE0, LAST] {
+                same(
+                    guest.ireg(late, select, how, 0)?.trap,
+                    Some(ILLEGAL),
+                    || format!("register {select:#x} of a vCPU without a file"),
+                )?;
+            }
+        }
+        guest.ireg_write(late, 0x30, 9 << 8)?;
+        same(guest.ireg_read(late, 0x30)?, 9 << 8, || "priorities".into())?;
+        same(guest.left(), vec![], || "left to user space".into())?;
         guest.send_from_host(0, 1, 40, 1, Guest::signal_msi)?;
         guest.send_from_host(1, 1, 40, 1, Guest::signal_msi)?;
     }

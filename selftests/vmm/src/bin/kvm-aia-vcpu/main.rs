@@ -53,6 +53,14 @@ const TESTS: &[Test] = &[
     ("ONE_REG: the list", Nothing, onereg::list),
     ("ONE_REG: without Ssaia", Nothing, onereg::without_ssaia),
     ("ONE_REG: the guest sees the same", Nothing, onereg::guest),
+    ("without Ssaia: no CSRs of the AIA", Nothing, |m| {
+        onereg::guest_without_ssaia(m, Emul)
+    }),
+    (
+        "without Ssaia: no CSRs of the AIA, guest file",
+        Files(1),
+        |m| onereg::guest_without_ssaia(m, Hwaccel),
+    ),
     ("sip: no external interrupt is lost", Nothing, |m| {
         sip::not_lost(m, Emul)
     }),

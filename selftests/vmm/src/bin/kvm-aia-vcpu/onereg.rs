@@ -6,10 +6,8 @@ use kvm_bindings::{
     KVM_REG_RISCV,
     KVM_REG_RISCV_CSR,
     KVM_REG_RISCV_CSR_AIA,
-    KVM_REG_RISCV_ISA_EXT,
     KVM_REG_SIZE_U32,
-    KVM_REG_SIZE_U64,
-    KVM_RISCV_ISA_EXT_ID_KVM_RISCV_ISA_EXT_SSAIA, //
+    KVM_REG_SIZE_U64, //
 };
 use kvm_ioctls::VcpuFd;
 use libc::{
@@ -25,14 +23,19 @@ use vmm::{
         set_reg,
         Fixture, //
     },
+    plain::ssaia,
     refused,
-    regs::imsic::EIE0,
+    regs::imsic::{
+        EIE0,
+        EIP0, //
+    },
     same,
     Context,
     Guest,
     Machine,
     Mode,
-    Result, //
+    Result,
+    ILLEGAL, //
 };
 
 /// Numbers of `struct kvm_riscv_aia_csr`.
@@ -144,13 +147,9 @@ pub(crate) fn list(m: &Machine) -> Result<()> {
 pub(crate) fn without_ssaia(m: &Machine) -> Result<()> {
     let f = Fixture::new(m, 1)?;
     let vcpu = f.vcpu(0);
-    let ssaia = KVM_REG_RISCV as u64
-        | KVM_REG_SIZE_U64
-        | u64::from(KVM_REG_RISCV_ISA_EXT)
-        | u64::from(KVM_RISCV_ISA_EXT_ID_KVM_RISCV_ISA_EXT_SSAIA);
 
-    same(get_reg(vcpu, ssaia).ok(), Some(1), || "Ssaia".into())?;
-    if let Err(e) = set_reg(vcpu, ssaia, 0) {
+    same(get_reg(vcpu, ssaia()).ok(), Some(1), || "Ssaia".into())?;
+    if let Err(e) = set_reg(vcpu, ssaia(), 0) {
         diag(format!("Ssaia cannot be withheld: {e}"));
         return refused(Err::<(), _>(e), EINVAL, || "withholding Ssaia".into());
     }
@@ -163,7 +162,7 @@ pub(crate) fn without_ssaia(m: &Machine) -> Result<()> {
         })?;
     }
     same(listed(vcpu)?, vec![], || "AIA CSRs in the list".into())?;
-    set_reg(vcpu, ssaia, 1).context("Ssaia again")?;
+    set_reg(vcpu, ssaia(), 1).context("Ssaia again")?;
     same(get(vcpu, SISELECT)?, 0, || "siselect".into())
 }
 
@@ -206,6 +205,42 @@ pub(crate) fn guest(m: &Machine) -> Result<()> {
         ] {
             same(guest.reg(0, id(number))?, wanted, || {
                 format!("AIA CSR {number} after the guest")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// The guest of such a vCPU has no CSRs of the AIA, nor has user space to do with them (VS-4).
+pub(crate) fn guest_without_ssaia(m: &Machine, mode: Mode) -> Result<()> {
+    for ready in [true, false] {
+        let mut guest = Guest::bare(m.kvm(), crate::config(1, mode))?;
+
+        if let Err(e) = guest.set_reg(0, ssaia(), 0) {
+            diag(format!("Ssaia cannot be withheld: {e}"));
+            return Ok(());
+        }
+        if ready {
+            guest.ready()?;
+        }
+        guest.start(0, &[m.cpu(0)])?;
+        if ready {
+            guest.signal_msi(0, 5)?;
+        }
+        for number in [csr::SISELECT, csr::SIREG, csr::STOPEI, csr::STOPI] {
+            for how in [csr::READ, csr::WRITE, csr::SWAP, csr::SET] {
+                let what = || format!("access {how} to CSR {number:#x} without Ssaia");
+
+                same(guest.csr(0, number, how, 0x70)?.trap, Some(ILLEGAL), what)?;
+                same(guest.left(), vec![], || {
+                    format!("left to user space by {}", what())
+                })?;
+            }
+        }
+        if ready {
+            guest.stop(0)?;
+            same(guest.aia().imsic(0, EIP0).ok(), Some(1 << 5), || {
+                "pending bits after all that".into()
             })?;
         }
     }
