@@ -38,11 +38,11 @@ pub(crate) enum Outcome {
     ToUser,
 }
 
-/// `stopei` (AIA 3.9).
+/// `stopei` (AIA 3.9). Any write claims.
 ///
 /// Before INIT user space has the interrupt file, if anybody has. Afterwards it cannot have that of a
 /// vCPU that came too late for one: such a hart has no IMSIC (AIA 2.3).
-pub(crate) fn stopei(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
+pub(crate) fn stopei(vcpu: &VcpuLocked<'_>) -> Outcome {
     if !vcpu.has_ssaia() {
         return Outcome::Illegal;
     }
@@ -50,7 +50,7 @@ pub(crate) fn stopei(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
         return Outcome::ToUser;
     }
     match imsic::of(vcpu) {
-        Some(imsic) => Outcome::Done(imsic.access_topei(vcpu, access.mask != 0)),
+        Some(imsic) => Outcome::Done(imsic.access_topei(vcpu, vcpu.writes_csr())),
         None => Outcome::Illegal,
     }
 }

@@ -45,6 +45,18 @@ pub fn set_hviprio([first, second]: [usize; 2]) {
     }
 }
 
+/// Whether a CSR instruction writes the CSR: `csrrs`, `csrrc` and their immediate forms do unless
+/// the field for the operand is 0, whatever a register holds (Zicsr).
+#[inline]
+pub(crate) const fn writes(insn: usize) -> bool {
+    const OPERAND: usize = 0x1f << 15;
+    /// The lower bits of `funct3`, which say what is done with the operand.
+    const HOW: usize = 0x3 << 12;
+    const REPLACES: usize = 0x1 << 12;
+
+    insn & HOW == REPLACES || insn & OPERAND != 0
+}
+
 /// Writes `hvictl`.
 #[inline]
 pub fn set_hvictl(value: usize) {

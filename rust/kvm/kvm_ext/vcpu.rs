@@ -27,7 +27,10 @@ use kernel::{
 
 use kernel_ext::arch::riscv::hypervisor;
 
-use crate::Vm;
+use crate::{
+    csr,
+    Vm, //
+};
 
 /// A virtual CPU (`struct kvm_vcpu`).
 #[repr(transparent)]
@@ -255,6 +258,16 @@ impl<'a> VcpuLocked<'a> {
         let hvip = unsafe { addr_of!((*self.as_raw()).arch.guest_csr.hvip).read() };
 
         hvip >> bindings::IRQ_VS_EXT & 1 != 0
+    }
+
+    /// Whether the CSR instruction of the guest that KVM emulates now writes the CSR, be it with what
+    /// that holds.
+    #[inline]
+    pub fn writes_csr(&self) -> bool {
+        // SAFETY: Only accessed with the vCPU's mutex held.
+        let insn = unsafe { addr_of!((*self.as_raw()).arch.csr_decode.insn).read() };
+
+        csr::writes(insn)
     }
 
     /// Tells user space that the vCPU cannot run, and why.

@@ -137,7 +137,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_rmw_topei(
     mask: usize,
 ) -> c_int {
     // SAFETY: By the requirements of this function.
-    unsafe { emulated(registers::stopei, vcpu, old, value, mask) }
+    unsafe { emulated(|vcpu, _| registers::stopei(vcpu), vcpu, old, value, mask) }
 }
 
 /// Emulates an access to `sireg`.

@@ -160,14 +160,14 @@ fn topei(t: &mut Trace) {
         top(t);
     }
     t.ireg(READ, EIP0, 0);
-    // A write claims whatever it writes; csrrs and csrrc of x0 would not write.
+    // A write claims whatever it writes.
     t.topei(WRITE, 0);
     top(t);
     t.topei(SWAP, 0x3f_003f);
     top(t);
-    t.topei(SET, 0);
+    t.topei(SET, 1);
     top(t);
-    t.topei(CLEAR, 0);
+    t.topei(CLEAR, 1);
     top(t);
     t.ireg(READ, EIP0, 0);
     // Enabled later, and taken away by its bit.
@@ -183,6 +183,17 @@ fn topei(t: &mut Trace) {
     top(t);
     t.claims();
     t.ireg(READ, EIP0, 0);
+    // csrrs and csrrc of x0 would not write. Those of other registers do, whatever these hold.
+    t.scenario("topei-no-bits");
+    init();
+    for id in [5, 40, 63] {
+        t.store(&FILES[0], SETEIPNUM_LE, id);
+    }
+    for how in [SET, CLEAR] {
+        t.topei(how, 0);
+        t.topei(READ, 0);
+    }
+    t.claims();
     t.scenario("topei-order");
     init();
     for id in [255, 64, 200, 63, 1, 128, 127, 2, 192, 65, 254, 3] {

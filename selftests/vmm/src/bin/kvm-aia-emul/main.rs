@@ -80,6 +80,11 @@ const TESTS: &[Test] = &[
     ("stopei: writes claim, reads do not", Nothing, |m| {
         topei::claim(m, Emul)
     }),
+    (
+        "stopei: writes of no bits claim, too",
+        Nothing,
+        topei::claim_by_no_bits,
+    ),
     ("stopei: only what is enabled", Nothing, |m| {
         topei::enables(m, Emul)
     }),

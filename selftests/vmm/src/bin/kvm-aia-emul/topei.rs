@@ -68,6 +68,21 @@ pub(crate) fn claim(m: &Machine, mode: Mode) -> Result<()> {
     same(guest.seip(0)?, false, || "sip.SEIP".into())
 }
 
+/// Setting or clearing the bits of a register that holds none is a write, too (IM-31, Zicsr).
+/// QEMU's interrupt files are of another opinion.
+pub(crate) fn claim_by_no_bits(m: &Machine) -> Result<()> {
+    let guest = masked(m, Mode::Emul)?;
+
+    for id in [2, 32, 63] {
+        guest.signal_msi(0, id)?;
+    }
+    same(guest.topei(0, csr::SET, 0)?, topei(2), || "first".into())?;
+    same(guest.topei(0, csr::CLEAR, 0)?, topei(32), || {
+        "second".into()
+    })?;
+    same(guest.claims(0)?, vec![63], || "the last".into())
+}
+
 /// An identity that is not enabled is not the top (IM-29).
 pub(crate) fn enables(m: &Machine, mode: Mode) -> Result<()> {
     let guest = masked(m, mode)?;
