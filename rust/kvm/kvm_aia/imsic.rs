@@ -37,7 +37,8 @@ use kernel::{
 use kernel_ext::sync::RawSpinLock;
 use kvm_ext::{
     io_bus::IoDevice,
-    Vcpu, //
+    Vcpu,
+    VcpuLocked, //
 };
 
 use self::moves::wait_for_offline;
@@ -126,6 +127,17 @@ impl VcpuImsic {
         vcpu.set_external_interrupt(self.file.is_asserted());
     }
 
+    /// As [`Self::update_line`], for the vCPU's own thread: to be told what it knows would only take
+    /// time.
+    fn update_own_line(&self, vcpu: &VcpuLocked<'_>) {
+        let _line = self.line.lock();
+        let asserted = self.file.is_asserted();
+
+        if vcpu.has_external_interrupt() != asserted {
+            vcpu.set_external_interrupt(asserted);
+        }
+    }
+
     /// Delivers an MSI of `data` to `offset` of the page of the file `guest`; the lower half of the
     /// address of a guest's MSI.
     ///
@@ -207,13 +219,13 @@ impl VcpuImsic {
     }
 
     /// The guest reads `*topei`, and claims what it reads by a write (AIA 3.9).
-    pub(crate) fn access_topei(&self, vcpu: &Vcpu, write: bool) -> u64 {
+    pub(crate) fn access_topei(&self, vcpu: &VcpuLocked<'_>, write: bool) -> u64 {
         if !write {
             return aia_core::eix::topei_value(self.file.top());
         }
         let claimed = self.file.claim();
 
-        self.update_line(vcpu);
+        self.update_own_line(vcpu);
         aia_core::eix::topei_value(claimed)
     }
 
@@ -221,7 +233,7 @@ impl VcpuImsic {
     /// Returns the old value, or [`None`] if it is no register of an interrupt file.
     pub(crate) fn access(
         &self,
-        vcpu: &Vcpu,
+        vcpu: &VcpuLocked<'_>,
         register: Register,
         value: u64,
         mask: u64,
@@ -229,7 +241,7 @@ impl VcpuImsic {
         let old = self.file.access(register, value, mask)?;
 
         if mask != 0 {
-            self.update_line(vcpu);
+            self.update_own_line(vcpu);
         }
         Some(old)
     }

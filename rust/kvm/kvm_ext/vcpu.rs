@@ -165,6 +165,16 @@ impl Vcpu {
         unsafe { bindings::kvm_vcpu_kick(self.as_raw()) };
     }
 
+    /// Whether [`Self::set_external_interrupt`] was last called with true.
+    #[inline]
+    pub fn has_external_interrupt(&self) -> bool {
+        // SAFETY: A field of a valid structure.
+        let pending =
+            unsafe { Atomic::from_ptr(addr_of_mut!((*self.as_raw()).arch.irqs_pending[0])) };
+
+        pending.load(Relaxed) & 1 << bindings::IRQ_VS_EXT != 0
+    }
+
     /// Makes the external interrupt of VS level pending in software, or not. Takes locks of the
     /// scheduler, since it wakes the vCPU up.
     #[inline]
