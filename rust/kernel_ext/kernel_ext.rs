@@ -19,6 +19,7 @@ pub mod of;
 pub mod percpu;
 pub mod smp;
 pub mod sync;
+pub mod task;
 pub mod time;
 
 const __LOG_PREFIX: &[u8] = b"riscv-aia\0";

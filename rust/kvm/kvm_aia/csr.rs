@@ -8,7 +8,10 @@ use kernel::{
     bindings,
     interrupt::LocalInterruptDisabled, //
 };
-use kernel_ext::arch::riscv::hypervisor::Hypervisor;
+use kernel_ext::arch::riscv::hypervisor::{
+    self,
+    Hypervisor, //
+};
 
 use crate::host::Host;
 
@@ -19,6 +22,13 @@ impl Host {
         // SAFETY: KVM sets a host up only if all harts have the H extension, and `Host::new` only
         // succeeds if they have Ssaia.
         unsafe { Hypervisor::new(irqs_off) }
+    }
+
+    /// The guest external interrupts that are pending on the CPU that runs this now.
+    #[inline(always)]
+    pub(crate) fn pending(&self) -> u64 {
+        // SAFETY: As above.
+        unsafe { hypervisor::pending() }
     }
 }
 

@@ -21,6 +21,7 @@ use aia_core::{
         Release, //
     },
     ids::{
+        Cpu,
         Eiid,
         NrIds, //
     },
@@ -170,25 +171,28 @@ impl VcpuImsic {
     }
 
     /// Whether an interrupt is in the guest file. A file of another CPU may have one.
+    ///
+    /// Without a lock: who takes the file away meanwhile wakes the vCPU up afterwards. If the thread
+    /// moves between the two looks at its CPU, it may take the other one's interrupts for its own; it
+    /// looks again before it runs, and is woken up as soon as it waits.
     pub(crate) fn has_interrupt(&self) -> bool {
-        let irqs_off = local_interrupt_disable();
-        let binding = self.binding.lock();
-
-        binding.file().is_some_and(|file| {
-            file.on() != CpuId::current()
-                || self.host.hart(&irqs_off).pending() & file.line().bit() != 0
-        })
+        BoundTo::unpack(self.bound.load())
+            .is_some_and(|(on, line)| !is_here(on) || self.host.pending() & line.bit() != 0)
     }
 
-    /// The vCPU's thread stops running to wait: lets the guest file wake it up.
+    /// The vCPU's thread stops running to wait: lets the guest file wake it up, be it at once.
+    /// Preemption is off.
+    ///
+    /// If the thread has come from the CPU of the file without having run the guest here, that CPU
+    /// will wake it up: there it was on its way to sleep, too.
     pub(crate) fn wake_on_interrupt(&self) {
         let irqs_off = local_interrupt_disable();
-        let binding = self.binding.lock();
 
-        if let Some(file) = binding.file() {
-            // If the thread has moved since it last ran the guest, it does not wait.
-            if file.on() == CpuId::current() {
-                self.host.hart(&irqs_off).enable(file.line().bit());
+        // Without the lock: only this CPU takes the file away, which is at this, or who has the
+        // vCPU's mutex, and that is its thread.
+        if let Some((on, line)) = BoundTo::unpack(self.bound.load()) {
+            if is_here(on) {
+                self.host.hart(&irqs_off).enable(line.bit());
             }
         }
     }
@@ -245,6 +249,12 @@ impl VcpuImsic {
         }
         Some(old)
     }
+}
+
+/// Whether `cpu` is the running one.
+#[inline(always)]
+fn is_here(cpu: Cpu) -> bool {
+    cpu == Cpu::new(CpuId::current().as_u32())
 }
 
 /// Whether `vcpu` has an interrupt file, and what it is.

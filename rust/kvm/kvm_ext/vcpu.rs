@@ -158,6 +158,18 @@ impl Vcpu {
         unsafe { bindings::kvm_vcpu_is_blocking(self.as_raw()) }
     }
 
+    /// Whether it is stopped or paused: no interrupt makes it run.
+    #[inline]
+    pub fn is_stopped(&self) -> bool {
+        // SAFETY: A field of a valid structure.
+        let mp_state =
+            unsafe { Atomic::from_ptr(addr_of_mut!((*self.as_raw()).arch.mp_state.mp_state)) };
+        // SAFETY: As above.
+        let pause = unsafe { Atomic::from_ptr(addr_of_mut!((*self.as_raw()).arch.pause)) };
+
+        mp_state.load(Relaxed) == bindings::KVM_MP_STATE_STOPPED || pause.load(Relaxed)
+    }
+
     /// Wakes it up, or makes it leave the guest. Takes locks of the scheduler.
     #[inline]
     pub fn kick(&self) {

@@ -80,6 +80,18 @@ macro_rules! read {
     }};
 }
 
+/// The guest external interrupts that are pending (`hgeip`) on the hart that runs this now: it may
+/// be another one afterwards, if the caller does not forbid that.
+///
+/// # Safety
+///
+/// All harts must have the H extension and Ssaia.
+#[inline(always)]
+pub unsafe fn pending() -> u64 {
+    // CAST: As wide as the hart.
+    read!(number::HGEIP) as u64
+}
+
 /// The running hart's CSRs, for as long as its interrupts are off.
 ///
 /// Made only by who knows that all harts have the H extension and the AIA.
@@ -100,8 +112,8 @@ impl<'a> Hypervisor<'a> {
     /// The guest external interrupts that are pending (`hgeip`).
     #[inline]
     pub fn pending(self) -> u64 {
-        // CAST: As wide as the hart.
-        read!(number::HGEIP) as u64
+        // SAFETY: The hart has the CSR as there is a `Hypervisor`.
+        unsafe { pending() }
     }
 
     /// The guest external interrupts that interrupt this hart when pending (`hgeie`).

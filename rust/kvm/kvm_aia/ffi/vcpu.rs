@@ -15,7 +15,10 @@ use kernel::{
     macros::export,
     prelude::*, //
 };
-use kernel_ext::smp::PreemptionBorrowed;
+use kernel_ext::{
+    smp::PreemptionBorrowed,
+    task, //
+};
 use kvm_ext::{
     csr,
     Vcpu, //
@@ -130,6 +133,24 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_load(
     csr::set_hviprio([csrs.hviprio1, csrs.hviprio2]);
 }
 
+/// Whether an external interrupt has to wake `vcpu` up, whose thread stops running.
+///
+/// Not if it is woken up already, or just preempted: it will look for interrupts before it waits.
+/// Nor if none would make it run: whoever changes that wakes it up, and here it comes again. An
+/// interrupt that cannot be taken stays pending, and would interrupt the host over and over.
+fn waits(vcpu: &Vcpu) -> bool {
+    vcpu.is_blocking()
+        && task::is_going_to_sleep()
+        && enables_external_interrupt(vcpu, u64::MAX)
+        && !vcpu.is_stopped()
+}
+
+/// Whether `vcpu` has enabled its external interrupt, as far as `mask` has it.
+#[inline(always)]
+fn enables_external_interrupt(vcpu: &Vcpu, mask: u64) -> bool {
+    vcpu.enabled_interrupts() & mask & 1 << bindings::IRQ_S_EXT != 0
+}
+
 /// Saves the AIA's CSRs of a vCPU.
 ///
 /// # Safety
@@ -143,7 +164,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_put(vcpu: *mut bindings::kvm_
     // SAFETY: By the requirements of this function.
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
-    if vcpu.vm().is_aia_initialized() && vcpu.is_blocking() {
+    if waits(&vcpu) && vcpu.vm().is_aia_initialized() {
         if let Some(imsic) = imsic(&vcpu) {
             imsic.wake_on_interrupt();
         }
@@ -164,14 +185,11 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_has_interrupts(
     vcpu: *mut bindings::kvm_vcpu,
     mask: u64,
 ) -> bool {
-    if host().is_none() {
-        return false;
-    }
     // SAFETY: By the requirements of this function.
     let vcpu = unsafe { Vcpu::from_raw(vcpu) };
 
-    vcpu.vm().is_aia_initialized()
-        && vcpu.enabled_interrupts() & mask & 1 << bindings::IRQ_S_EXT != 0
+    enables_external_interrupt(vcpu, mask)
+        && vcpu.vm().is_aia_initialized()
         && imsic(vcpu).is_some_and(VcpuImsic::has_interrupt)
 }
 

@@ -3,6 +3,11 @@
 //! vCPUs in WFI that change their CPU: each WFI puts them to sleep, and each MSI
 //! wakes them up (57f576e860d3, 4cec89db80ba, 873f10cf8e4d).
 
+use kvm_bindings::{
+    KVM_REG_RISCV,
+    KVM_REG_RISCV_CSR,
+    KVM_REG_SIZE_U64, //
+};
 use std::{
     thread::sleep,
     time::{
@@ -11,7 +16,10 @@ use std::{
     },
 };
 use vmm::{
-    abi::op,
+    abi::{
+        csr,
+        op, //
+    },
     ensure,
     exact,
     host::{
@@ -28,6 +36,9 @@ use vmm::{
     Stats,
     PATIENCE, //
 };
+
+/// sie of KVM_GET_ONE_REG.
+const SIE: u64 = KVM_REG_RISCV as u64 | KVM_REG_SIZE_U64 | KVM_REG_RISCV_CSR as u64 | 1;
 
 /// CPUs that a vCPU visits.
 const MOVES: usize = 16;
@@ -205,4 +216,88 @@ pub(crate) fn hw_others(m: &Machine) -> Result<()> {
         exact(&guest, vcpu, ID, 1, ROUNDS)?;
     }
     Ok(())
+}
+
+/// Interrupts by which guest files of `cpu` want to wake vCPUs up, in a moment that is long enough for
+/// thousands.
+fn wakings(cpu: usize) -> Result<u64> {
+    let before = Interrupts::read(cpu)?;
+
+    sleep(Duration::from_millis(300));
+    Ok(Interrupts::read(cpu)?.since(&before).guest_external)
+}
+
+/// A few may be underway.
+const FEW: u64 = 3;
+
+/// A vCPU that waits for something else than external interrupts is not woken up by one that is
+/// pending, over and over; it takes it when it enables it.
+pub(crate) fn hw_disabled(m: &Machine) -> Result<()> {
+    const SEIE: u64 = 1 << 9;
+    const ID: u32 = 11;
+    let cpu = m.cpu(0);
+
+    for early in [true, false] {
+        let mut guest = m.boot(Config::new(1, Mode::Hwaccel))?;
+
+        guest.mask(0)?;
+        guest.csr_write(0, csr::SIE, csr::CLEAR, SEIE)?;
+        if early {
+            guest.signal_msi(0, ID)?;
+        }
+        guest.give(0, op::WFI, &[]);
+        if !early {
+            asleep(&guest, cpu)?;
+            guest.signal_msi(0, ID)?;
+        }
+        let wakings = wakings(cpu)?;
+
+        ensure(wakings <= FEW, || {
+            format!("{wakings} interrupts for an MSI that the vCPU does not wait for")
+        })?;
+        asleep(&guest, cpu)?;
+        // By user space, as the guest is asleep.
+        guest.stop(0)?;
+        guest.set_reg(0, SIE, SEIE)?;
+        guest.start(0, &[cpu])?;
+        guest.wait(0)?;
+        guest.unmask(0)?;
+        guest.until(|g| g.count(0, ID) == 1, || "the MSI".into())?;
+        // And now it waits for them.
+        guest.mask(0)?;
+        guest.give(0, op::WFI, &[]);
+        asleep(&guest, cpu)?;
+        guest.signal_msi(0, ID)?;
+        guest.wait(0)?;
+        guest.unmask(0)?;
+        guest.until(|g| g.count(0, ID) == 2, || "the second MSI".into())?;
+        exact(&guest, 0, ID, 1, 2)?;
+    }
+    Ok(())
+}
+
+/// Nor is a vCPU that was stopped while it waited, here by another one that ends the machine.
+pub(crate) fn hw_ended(m: &Machine) -> Result<()> {
+    const SBI_SRST: u64 = 0x5352_5354;
+    let mut guest = Guest::new(m.kvm(), Config::new(2, Mode::Hwaccel))?;
+    let cpu = m.cpu(1);
+
+    guest.boot(0, &[m.cpu(0)])?;
+    guest.boot(1, &[cpu])?;
+    guest.park(1);
+    guest.until(
+        |g| g.stats(1).is_ok_and(|s| s.get("blocking") == 1),
+        || "vCPU 1 to wait".into(),
+    )?;
+    guest.give(0, op::SBI, &[SBI_SRST]);
+    guest.wait_end(0)?;
+    guest.signal_msi(1, 11)?;
+    let wakings = wakings(cpu)?;
+
+    ensure(wakings <= FEW, || {
+        format!("{wakings} interrupts for an MSI to a vCPU that is stopped")
+    })?;
+    same(guest.total(1), 0, || {
+        "interrupts of a vCPU that is stopped".into()
+    })
 }

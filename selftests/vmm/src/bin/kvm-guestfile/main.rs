@@ -160,6 +160,16 @@ const TESTS: &[Test] = &[
         asleep::hw_others,
     ),
     (
+        "guest file: an MSI that a vCPU does not wait for does not wake it up",
+        Need::Files(1),
+        asleep::hw_disabled,
+    ),
+    (
+        "guest file: nor one to a vCPU that is stopped",
+        Need::Vcpus(2),
+        asleep::hw_ended,
+    ),
+    (
         "guest file: a vCPU sleeps on while its CPU is in a state of low power",
         Need::Files(1),
         asleep::hw_idle,
