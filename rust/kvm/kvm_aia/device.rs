@@ -153,8 +153,9 @@ fn initialize(mut vm: VmLocked<'_>) -> Result {
     }
     let config = config(&vm)?;
     let map = config.check(&limits(host)).map_err(error)?;
+    let vcpus = vm.vm();
     let addresses = || {
-        vm.vcpus().map(|vcpu| match vcpu.imsic_addr() {
+        vcpus.vcpus().map(|vcpu| match vcpu.imsic_addr() {
             UNDEF_ADDR => Err(EINVAL),
             addr => Ok((vcpu, PhysAddr::<Guest>::new(addr))),
         })
@@ -169,30 +170,36 @@ fn initialize(mut vm: VmLocked<'_>) -> Result {
         }
     }
 
+    // Nobody sees any of it before all of it is there, so that it can be taken back.
     let aplic = match (config.nr_sources(), config.aplic_addr()) {
         (Some(nr_sources), Some(addr)) => {
-            let aplic = VmAplic::new(nr_sources, addr, ffi::aplic_page(&vm, addr)?)?;
-
-            vm.set_default_routing(nr_sources.get() + 1)?;
-            Some(aplic)
+            Some(VmAplic::new(nr_sources, addr, ffi::aplic_page(&vm, addr)?)?)
         }
         _ => None,
     };
-    // Gives all vCPUs' files back if something fails.
-    let files = ffi::Files::new(vm.vm());
+    let mut files = KVec::with_capacity(usize::try_from(vm.online_vcpus())?, GFP_KERNEL_ACCOUNT)?;
 
     for found in addresses() {
         let (vcpu, addr) = found?;
         let page = ffi::imsic_page(&vm, addr)?;
 
-        vcpu.set_hart_index(map.hart_index(addr));
-        files.add(vcpu, VcpuImsic::new(host, config.nr_ids(), addr, page)?);
+        files.push(
+            (vcpu, VcpuImsic::new(host, config.nr_ids(), addr, page)?),
+            GFP_KERNEL_ACCOUNT,
+        )?;
     }
 
-    let aia = KBox::new(VmAia::new(&vm, map, aplic)?, GFP_KERNEL_ACCOUNT)?;
+    let aia = KBox::new(VmAia::new(&files, map, aplic)?, GFP_KERNEL_ACCOUNT)?;
 
-    ffi::publish(&mut vm, aia);
-    files.keep();
+    if let Some(aplic) = &aia.aplic {
+        vm.set_default_routing(aplic.domain.nr_sources().get() + 1)?;
+    }
+
+    // Nothing fails from here on.
+    for (vcpu, imsic) in &files {
+        vcpu.set_hart_index(map.hart_index(imsic.address()));
+    }
+    ffi::publish(&mut vm, aia, files);
     Ok(())
 }
 

@@ -101,9 +101,8 @@ pub(crate) fn aia(vm: &Vm) -> Option<&VmAia> {
 /// [`None`] before the interrupt controllers are initialised, and for a vCPU that was made later.
 #[inline(always)]
 pub(crate) fn imsic(vcpu: &Vcpu) -> Option<&VcpuImsic> {
-    // SAFETY: Either null or set by `Files::add` to a value that lives until the vCPU is destroyed,
-    // after everything that could call here; or until a failed initialisation takes it back, which
-    // happens before anybody is let in by `Vm::is_aia_initialized`.
+    // SAFETY: Either null or set by `publish` to a value that lives until the vCPU is destroyed, after
+    // everything that could call here.
     unsafe { vcpu.imsic_state().cast::<VcpuImsic>().as_ref() }
 }
 
@@ -119,25 +118,36 @@ unsafe impl Send for Member {}
 unsafe impl Sync for Member {}
 
 impl Member {
-    /// The vCPU, which has an interrupt file, as part of its virtual machine's [`VmAia`].
-    pub(crate) fn new(vcpu: &Vcpu) -> Option<Self> {
+    /// A vCPU and the interrupt file that it will have, as part of its virtual machine's [`VmAia`].
+    pub(crate) fn new((vcpu, imsic): &(&Vcpu, Pin<KBox<VcpuImsic>>)) -> Option<Self> {
         Some(Self {
             vcpu: NonNull::new(vcpu.as_raw())?,
-            imsic: NonNull::from(imsic(vcpu)?),
+            imsic: NonNull::from(&**imsic),
         })
     }
 
     /// The vCPU and its interrupt file.
     #[inline(always)]
     pub(crate) fn get(&self) -> (&Vcpu, &VcpuImsic) {
-        // SAFETY: vCPUs, and with them their files, are destroyed together with their virtual
-        // machine, when nobody is left who delivers MSIs.
+        // SAFETY: The `VmAia` is published together with the files, which are destroyed with their
+        // vCPUs, together with the virtual machine, when nobody is left who delivers MSIs.
         unsafe { (Vcpu::from_raw(self.vcpu.as_ptr()), self.imsic.as_ref()) }
     }
 }
 
-/// Lets everybody see the interrupt controllers.
-pub(crate) fn publish(vm: &mut VmLocked<'_>, aia: KBox<VmAia>) {
+/// Lets everybody see the interrupt controllers, and the vCPUs' interrupt files, those of `aia`. None of
+/// it is taken back.
+pub(crate) fn publish(
+    vm: &mut VmLocked<'_>,
+    aia: KBox<VmAia>,
+    files: KVec<(&Vcpu, Pin<KBox<VcpuImsic>>)>,
+) {
+    for (vcpu, imsic) in files {
+        // SAFETY: It does not move until `take_imsic` makes it the same box again.
+        let imsic = unsafe { Pin::into_inner_unchecked(imsic) };
+
+        vcpu.set_imsic_state(KBox::into_raw(imsic).cast());
+    }
     vm.set_aia_state(KBox::into_raw(aia).cast());
     vm.set_aia_initialized();
 }
@@ -156,36 +166,6 @@ unsafe fn take_aia(vm: &Vm) -> Option<KBox<VmAia>> {
     (!aia.is_null()).then(|| unsafe { KBox::from_raw(aia) })
 }
 
-/// The interrupt files of the vCPUs while the initialisation goes on; taken back when dropped.
-pub(crate) struct Files<'a>(&'a Vm);
-
-impl<'a> Files<'a> {
-    /// None, so far.
-    pub(crate) fn new(vm: &'a Vm) -> Self {
-        Self(vm)
-    }
-
-    /// Gives `vcpu` its file.
-    pub(crate) fn add(&self, vcpu: &Vcpu, imsic: Pin<KBox<VcpuImsic>>) {
-        take_imsic(vcpu);
-        // SAFETY: It does not move until `take_imsic` makes it the same box again.
-        let imsic = unsafe { Pin::into_inner_unchecked(imsic) };
-
-        vcpu.set_imsic_state(KBox::into_raw(imsic).cast());
-    }
-
-    /// Leaves them to the vCPUs.
-    pub(crate) fn keep(self) {
-        core::mem::forget(self);
-    }
-}
-
-impl Drop for Files<'_> {
-    fn drop(&mut self) {
-        self.0.vcpus().for_each(take_imsic);
-    }
-}
-
 /// Frees the interrupt file of a vCPU, which nobody uses any more. May sleep.
 fn take_imsic(vcpu: &Vcpu) {
     let Some(imsic) = imsic(vcpu) else {
@@ -196,7 +176,7 @@ fn take_imsic(vcpu: &Vcpu) {
     let raw = vcpu.imsic_state().cast::<VcpuImsic>();
 
     vcpu.set_imsic_state(ptr::null_mut());
-    // SAFETY: Made of a pinned box by `Files::add`; nobody has it any more.
+    // SAFETY: Made of a pinned box by `publish`; nobody has it any more.
     drop(unsafe { Pin::new_unchecked(KBox::from_raw(raw)) });
 }
 

@@ -45,17 +45,21 @@ pub(crate) struct VmAia {
 }
 
 impl VmAia {
-    /// Makes it of the vCPUs that there are, all of which have an interrupt file at an address that
-    /// fits `map`. May sleep.
-    pub(crate) fn new(vm: &Vm, map: GuestMap, aplic: Option<VmAplic>) -> Result<Self> {
-        let count = usize::try_from(vm.online_vcpus())?;
+    /// Makes it of all vCPUs by their indexes, with the interrupt files that they will have, at
+    /// addresses that fit `map`. May sleep.
+    pub(crate) fn new(
+        files: &[(&Vcpu, Pin<KBox<VcpuImsic>>)],
+        map: GuestMap,
+        aplic: Option<VmAplic>,
+    ) -> Result<Self> {
+        let count = files.len();
         let slots = hart_table::slots_for(count).ok_or(ENOMEM)?;
         let mut storage = KVec::with_capacity(slots, GFP_KERNEL_ACCOUNT)?;
         let mut members = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
 
         storage.resize(slots, Entry::default(), GFP_KERNEL_ACCOUNT)?;
-        for vcpu in vm.vcpus() {
-            members.push(Member::new(vcpu).ok_or(EINVAL)?, GFP_KERNEL_ACCOUNT)?;
+        for file in files {
+            members.push(Member::new(file).ok_or(EINVAL)?, GFP_KERNEL_ACCOUNT)?;
         }
 
         // Of those that differ in the guest index only, an MSI's address finds the one of zero.

@@ -38,6 +38,7 @@ use kvm_bindings::{
 };
 use kvm_ioctls::{
     Cap,
+    IoEventAddress,
     Kvm,
     VmFd, //
 };
@@ -63,6 +64,16 @@ const KVM_CAP_RISCV_MP_STATE_RESET: u32 = 242;
 /// How long a test waits for the guest before it calls it hung. The machine
 /// may be emulated on a busy host, so this is no measure of speed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Zones that crowd the I/O bus, of [`ZONE`] bytes each, where nothing else is.
+const CROWD: u64 = 0x4000_0000;
+const ZONE: u64 = 0x1000;
+/// More than the bus has room for.
+const MOST_ZONES: u32 = 1000;
+
+fn crowd(zone: u32) -> IoEventAddress {
+    IoEventAddress::Mmio(CROWD + ZONE * u64::from(zone))
+}
 
 /// What a guest shall be like.
 #[derive(Clone, Copy, Debug)]
@@ -271,6 +282,47 @@ impl Guest {
         self.vcpus
             .push(Vcpu::new(fd, index, entry, self.devices.clone())?);
         Ok(index)
+    }
+
+    /// Leaves room for so many more devices on the I/O bus, until [`Self::clear_bus`].
+    pub fn crowd_bus(&self, room: u32) -> Result<()> {
+        let mut zones = 0;
+
+        // Zones for which nobody cares, as many as there is room for.
+        while self
+            .vm
+            .register_coalesced_mmio(crowd(zones), ZONE as u32)
+            .is_ok()
+        {
+            zones += 1;
+        }
+        if zones < room {
+            return Err(Error::new(format!(
+                "the I/O bus has room for {zones} zones"
+            )));
+        }
+        for zone in zones - room..zones {
+            self.remove_zone(zone)?;
+        }
+        Ok(())
+    }
+
+    /// Makes room on the I/O bus again.
+    pub fn clear_bus(&self) -> Result<()> {
+        // Those that are not there are no error.
+        (0..MOST_ZONES).try_for_each(|zone| self.remove_zone(zone))
+    }
+
+    fn remove_zone(&self, zone: u32) -> Result<()> {
+        self.vm
+            .unregister_coalesced_mmio(crowd(zone), ZONE as u32)
+            .context("KVM_UNREGISTER_COALESCED_MMIO")
+    }
+
+    /// Raises or lowers a vCPU's external interrupt by KVM_INTERRUPT, as for a machine without
+    /// interrupt controllers in the kernel; also while it runs.
+    pub fn interrupt(&self, vcpu: usize, level: bool) -> Result<()> {
+        self.vcpus[vcpu].interrupt(level)
     }
 
     /// Its configuration.

@@ -35,6 +35,10 @@ use kvm_ioctls::{
     VcpuFd, //
 };
 use std::{
+    os::fd::{
+        AsRawFd,
+        RawFd, //
+    },
     sync::{
         atomic::{
             AtomicBool,
@@ -201,6 +205,8 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Vcpu {
     index: usize,
+    /// Of whoever has the vCPU, which is kept as long as this.
+    raw: RawFd,
     entry: Entry,
     state: State,
     stats: StatsFile,
@@ -248,6 +254,7 @@ impl Vcpu {
         .context("KVM_SET_MP_STATE")?;
         let new = Self {
             index,
+            raw: fd.as_raw_fd(),
             entry,
             state: State::Idle(fd),
             stats,
@@ -284,6 +291,11 @@ impl Vcpu {
             })
             .context("KVM_MP_STATE_INIT_RECEIVED")?;
         self.set_entry()
+    }
+
+    /// Raises or lowers its external interrupt.
+    pub(crate) fn interrupt(&self, level: bool) -> Result<()> {
+        sys::interrupt(self.raw, level).context("KVM_INTERRUPT")
     }
 
     pub(crate) fn stats(&self) -> Result<crate::Stats> {

@@ -13,7 +13,8 @@ use crate::{
 use kvm_bindings::*;
 use libc::{
     EBUSY,
-    EINVAL, //
+    EINVAL,
+    ENOSPC, //
 };
 use std::sync::atomic::{
     AtomicBool,
@@ -21,6 +22,10 @@ use std::sync::atomic::{
     Ordering, //
 };
 use vmm::{
+    abi::{
+        op,
+        DOORBELL, //
+    },
     diag,
     ensure,
     fixture::{
@@ -28,10 +33,15 @@ use vmm::{
         Fixture, //
     },
     refused,
-    regs::aplic,
+    regs::{
+        aplic,
+        imsic, //
+    },
     same,
+    Config,
     Context,
     Error,
+    Guest,
     Machine,
     Result,
     TestMemory, //
@@ -83,6 +93,55 @@ pub(crate) fn failing(m: &Machine) -> Result<()> {
     f.aia.init().context("INIT")?;
     f.msi(page(2), 5).context("KVM_SIGNAL_MSI")?;
     same(f.aia.imsic(2, 0x80).ok(), Some(1 << 5), || "eip0".into())
+}
+
+/// INIT fails at the end of its work, when the I/O bus has no room for the last interrupt file, while
+/// vCPUs run that user space interrupts itself. With room it works.
+pub(crate) fn late(m: &Machine) -> Result<()> {
+    const VCPUS: usize = 3;
+    let mut guest = Guest::bare(
+        m.kvm(),
+        Config {
+            sources: 4,
+            ..Config::new(VCPUS, m.best_mode())
+        },
+    )?;
+
+    for n in 0..VCPUS {
+        guest.start(n, &[m.cpu(n)])?;
+        guest.call(n, op::NOP, &[])?;
+        guest.interrupt(n, true)?;
+    }
+    // Room for the APLIC and for all files but one.
+    guest.crowd_bus(VCPUS as u32)?;
+    let runs = while_running(&[
+        &|_| refused(guest.aia().init(), ENOSPC, || "INIT".into()),
+        &|r| {
+            let n = r.below(VCPUS as u64) as usize;
+
+            ensure(guest.aia().imsic(n, imsic::EIDELIVERY).is_err(), || {
+                "a file before INIT".into()
+            })
+        },
+        &|r| {
+            let _ = guest.signal_msi(r.below(VCPUS as u64) as usize, 5);
+            Ok(())
+        },
+        // Each is an exit, and an entry.
+        &|_| guest.call(0, op::WRITE32, &[DOORBELL, 0]).map(drop),
+        &|_| guest.call(1, op::WRITE32, &[DOORBELL, 0]).map(drop),
+    ])?;
+
+    diag(format!("{runs:?} times"));
+    guest.clear_bus()?;
+    guest.ready()?;
+    for n in 0..VCPUS {
+        guest.interrupt(n, false)?;
+        guest.signal_msi(n, 5)?;
+        guest.call(n, op::IMSIC_INIT, &[1, 63])?;
+        guest.until(|g| g.count(n, 5) == 1, || format!("an MSI of vCPU {n}"))?;
+    }
+    Ok(())
 }
 
 /// A configuration that changes until INIT and not after it: what the

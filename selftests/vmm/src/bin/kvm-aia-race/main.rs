@@ -94,6 +94,7 @@ const TESTS: &[Test] = &[
         Nothing,
         init::failing,
     ),
+    ("INIT fails at its end while vCPUs run", Nothing, init::late),
     ("INIT against CONFIG", Nothing, init::consistent),
     ("INIT against INIT", Nothing, init::twice),
     ("INIT against vCPUs", Nothing, init::vcpus),
