@@ -250,3 +250,44 @@ pub(crate) fn ends(m: &Machine) -> Result<()> {
         "no machine ended while a CPU went".into()
     })
 }
+
+/// vCPUs are reset while the CPU goes that has their guest files: nothing is left in them, and the
+/// files are free.
+pub(crate) fn resets(m: &Machine) -> Result<()> {
+    const ROUNDS: u32 = 16;
+    let _back = m.cpus_back();
+    let cpu = m.cpu(1);
+    let mut takes = Duration::ZERO;
+
+    for round in 0..ROUNDS {
+        let mut guest = Guest::new(m.kvm(), Config::new(1, Mode::Hwaccel))?;
+
+        guest.boot(0, &[cpu])?;
+        guest.stop(0)?;
+        guest.signal_msi(0, 5)?;
+        let start = Instant::now();
+        let reset = scope(|s| {
+            let goes = s.spawn(|| set_online(cpu, false));
+
+            // At another point of it each time.
+            sleep(takes * (round % 8) / 8);
+            let reset = guest.reset(0);
+            let goes = goes
+                .join()
+                .map_err(|_| Error::new("a thread panicked"))
+                .and_then(|went| went);
+
+            reset.and(goes)
+        });
+
+        reset.context(format!("round {round}"))?;
+        takes = start.elapsed();
+        guest.boot(0, &[m.cpu(0)])?;
+        guest.send_from_host(0, 1, 20, 1, Guest::signal_msi)?;
+        exact(&guest, 0, 1, 20, 1).context(format!("round {round}"))?;
+        drop(guest);
+        set_online(cpu, true)?;
+        all_free(m, cpu).context(format!("after round {round}"))?;
+    }
+    Ok(())
+}

@@ -75,6 +75,11 @@ const TESTS: &[Test] = &[
         FilesAndCpus(1, 2),
         hotplug::ends,
     ),
+    (
+        "hotplug: vCPUs are reset while their CPU goes",
+        FilesAndCpus(1, 2),
+        hotplug::resets,
+    ),
     ("moves: after all that", Files(1), moves::quiet),
 ];
 
