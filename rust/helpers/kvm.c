@@ -59,27 +59,6 @@ __rust_helper int rust_helper_mutex_lock_killable(struct mutex *lock)
 }
 
 /*
- * Maps a device page where there is a page table already. As
- * kvm_riscv_mmu_ioremap(), which allocates a new path of tables in any case.
- */
-__rust_helper int rust_helper_kvm_riscv_mmu_remap_page(struct kvm *kvm, gpa_t gpa,
-						       phys_addr_t hpa)
-{
-	struct kvm_gstage_mapping map = {
-		.addr = gpa,
-		.pte = pte_mkdirty(pfn_pte(PHYS_PFN(hpa), pgprot_noncached(PAGE_WRITE))),
-	};
-	struct kvm_gstage gstage;
-	int ret;
-
-	kvm_riscv_gstage_init(&gstage, kvm);
-	write_lock(&kvm->mmu_lock);
-	ret = kvm_riscv_gstage_set_pte(&gstage, NULL, &map);
-	write_unlock(&kvm->mmu_lock);
-	return ret;
-}
-
-/*
  * CSRs of the vCPU that is loaded, which an SBI implementation may keep in
  * memory (nested acceleration): a number and a static branch for each.
  */

@@ -204,34 +204,22 @@ impl Vm {
     }
 
     /// Maps the page of device memory at host-physical address `host` to guest-physical address
-    /// `guest`, instead of what was there, and makes all vCPUs see it. Does not sleep; preemption
-    /// may be off.
+    /// `guest`, instead of what was there. Does not sleep, but with `PREEMPT_RT`; preemption may be
+    /// off.
     ///
-    /// Fails with `ENOMEM`, and leaves what was mapped, if there is no memory for a page table.
+    /// When this has returned, no vCPU stores to what was there; what one has stored there is ordered
+    /// by a `fence o, w` before what the calling CPU does next. Fails with `ENOMEM`, and leaves what
+    /// was mapped, if there is no memory for a page table.
     pub fn map_device_page(&self, guest: u64, host: u64) -> Result {
-        // Nearly always there is a page table, and nothing has to be allocated.
         // SAFETY: The virtual machine is valid.
-        if unsafe { bindings::kvm_riscv_mmu_remap_page(self.as_raw(), guest, host) } == 0 {
-            return Ok(());
-        }
-        // SAFETY: The virtual machine is valid.
-        to_result(unsafe {
-            bindings::kvm_riscv_mmu_ioremap(
-                self.as_raw(),
-                guest,
-                host,
-                bindings::PAGE_SIZE,
-                true,
-                true,
-            )
-        })
+        to_result(unsafe { bindings::kvm_riscv_mmu_map_io_page(self.as_raw(), guest, host) })
     }
 
-    /// Unmaps a page that [`Self::map_device_page`] has mapped, and makes all vCPUs see it. Does not
-    /// sleep.
-    pub fn unmap_device_page(&self, guest: u64) {
+    /// Unmaps a page that [`Self::map_device_page`] has mapped, unless something else is there by
+    /// now. What it says of stores holds in any case.
+    pub fn unmap_device_page(&self, guest: u64, host: u64) {
         // SAFETY: The virtual machine is valid.
-        unsafe { bindings::kvm_riscv_mmu_iounmap(self.as_raw(), guest, bindings::PAGE_SIZE) };
+        unsafe { bindings::kvm_riscv_mmu_unmap_io_page(self.as_raw(), guest, host) };
     }
 
     /// Whether anybody wants to know of handled interrupts ([`Self::notify_acked`]).

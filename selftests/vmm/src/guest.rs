@@ -11,7 +11,10 @@ use crate::{
     },
     slot::Slot,
     stats::Stats,
-    sys::GuestMemory,
+    sys::{
+        GuestMemory,
+        HugeMemory, //
+    },
     vcpu::{
         Devices,
         End,
@@ -94,6 +97,9 @@ pub struct Config {
     /// written, reads as [`answer`], and is noted for [`Guest::left`]. It ends the
     /// vCPU otherwise.
     pub lenient: bool,
+    /// Whether KVM_RUN is called again, and counted in [`Guest::failures`], when it fails with
+    /// EEXIST or ENOMEM. It ends the vCPU otherwise.
+    pub stubborn: bool,
     /// Numbers of the vCPUs, if they are others than their indexes.
     pub numbers: &'static [Number],
 }
@@ -118,6 +124,7 @@ impl Config {
             sources: 0,
             guest_bits: 0,
             lenient: false,
+            stubborn: false,
             numbers: &[],
         }
     }
@@ -167,6 +174,8 @@ pub struct Guest {
     aia: Option<Aia>,
     vm: VmFd,
     mem: GuestMemory,
+    /// More memory, by slots from 1 on.
+    covers: Vec<HugeMemory>,
     devices: Arc<Devices>,
     /// Of vCPU 0, if the program is not this crate's.
     entry: Option<Entry>,
@@ -234,6 +243,7 @@ impl Guest {
         };
         let devices = Arc::new(Devices {
             lenient: cfg.lenient,
+            stubborn: cfg.stubborn,
             ..Default::default()
         });
         let mut guest = Self {
@@ -241,6 +251,7 @@ impl Guest {
             aia,
             vm,
             mem,
+            covers: Vec::new(),
             devices,
             entry,
             cfg,
@@ -282,6 +293,15 @@ impl Guest {
         self.vcpus
             .push(Vcpu::new(fd, index, entry, self.devices.clone())?);
         Ok(index)
+    }
+
+    /// Puts memory over the 2 MiB at `addr`, whatever lies there: a huge page, if the kernel has any.
+    pub fn cover(&mut self, addr: u64) -> Result<()> {
+        let memory = HugeMemory::new()?;
+
+        memory.attach(&self.vm, self.covers.len() as u32 + 1, addr)?;
+        self.covers.push(memory);
+        Ok(())
     }
 
     /// Leaves room for so many more devices on the I/O bus, until [`Self::clear_bus`].
@@ -421,6 +441,11 @@ impl Guest {
     /// How often the guest stored to the doorbell.
     pub fn doorbell(&self) -> u64 {
         self.devices.doorbell.load(Ordering::Acquire)
+    }
+
+    /// How often KVM_RUN failed.
+    pub fn failures(&self) -> u64 {
+        self.devices.failures.load(Ordering::Acquire)
     }
 
     /// The accesses that KVM left to user space since this was asked.

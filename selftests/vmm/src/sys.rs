@@ -194,6 +194,68 @@ impl GuestMemory {
     }
 }
 
+/// Memory of a huge page, if the kernel has any.
+#[derive(Debug)]
+pub(crate) struct HugeMemory {
+    /// Room for a page that is aligned.
+    map: Mapping,
+}
+
+impl HugeMemory {
+    /// The size of the page, and the alignment of the guest-physical address.
+    pub(crate) const SIZE: u64 = 0x20_0000;
+
+    pub(crate) fn new() -> Result<Self> {
+        let len = 2 * Self::SIZE as usize;
+        // SAFETY: A new mapping, wherever the kernel likes.
+        let addr = unsafe {
+            libc::mmap(
+                null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+
+        if addr == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error()).context("memory of a huge page");
+        }
+        let new = Self {
+            map: Mapping { addr, len },
+        };
+
+        // SAFETY: The page is part of the mapping, to which there is no reference. Advice is all that
+        // the first is, which a kernel without huge pages does not take.
+        unsafe {
+            libc::madvise(new.page(), Self::SIZE as usize, libc::MADV_HUGEPAGE);
+            new.page().cast::<u8>().write_bytes(0, Self::SIZE as usize);
+        }
+        Ok(new)
+    }
+
+    fn page(&self) -> *mut libc::c_void {
+        let skip = self.map.addr.align_offset(Self::SIZE as usize);
+
+        self.map.addr.wrapping_byte_add(skip)
+    }
+
+    /// Makes it memory of `vm` at `guest_phys_addr`. It must stay in place as long as `vm` can run.
+    pub(crate) fn attach(&self, vm: &VmFd, slot: u32, guest_phys_addr: u64) -> Result<()> {
+        let region = kvm_userspace_memory_region {
+            slot,
+            flags: 0,
+            guest_phys_addr,
+            memory_size: Self::SIZE,
+            userspace_addr: self.page() as u64,
+        };
+
+        // SAFETY: The mapping is of that size, and outlives the VM, see above.
+        unsafe { vm.set_user_memory_region(region) }.context("KVM_SET_USER_MEMORY_REGION")
+    }
+}
+
 /// A page of physical memory with device registers.
 #[derive(Debug)]
 pub struct PhysPage(Mapping);

@@ -139,6 +139,10 @@ pub(crate) struct Devices {
     /// Whether what KVM leaves to user space of the interrupt controllers cannot be
     /// written, reads as [`answer`], and is noted. It ends the vCPU otherwise.
     pub(crate) lenient: bool,
+    /// Whether KVM_RUN is called again when there is no room to map something.
+    pub(crate) stubborn: bool,
+    /// How often it was.
+    pub(crate) failures: AtomicU64,
     /// What was left so far.
     pub(crate) left: std::sync::Mutex<Vec<Left>>,
     /// Devices of the VMM, which are asked first.
@@ -411,6 +415,10 @@ fn run(fd: &mut VcpuFd, stop: &AtomicBool, devices: &Devices) -> End {
         let exit = match fd.run() {
             Ok(exit) => exit,
             Err(e) if e.errno() == libc::EINTR || e.errno() == libc::EAGAIN => continue,
+            Err(e) if devices.stubborn && matches!(e.errno(), libc::EEXIST | libc::ENOMEM) => {
+                devices.failures.fetch_add(1, Ordering::AcqRel);
+                continue;
+            }
             Err(e) => return End::RunFailed(e.errno()),
         };
 

@@ -278,7 +278,8 @@ impl Releasing<'_> {
         let Self { imsic, vcpu, file } = self;
 
         // From here on MSIs of the guest trap.
-        vcpu.vm().unmap_device_page(imsic.address.get());
+        vcpu.vm()
+            .unmap_device_page(imsic.address.get(), file.address().get());
         drop(file);
         // The vCPU may be gone afterwards.
         imsic.change(Binding::finish_release);
@@ -290,7 +291,8 @@ impl Releasing<'_> {
         let mut image = Image::default();
 
         // From here on MSIs of the guest trap.
-        vcpu.vm().unmap_device_page(imsic.address.get());
+        vcpu.vm()
+            .unmap_device_page(imsic.address.get(), file.address().get());
         save(file, imsic.host, &mut image);
         imsic.file.merge(&image);
         imsic.update_line(vcpu);

@@ -3,6 +3,7 @@
 //! vCPUs that move, between CPUs and between guest files and software, while
 //! MSIs flow; CPUs that go.
 
+mod cover;
 mod flow;
 mod hotplug;
 mod moves;
@@ -79,6 +80,26 @@ const TESTS: &[Test] = &[
         "hotplug: vCPUs are reset while their CPU goes",
         FilesAndCpus(1, 2),
         hotplug::resets,
+    ),
+    (
+        "memory over an interrupt file: moves",
+        FilesAndCpus(2, 2),
+        cover::moves,
+    ),
+    (
+        "memory over an interrupt file that comes later",
+        FilesAndCpus(1, 2),
+        cover::first,
+    ),
+    (
+        "memory over an interrupt file: resets, and the end",
+        FilesAndCpus(1, 2),
+        cover::resets,
+    ),
+    (
+        "memory over an interrupt file: its CPU goes",
+        FilesAndCpus(1, 2),
+        cover::hotplug,
     ),
     ("moves: after all that", Files(1), moves::quiet),
 ];
