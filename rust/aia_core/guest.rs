@@ -8,6 +8,7 @@
 //! - [`hart_table`]: which vCPU a hart index of the guest means;
 //! - [`hgei`]: which guest external interrupt lines of a hart are in use;
 //! - [`iprio`]: the priorities of a guest's major interrupts;
+//! - [`file`]: how the state of an interrupt file gets into a guest file of a hart, and out;
 //! - [`binding`]: where the state of a vCPU's interrupt file is, and who may move it;
 //! - [`state`]: the format of the state of all interrupt controllers, for migration.
 
@@ -15,6 +16,7 @@ pub mod address_map;
 pub mod attribute;
 pub mod binding;
 pub mod config;
+pub mod file;
 pub mod hart_table;
 pub mod hgei;
 pub mod iprio;

@@ -268,6 +268,17 @@ impl SwFile {
         }
     }
 
+    /// Copies the registers to `image`, and leaves them.
+    pub fn copy(&self, image: &mut Image) {
+        *image = Image::default();
+        image.eidelivery = self.eidelivery.load();
+        image.eithreshold = self.eithreshold.load();
+        for ((_, eix), (_, eip, eie)) in self.words().zip(image.words_mut(self.nr_ids)) {
+            *eip = eix.eip.load_acquire();
+            *eie = eix.eie.load();
+        }
+    }
+
     /// Moves only the pending bits out, adding them to those in `image`.
     pub fn take_pending(&self, image: &mut Image) {
         for ((word, eix), eip) in self.words().zip(&mut image.eip) {

@@ -24,6 +24,11 @@ pub struct Image {
 }
 
 impl Image {
+    /// Returns whether any identity is pending.
+    pub fn has_pending(&self) -> bool {
+        self.eip.iter().any(|eip| *eip != 0)
+    }
+
     /// Iterates over the words of a file with `nr_ids` identities: number, pending bits, enable
     /// bits.
     #[inline]
@@ -54,11 +59,13 @@ mod tests {
     fn words_are_those_of_the_file() {
         let mut image = Image::default();
 
+        assert!(!image.has_pending());
         for (word, eip, eie) in image.words_mut(NrIds::MIN) {
             *eip = 0x10 + u64::from(word.get());
             *eie = 0x20;
         }
         assert_eq!(image.eip.iter().sum::<u64>(), 0x10);
+        assert!(image.has_pending());
         for (word, eip, eie) in image.words_mut(NrIds::MAX) {
             *eip = 0x10 + u64::from(word.get());
             *eie = 0x20 + u64::from(word.get());
