@@ -10,6 +10,7 @@
 //! - [`iprio`]: the priorities of a guest's major interrupts;
 //! - [`file`]: how the state of an interrupt file gets into a guest file of a hart, and out;
 //! - [`binding`]: where the state of a vCPU's interrupt file is, and who may move it;
+//! - [`imsic`]: a vCPU's interrupt file: MSIs, moves, and what user space does to it;
 //! - [`state`]: the format of the state of all interrupt controllers, for migration.
 
 pub mod address_map;
@@ -19,5 +20,6 @@ pub mod config;
 pub mod file;
 pub mod hart_table;
 pub mod hgei;
+pub mod imsic;
 pub mod iprio;
 pub mod state;

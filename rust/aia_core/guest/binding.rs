@@ -8,11 +8,11 @@
 //! at a time: who gets the file out of it is the one who saves what is in there.
 //!
 //! ```text
-//!              begin_move                  finish_move
-//!    Software ------------->            ---------------> Bound
-//!       ^ ^  <-------------   Moving   <---------------   | |
-//!       | |    cancel_move                 begin_move     | |
-//!       | |                                               | |
+//!               begin_move               finish_move
+//!    Software ------------->   Moving   ------------->   Bound
+//!       ^ ^                      ^                        | |
+//!       | |                      +------------------------+ |
+//!       | |                              begin_move         |
 //!       | +---------------- Releasing <-------------------+ |
 //!       |   finish_release              begin_release       |
 //!       +---------------------------------------------------+
@@ -23,25 +23,27 @@
 //!
 //! - All methods are called under one lock of the vCPU. An MSI is delivered under that lock too, to
 //!   where [`Binding::delivers_to`] says; a store to a guest file must be ordered before the unlock
-//!   (on RISC-V `fence o, w`). So whoever took the file out finds in it all that was delivered.
+//!   (on RISC-V `fence o, w`). So whoever took the file out finds in it all that was delivered, once
+//!   it has settled ([`super::file`]).
+//! - A move that was begun cannot fail: what can is done before. A CPU that goes offline may so leave
+//!   the file to who has it.
 //! - While the state moves, MSIs go to the SW-file. The mover takes out what is in there and calls
 //!   [`Binding::finish_move`] without giving up the lock in between.
 //! - A file's line is freed ([`super::hgei::Lines::free`]) after the file was read, and before
 //!   [`Binding::finish_move`] or [`Binding::finish_release`]. A CPU that goes offline and is told
-//!   [`Release::Busy`] must not go before the other one has read the file; that is so at the latest
-//!   when all its lines are free.
+//!   [`Busy`] must not go before the other one has read the file.
 //! - A vCPU is freed only after its lines are. Who finds it as the owner of a line may thus use it
 //!   while it holds the lock of the lines; the lock of a vCPU nests inside that one. After
 //!   [`Binding::begin_release`] gave it the file, it may use the vCPU until
-//!   [`Binding::finish_release`]: until then, [`Binding::destroy`] says [`Release::Busy`].
+//!   [`Binding::finish_release`]: until then, [`Binding::destroy`] says [`Busy`].
 
 use crate::ids::{
     Cpu,
     Hgei, //
 };
 
-/// A guest interrupt file that its holder alone may use.
-pub trait GuestFile {
+/// Which guest interrupt file of which hart it is.
+pub trait GuestFileLocation {
     /// The CPU whose interrupt file it is.
     fn cpu(&self) -> Cpu;
 
@@ -50,7 +52,9 @@ pub trait GuestFile {
 }
 
 /// Where the state of a vCPU's interrupt file is; `F` is the owned guest file.
+// Each MSI looks at the tag: one of its own is cheaper than a niche of the file.
 #[derive(Debug, Default, Eq, PartialEq)]
+#[repr(u8)]
 pub enum Binding<F> {
     /// In the SW-file.
     #[default]
@@ -63,118 +67,83 @@ pub enum Binding<F> {
     Releasing,
 }
 
-/// What the vCPU's own thread has to do to get its state into another guest file.
-#[derive(Debug, Eq, PartialEq)]
-#[must_use]
-pub enum Begin<F> {
-    /// The state is in the SW-file alone.
-    FromSoftware,
-    /// Save what is in this file, then free it. The SW-file has what arrives from now on.
-    From(F),
-    /// Somebody else moves the state: give up the lock, wait, begin again.
-    Wait,
-}
+/// Somebody else moves the state: give up the lock, wait, begin again. Nothing changed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Busy;
 
-/// What somebody has to do who wants to take away the guest file of a vCPU.
+/// Evidence that a move was begun and has to be finished.
 #[derive(Debug, Eq, PartialEq)]
-#[must_use]
-pub enum Release<F> {
-    /// Save what is in this file, then free it.
-    File(F),
-    /// There is no such file.
-    Nothing,
-    /// Somebody else moves the state: give up the lock, wait, look again.
-    Busy,
-}
+#[must_use = "the state is nowhere until the move is finished"]
+pub struct BegunMove(());
 
-impl<F: GuestFile> Binding<F> {
-    /// Begins to move the state to another guest file; the vCPU's own thread calls this.
+/// Evidence that a release was begun and has to be finished.
+#[derive(Debug, Eq, PartialEq)]
+#[must_use = "the state is nowhere until the release is finished"]
+pub struct BegunRelease(());
+
+impl<F: GuestFileLocation> Binding<F> {
+    /// Begins to move the state to another guest file; the vCPU's own thread calls this, when
+    /// nothing can fail any more. Ends with [`Self::finish_move`].
     ///
-    /// Ends with [`Self::finish_move`] or [`Self::cancel_move`], unless it returns
-    /// [`Begin::Wait`], which changes nothing.
-    pub fn begin_move(&mut self) -> Begin<F> {
+    /// Returns the file that has the state, to be saved and freed; [`None`] if it is in the SW-file,
+    /// which has what arrives from now on in any case.
+    pub fn begin_move(&mut self) -> Result<(BegunMove, Option<F>), Busy> {
         match core::mem::replace(self, Self::Moving) {
-            Self::Software => Begin::FromSoftware,
-            Self::Bound(old) => Begin::From(old),
+            Self::Software => Ok((BegunMove(()), None)),
+            Self::Bound(old) => Ok((BegunMove(()), Some(old))),
             // A second move cannot be, since a vCPU has one thread.
-            Self::Moving => Begin::Wait,
+            Self::Moving => Err(Busy),
             Self::Releasing => {
                 *self = Self::Releasing;
-                Begin::Wait
+                Err(Busy)
             }
         }
     }
 
     /// Ends a move: MSIs go to `new` from now on.
-    ///
-    /// Gives `new` back, and changes nothing, if no move was begun.
-    pub fn finish_move(&mut self, new: F) -> Result<(), F> {
-        match self {
-            Self::Moving => {
-                *self = Self::Bound(new);
-                Ok(())
-            }
-            _ => Err(new),
-        }
-    }
-
-    /// Ends a move that has no guest file to go to: the state is in the SW-file again.
-    ///
-    /// Returns `false`, and changes nothing, if no move was begun.
-    pub fn cancel_move(&mut self) -> bool {
-        let moving = matches!(self, Self::Moving);
-
-        if moving {
-            *self = Self::Software;
-        }
-        moving
+    pub fn finish_move(&mut self, _begun: BegunMove, new: F) {
+        *self = Self::Bound(new);
     }
 
     /// Begins to move the state to the SW-file, because the vCPU gives its guest file up (`on` is
-    /// [`None`]), or because a CPU goes offline: then only a file of that CPU is meant.
+    /// [`None`]), or because a CPU goes offline: then only a file of that CPU is meant. Ends with
+    /// [`Self::finish_release`].
     ///
-    /// Ends with [`Self::finish_release`] if it returned a file; otherwise it changed nothing.
-    pub fn begin_release(&mut self, on: Option<Cpu>) -> Release<F> {
+    /// Returns the file, to be saved and freed; [`None`], and nothing was begun, if there is no such
+    /// file. [`Busy`] if the file in question may be in the hands of somebody else.
+    pub fn begin_release(&mut self, on: Option<Cpu>) -> Result<Option<(BegunRelease, F)>, Busy> {
         match self {
-            Self::Bound(file) if on.is_none_or(|cpu| file.cpu() == cpu) => {
-                self.take(Self::Releasing)
-            }
-            Self::Bound(_) | Self::Software => Release::Nothing,
-            // The file in question may be in the hands of who is at it.
-            Self::Moving | Self::Releasing => Release::Busy,
+            Self::Bound(file) if on.is_none_or(|cpu| file.cpu() == cpu) => Ok(self
+                .take(Self::Releasing)
+                .map(|file| (BegunRelease(()), file))),
+            Self::Bound(_) | Self::Software => Ok(None),
+            Self::Moving | Self::Releasing => Err(Busy),
         }
     }
 
     /// Ends a release: the state is in the SW-file. After this, and after the lock was given up,
     /// the vCPU may be gone.
-    ///
-    /// Returns `false`, and changes nothing, if no release was begun.
-    pub fn finish_release(&mut self) -> bool {
-        let releasing = matches!(self, Self::Releasing);
-
-        if releasing {
-            *self = Self::Software;
-        }
-        releasing
+    pub fn finish_release(&mut self, _begun: BegunRelease) {
+        *self = Self::Software;
     }
 
-    /// Ends everything, because the vCPU goes away: a file is to be freed, and what is in it does
-    /// not matter.
+    /// Ends everything, because the vCPU goes away. Returns the file that is to be freed, if there is
+    /// one; what is in it does not matter.
     ///
-    /// [`Release::Busy`] if a CPU that goes offline still uses the vCPU; nothing changed then.
-    pub fn destroy(&mut self) -> Release<F> {
+    /// [`Busy`] if a CPU that goes offline still uses the vCPU.
+    pub fn destroy(&mut self) -> Result<Option<F>, Busy> {
         match self {
-            Self::Software => Release::Nothing,
-            Self::Bound(_) => self.take(Self::Software),
-            Self::Moving | Self::Releasing => Release::Busy,
+            Self::Software => Ok(None),
+            Self::Bound(_) => Ok(self.take(Self::Software)),
+            Self::Moving | Self::Releasing => Err(Busy),
         }
     }
 
     /// Takes the file out and leaves `next`.
-    fn take(&mut self, next: Self) -> Release<F> {
+    fn take(&mut self, next: Self) -> Option<F> {
         match core::mem::replace(self, next) {
-            Self::Bound(file) => Release::File(file),
-            _ => Release::Nothing,
+            Self::Bound(file) => Some(file),
+            _ => None,
         }
     }
 
@@ -194,32 +163,36 @@ impl<F: GuestFile> Binding<F> {
     }
 }
 
-/// The CPU and the line of a guest file in one word, for those who look without the lock.
+/// Where the state is in one word, for those who look without the lock.
 ///
 /// ```text
-/// 63     32 31      6 5    0
-/// |  CPU   |    0    | line |
-/// ---------------------------
+/// 63     32   31   30 6 5    0
+/// |  CPU   | busy | 0  | line |
+/// ----------------------------
 /// ```
 ///
-/// The word is 0 if there is no file. Whoever changes a [`Binding`] updates the word under the same
-/// lock.
+/// The word is 0 if the state is in the SW-file; while it moves, `busy` alone is set. Whoever changes
+/// a [`Binding`] updates the word under the same lock.
 pub enum BoundTo {}
 
 impl BoundTo {
     const CPU_SHIFT: u32 = 32;
+    const BUSY: u64 = 1 << 31;
 
-    /// Returns the word that stands for `file`.
+    /// Returns the word that stands for `binding`.
     #[inline]
-    pub const fn pack(file: Option<(Cpu, Hgei)>) -> u64 {
-        match file {
-            Some((cpu, hgei)) => (cpu.get() as u64) << Self::CPU_SHIFT | hgei.get() as u64,
-            None => 0,
+    pub fn of<F: GuestFileLocation>(binding: &Binding<F>) -> u64 {
+        match binding {
+            Binding::Bound(file) => {
+                u64::from(file.cpu().get()) << Self::CPU_SHIFT | u64::from(file.hgei().get())
+            }
+            Binding::Software => 0,
+            Binding::Moving | Binding::Releasing => Self::BUSY,
         }
     }
 
-    /// Returns the file that `word` stands for; [`None`] also if [`Self::pack`] cannot make such a
-    /// word.
+    /// Returns the guest file that `word` stands for; [`None`] if it stands for none, also if
+    /// [`Self::of`] cannot make such a word.
     #[inline]
     pub const fn unpack(word: u64) -> Option<(Cpu, Hgei)> {
         // CAST: The two halves.
@@ -227,6 +200,12 @@ impl BoundTo {
             Some(hgei) => Some((Cpu::new((word >> Self::CPU_SHIFT) as u32), hgei)),
             None => None,
         }
+    }
+
+    /// Returns whether `word` says that the state is in the SW-file, and does not move.
+    #[inline]
+    pub const fn is_software(word: u64) -> bool {
+        word == 0
     }
 }
 
@@ -238,7 +217,7 @@ mod tests {
     #[derive(Debug, Eq, PartialEq)]
     struct File(u32);
 
-    impl GuestFile for File {
+    impl GuestFileLocation for File {
         fn cpu(&self) -> Cpu {
             Cpu::new(self.0)
         }
@@ -255,62 +234,47 @@ mod tests {
     }
 
     #[test]
-    fn begin_move() {
+    fn moves() {
         let mut binding = Binding::<File>::default();
         assert_eq!(binding, Binding::Software);
-        assert_eq!(binding.begin_move(), Begin::FromSoftware);
+        let (begun, old) = binding.begin_move().unwrap();
+        assert_eq!(old, None);
         assert_eq!(binding, Binding::Moving);
-        assert_eq!(binding.begin_move(), Begin::Wait);
+        assert_eq!(binding.begin_move(), Err(Busy));
         assert_eq!(binding, Binding::Moving);
+        binding.finish_move(begun, File(4));
+        assert_eq!(binding, Binding::Bound(File(4)));
 
-        let mut binding = bound();
-        assert_eq!(binding.begin_move(), Begin::From(File(3)));
+        let (begun, old) = binding.begin_move().unwrap();
+        assert_eq!(old, Some(File(4)));
         assert_eq!(binding, Binding::Moving);
+        binding.finish_move(begun, File(5));
+        assert_eq!(binding, Binding::Bound(File(5)));
 
         // Candidate 9b: who comes second does not read the file that is being emptied.
         let mut binding = Binding::<File>::Releasing;
-        assert_eq!(binding.begin_move(), Begin::Wait);
+        assert_eq!(binding.begin_move(), Err(Busy));
         assert_eq!(binding, Binding::Releasing);
     }
 
     #[test]
-    fn end_move() {
-        let mut binding = Binding::Moving;
-        assert_eq!(binding.finish_move(File(4)), Ok(()));
-        assert_eq!(binding, Binding::Bound(File(4)));
-        assert_eq!(binding.finish_move(File(5)), Err(File(5)));
-        assert!(!binding.cancel_move());
-        assert_eq!(binding, Binding::Bound(File(4)));
-
-        let mut binding = Binding::<File>::Moving;
-        assert!(binding.cancel_move());
-        assert_eq!(binding, Binding::Software);
-        assert!(!binding.cancel_move());
-        assert_eq!(binding.finish_move(File(5)), Err(File(5)));
-        assert_eq!(binding, Binding::Software);
-
-        let mut binding = Binding::Releasing;
-        assert_eq!(binding.finish_move(File(5)), Err(File(5)));
-        assert!(!binding.cancel_move());
-        assert_eq!(binding, Binding::Releasing);
-    }
-
-    #[test]
-    fn begin_release() {
+    fn releases() {
         for on in [None, CPU] {
             let mut binding = bound();
-            assert_eq!(binding.begin_release(on), Release::File(File(3)));
+            let (begun, file) = binding.begin_release(on).unwrap().unwrap();
+            assert_eq!(file, File(3));
             assert_eq!(binding, Binding::Releasing);
             // Two CPUs cannot both have it.
-            assert_eq!(binding.begin_release(on), Release::Busy);
+            assert_eq!(binding.begin_release(on), Err(Busy));
             assert_eq!(binding, Binding::Releasing);
+            binding.finish_release(begun);
+            assert_eq!(binding, Binding::Software);
 
-            let mut binding = Binding::<File>::Software;
-            assert_eq!(binding.begin_release(on), Release::Nothing);
+            assert_eq!(binding.begin_release(on), Ok(None));
             assert_eq!(binding, Binding::Software);
 
             let mut binding = Binding::<File>::Moving;
-            assert_eq!(binding.begin_release(on), Release::Busy);
+            assert_eq!(binding.begin_release(on), Err(Busy));
             assert_eq!(binding, Binding::Moving);
         }
     }
@@ -318,41 +282,24 @@ mod tests {
     #[test]
     fn another_cpus_file_is_not_released() {
         let mut binding = bound();
-        assert_eq!(binding.begin_release(Some(Cpu::new(2))), Release::Nothing);
-        assert_eq!(binding, bound());
-    }
-
-    #[test]
-    fn end_release() {
-        let mut binding = Binding::<File>::Releasing;
-        assert!(binding.finish_release());
-        assert_eq!(binding, Binding::Software);
-        assert!(!binding.finish_release());
-        assert_eq!(binding, Binding::Software);
-
-        let mut binding = Binding::<File>::Moving;
-        assert!(!binding.finish_release());
-        assert_eq!(binding, Binding::Moving);
-
-        let mut binding = bound();
-        assert!(!binding.finish_release());
+        assert_eq!(binding.begin_release(Some(Cpu::new(2))), Ok(None));
         assert_eq!(binding, bound());
     }
 
     #[test]
     fn destroy() {
         let mut binding = bound();
-        assert_eq!(binding.destroy(), Release::File(File(3)));
+        assert_eq!(binding.destroy(), Ok(Some(File(3))));
         assert_eq!(binding, Binding::Software);
-        assert_eq!(binding.destroy(), Release::Nothing);
+        assert_eq!(binding.destroy(), Ok(None));
 
         // Candidate 9a: the vCPU stays while somebody uses it.
         let mut binding = Binding::<File>::Releasing;
-        assert_eq!(binding.destroy(), Release::Busy);
+        assert_eq!(binding.destroy(), Err(Busy));
         assert_eq!(binding, Binding::Releasing);
 
         let mut binding = Binding::<File>::Moving;
-        assert_eq!(binding.destroy(), Release::Busy);
+        assert_eq!(binding.destroy(), Err(Busy));
         assert_eq!(binding, Binding::Moving);
     }
 
@@ -369,16 +316,39 @@ mod tests {
 
     #[test]
     fn one_word_for_those_without_the_lock() {
-        assert_eq!(BoundTo::pack(None), 0);
-        assert_eq!(BoundTo::unpack(0), None);
-        for cpu in [0, 1, 8191, u32::MAX] {
-            for line in [Hgei::MIN, Hgei::MAX] {
-                let file = Some((Cpu::new(cpu), line));
-                assert_ne!(BoundTo::pack(file), 0);
-                assert_eq!(BoundTo::unpack(BoundTo::pack(file)), file);
+        struct At(Cpu, Hgei);
+
+        impl GuestFileLocation for At {
+            fn cpu(&self) -> Cpu {
+                self.0
+            }
+
+            fn hgei(&self) -> Hgei {
+                self.1
             }
         }
-        assert_eq!(BoundTo::pack(Some((Cpu::new(2), Hgei::MAX))), 0x2_0000_003f);
+
+        for cpu in [0, 1, 8191, u32::MAX].map(Cpu::new) {
+            for line in [Hgei::MIN, Hgei::MAX] {
+                let word = BoundTo::of(&Binding::Bound(At(cpu, line)));
+                assert!(!BoundTo::is_software(word));
+                assert_eq!(BoundTo::unpack(word), Some((cpu, line)));
+            }
+        }
+        assert_eq!(
+            BoundTo::of(&Binding::Bound(At(Cpu::new(2), Hgei::MAX))),
+            0x2_0000_003f
+        );
+
+        assert!(BoundTo::is_software(BoundTo::of::<At>(&Binding::Software)));
+        for binding in [Binding::Software, Binding::Moving, Binding::Releasing] {
+            let word = BoundTo::of::<At>(&binding);
+            assert_eq!(BoundTo::unpack(word), None);
+            assert_eq!(
+                BoundTo::is_software(word),
+                matches!(binding, Binding::Software)
+            );
+        }
         // No line, and no line.
         assert_eq!(BoundTo::unpack(0x2_0000_0000), None);
         assert_eq!(BoundTo::unpack(0x2_0000_0040), None);

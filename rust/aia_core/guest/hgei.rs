@@ -12,6 +12,9 @@ use crate::{
 /// A line comes with the guest interrupt file of the same number. The caller serialises all
 /// methods by a lock.
 ///
+/// A file is *settled* if no MSI can arrive there any more that was meant for a former owner
+/// ([`super::file`] says how that is known). Nobody knows of a file that had no owner yet.
+///
 /// # Invariants
 ///
 /// Bit `n` of `used` is set exactly if `owners[n]` is [`Some`]; bit 0 is clear.
@@ -25,12 +28,13 @@ use crate::{
 /// lines.set_count(1);
 /// let line = lines.alloc('a').unwrap();
 /// assert_eq!(lines.alloc('b'), None);
-/// assert_eq!(lines.free(line), Some('a'));
+/// assert_eq!(lines.free(line, true), Some('a'));
 /// assert_eq!(lines.alloc('b'), Some(line));
 /// ```
 pub struct Lines<T: Copy> {
     existing: u64,
     used: u64,
+    settled: u64,
     owners: [Option<T>; 64],
 }
 
@@ -40,6 +44,7 @@ impl<T: Copy> Lines<T> {
         Self {
             existing: 0,
             used: 0,
+            settled: 0,
             owners: [None; 64],
         }
     }
@@ -77,10 +82,20 @@ impl<T: Copy> Lines<T> {
         Some(line)
     }
 
-    /// Takes `line` from its owner and returns who that was; [`None`] if it was free.
-    pub fn free(&mut self, line: Hgei) -> Option<T> {
+    /// Takes `line` from its owner, who says whether the file is settled, and returns who that was;
+    /// [`None`], and nothing changes, if it was free.
+    pub fn free(&mut self, line: Hgei, settled: bool) -> Option<T> {
+        let owner = self.owners.get_mut(line.index())?.take()?;
+
         self.used &= !line.bit();
-        self.owners.get_mut(line.index())?.take()
+        self.settled = self.settled & !line.bit() | if settled { line.bit() } else { 0 };
+        Some(owner)
+    }
+
+    /// Returns whether the file of `line` was settled when it was last given back.
+    #[inline]
+    pub const fn is_settled(&self, line: Hgei) -> bool {
+        self.settled & line.bit() != 0
     }
 
     /// Returns who owns `line`; [`None`] if it is free.
@@ -164,7 +179,7 @@ mod tests {
         lines.set_count(3);
         assert_eq!(lines.alloc(1_u8), Hgei::new(1));
         assert_eq!(lines.alloc(2), Hgei::new(2));
-        assert_eq!(lines.free(Hgei::MIN), Some(1));
+        assert_eq!(lines.free(Hgei::MIN, true), Some(1));
         assert_eq!(lines.alloc(3), Hgei::new(1));
         assert_eq!(lines.alloc(4), Hgei::new(3));
         assert_eq!(lines.alloc(5), None);
@@ -176,12 +191,32 @@ mod tests {
         let mut lines = Lines::new();
         lines.set_count(2);
         let line = lines.alloc(1_u8).unwrap_or(Hgei::MAX);
-        assert_eq!(lines.free(Hgei::MAX), None);
-        assert_eq!(lines.free(line), Some(1));
-        assert_eq!(lines.free(line), None);
+        assert_eq!(lines.free(Hgei::MAX, true), None);
+        assert_eq!(lines.free(line, true), Some(1));
+        assert_eq!(lines.free(line, true), None);
         assert_eq!(lines.owner(line), None);
         assert_eq!(lines.in_use(), 0);
         assert_eq!(fill(&mut lines, 2), 0b110);
+    }
+
+    #[test]
+    fn a_file_is_settled_if_its_last_owner_says_so() {
+        let mut lines = Lines::new();
+        lines.set_count(2);
+        assert_eq!(fill(&mut lines, 1_u8), 0b110);
+        // Of a file that had no owner yet nobody knows.
+        assert!(!lines.is_settled(Hgei::MIN));
+
+        for settled in [true, false, true] {
+            assert_eq!(lines.free(Hgei::MIN, settled), Some(1));
+            assert_eq!(lines.is_settled(Hgei::MIN), settled);
+            // Who has nothing to give back says nothing.
+            assert_eq!(lines.free(Hgei::MIN, !settled), None);
+            assert_eq!(lines.is_settled(Hgei::MIN), settled);
+            assert_eq!(lines.alloc(1), Some(Hgei::MIN));
+            assert_eq!(lines.is_settled(Hgei::MIN), settled);
+        }
+        assert!(!lines.is_settled(Hgei::MAX));
     }
 
     // Row 2026-04 of table 1b: a CPU that comes back must not hand out what is in use.
@@ -201,7 +236,9 @@ mod tests {
         assert_eq!(lines.in_use(), 0b1110);
         // What no longer exists can be given back, and is gone then.
         for n in 1..=3 {
-            assert!(Hgei::new(n).and_then(|line| lines.free(line)).is_some());
+            assert!(Hgei::new(n)
+                .and_then(|line| lines.free(line, true))
+                .is_some());
         }
         assert_eq!(fill(&mut lines, 3), 0b10);
     }
@@ -213,7 +250,7 @@ mod tests {
         for who in 1..=63_u8 {
             assert_eq!(lines.alloc(who), Hgei::new(who.into()));
         }
-        let _ = lines.free(Hgei::MAX);
+        let _ = lines.free(Hgei::MAX, true);
 
         let sum = |mask| {
             lines

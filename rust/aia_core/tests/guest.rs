@@ -15,10 +15,9 @@ use aia_core::{
             ConfigAttr, //
         },
         binding::{
-            Begin,
             Binding,
-            GuestFile,
-            Release, //
+            Busy,
+            GuestFileLocation, //
         },
         config::{
             checked_addr,
@@ -336,6 +335,7 @@ proptest! {
     fn lines(steps in vec((0..5_u8, 0..70_u32, any::<u64>()), 0..200)) {
         let mut lines = Lines::new();
         let mut owners = BTreeMap::<Hgei, usize>::new();
+        let mut settled = 0;
         let mut count = 0;
 
         for (number, (step, n, mask)) in steps.into_iter().enumerate() {
@@ -347,7 +347,14 @@ proptest! {
                 }
                 1 => {
                     if let Some(line) = Hgei::new(n) {
-                        prop_assert_eq!(lines.free(line), owners.remove(&line));
+                        let is_settled = mask & 1 != 0;
+                        let owner = owners.remove(&line);
+
+                        prop_assert_eq!(lines.free(line, is_settled), owner);
+                        if owner.is_some() {
+                            settled &= !line.bit();
+                            settled |= u64::from(is_settled) << line.get();
+                        }
                     }
                 }
                 2 => {
@@ -374,73 +381,64 @@ proptest! {
             prop_assert_eq!(lines.in_use(), used);
             if let Some(line) = Hgei::new(n) {
                 prop_assert_eq!(lines.owner(line), owners.get(&line).copied());
+                prop_assert_eq!(lines.is_settled(line), settled & line.bit() != 0);
             }
         }
     }
 
     /// In any order of calls, a file is in one place: in the binding or with one holder.
     #[test]
-    fn binding(steps in vec((0..7_u8, 0..3_u32), 0..100)) {
+    fn binding(steps in vec((0..6_u8, 0..3_u32), 0..100)) {
         let mut binding = Binding::Software;
         let mut inside = None;
         // Who began something that has an end.
-        let (mut moving, mut releasing) = (false, false);
+        let (mut moving, mut releasing) = (None, None);
 
         for (number, (step, cpu)) in steps.into_iter().enumerate() {
-            let busy = moving || releasing;
+            let busy = moving.is_some() || releasing.is_some();
 
             match step {
                 0 => match binding.begin_move() {
-                    Begin::Wait => prop_assert!(busy),
-                    begin => {
+                    Err(Busy) => prop_assert!(busy),
+                    Ok((begun, old)) => {
                         prop_assert!(!busy);
-                        prop_assert_eq!(
-                            begin,
-                            inside.take().map_or(Begin::FromSoftware, Begin::From)
-                        );
-                        moving = true;
+                        prop_assert_eq!(old, inside.take());
+                        moving = Some(begun);
                     }
                 },
                 1 => {
-                    let new = TestFile { cpu, number };
+                    if let Some(begun) = moving.take() {
+                        let new = TestFile { cpu, number };
 
-                    prop_assert_eq!(binding.finish_move(new), if moving { Ok(()) } else { Err(new) });
-                    if moving {
+                        binding.finish_move(begun, new);
                         inside = Some(new);
-                        moving = false;
                     }
                 }
-                2 => {
-                    prop_assert_eq!(binding.cancel_move(), moving);
-                    moving = false;
-                }
-                3 | 4 => {
-                    let on = (step == 3).then_some(Cpu::new(cpu));
+                2 | 3 => {
+                    let on = (step == 2).then_some(Cpu::new(cpu));
                     let expect = match inside {
-                        _ if busy => Release::Busy,
-                        Some(file) if step == 4 || file.cpu == cpu => {
-                            inside = None;
-                            releasing = true;
-                            Release::File(file)
-                        }
-                        _ => Release::Nothing,
+                        _ if busy => Err(Busy),
+                        Some(file) if step == 3 || file.cpu == cpu => Ok(inside.take()),
+                        _ => Ok(None),
+                    };
+                    let (begun, file) = match binding.begin_release(on) {
+                        Ok(Some((begun, file))) => (Some(begun), Ok(Some(file))),
+                        Ok(None) => (None, Ok(None)),
+                        Err(Busy) => (None, Err(Busy)),
                     };
 
-                    prop_assert_eq!(binding.begin_release(on), expect);
+                    prop_assert_eq!(file, expect);
+                    releasing = begun.or(releasing);
                 }
-                5 => {
-                    prop_assert_eq!(binding.finish_release(), releasing);
-                    releasing = false;
+                4 => {
+                    if let Some(begun) = releasing.take() {
+                        binding.finish_release(begun);
+                    }
                 }
                 _ => {
-                    let expect = match inside {
-                        _ if busy => Release::Busy,
-                        Some(file) => Release::File(file),
-                        None => Release::Nothing,
-                    };
+                    let expect = if busy { Err(Busy) } else { Ok(inside.take()) };
 
                     prop_assert_eq!(binding.destroy(), expect);
-                    inside = None;
                 }
             }
             prop_assert_eq!(binding.file(), inside.as_ref());
@@ -456,7 +454,7 @@ struct TestFile {
     number: usize,
 }
 
-impl GuestFile for TestFile {
+impl GuestFileLocation for TestFile {
     fn cpu(&self) -> Cpu {
         Cpu::new(self.cpu)
     }

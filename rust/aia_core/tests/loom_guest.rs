@@ -1,330 +1,184 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who moves the state of a vCPU's interrupt file, model-checked: in every interleaving, no MSI is
-//! lost and nobody touches a vCPU that is gone.
+//! The interrupt file of a vCPU, model-checked: in every interleaving, no MSI is lost, nobody gets one
+//! that was not for him, nobody touches a guest file at the same time as another or after its hart has
+//! gone, nor a vCPU that is gone.
+//!
+//! What runs is the code that the kernel runs; the machine below it is the model. Of stores to an
+//! interrupt file's page it promises what the specification does and no more: they take effect at any
+//! later time, in the order in which they come in the global memory order (AIA 3.5). A thread, the
+//! wire, decides when. Where all interleavings would take too long, the number of preemptions is
+//! bounded ([`bounded`]): switches of the running thread at a point where it could go on. All those
+//! where a thread waits, or ends, are explored in any case.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test loom_guest`
 
 #![cfg(loom)]
 
+mod guest_machine;
+
 use aia_core::{
     guest::{
-        binding::{
-            Begin,
-            Binding,
-            BoundTo,
-            GuestFile,
-            Release, //
+        binding::BoundTo,
+        imsic::{
+            inject,
+            release,
+            user, //
         },
-        hgei::Lines, //
     },
     ids::{
         Cpu,
         Hgei, //
     },
-    word::Word, //
+    swfile::Image, //
 };
 use loom::{
-    cell::UnsafeCell,
-    sync::{
-        Arc,
-        Mutex, //
-    },
+    sync::Arc,
     thread, //
 };
 
-/// An owned guest file; its number is that of its CPU.
-#[derive(Debug)]
-struct File(u32, Hgei);
-
-impl GuestFile for File {
-    fn cpu(&self) -> Cpu {
-        Cpu::new(self.0)
-    }
-
-    fn hgei(&self) -> Hgei {
-        self.1
-    }
-}
-
-/// A CPU with one guest file: its lines, owned by vCPU `()`, and the file's pending bits.
-struct TestCpu {
-    lines: Mutex<Lines<()>>,
-    pending: Word,
-}
-
-impl TestCpu {
-    fn new() -> Self {
-        let mut lines = Lines::new();
-
-        lines.set_count(1);
-        Self {
-            lines: Mutex::new(lines),
-            pending: Word::new(0),
-        }
-    }
-
-    fn lines_in_use(&self) -> u64 {
-        self.lines.lock().unwrap().in_use()
-    }
-}
-
-/// Two CPUs and a vCPU.
-struct Machine {
-    cpus: [TestCpu; 2],
-    binding: Mutex<Binding<File>>,
-    software: Word,
-    bound_to: Word,
-    /// The memory of the vCPU: `binding`, `software`, `bound_to`.
-    memory: UnsafeCell<()>,
-    gone: Word,
-}
-
-impl Machine {
-    /// A vCPU whose state is in the SW-file.
-    fn new() -> Self {
-        Self {
-            cpus: [TestCpu::new(), TestCpu::new()],
-            binding: Mutex::new(Binding::Software),
-            software: Word::new(0),
-            bound_to: Word::new(0),
-            memory: UnsafeCell::new(()),
-            gone: Word::new(0),
-        }
-    }
-
-    /// A vCPU whose state, `pending`, is in the file of CPU 0.
-    fn on_cpu_0(pending: u64) -> Self {
-        let machine = Self::new();
-        let file = machine.alloc(0);
-
-        machine.cpus[0].pending.set(pending);
-        *machine.binding.lock().unwrap() = Binding::Bound(file);
-        machine
-    }
-
-    /// Changes the binding, and with it the word for those without the lock.
-    fn change<T>(&self, change: impl FnOnce(&mut Binding<File>) -> T) -> T {
-        let mut binding = self.binding.lock().unwrap();
-        let result = change(&mut binding);
-
-        self.bound_to.store_release(BoundTo::pack(
-            binding.file().map(|file| (file.cpu(), file.hgei())),
-        ));
-        result
-    }
-
-    fn alloc(&self, cpu: u32) -> File {
-        let line = self.cpu(cpu).lines.lock().unwrap().alloc(()).unwrap();
-
-        File(cpu, line)
-    }
-
-    fn cpu(&self, cpu: u32) -> &TestCpu {
-        &self.cpus[cpu as usize]
-    }
-
-    /// Whoever calls this, the vCPU has to be there.
-    fn touch(&self) {
-        self.memory.with(|_| ());
-        assert_eq!(self.gone.load(), 0, "the vCPU is gone");
-    }
-
-    /// Saves what is in a file, and gives the file back.
-    fn save(&self, file: File) -> u64 {
-        let cpu = self.cpu(file.0);
-        let saved = cpu.pending.swap(0);
-
-        assert_eq!(cpu.lines.lock().unwrap().free(file.1), Some(()));
-        saved
-    }
-
-    /// An MSI from anybody.
-    fn inject(&self, bit: u64) {
-        let binding = self.binding.lock().unwrap();
-        let to = match binding.delivers_to() {
-            Some(file) => &self.cpu(file.0).pending,
-            None => &self.software,
-        };
-
-        to.set(bit);
-    }
-
-    /// The vCPU's own thread moves the state to a file of `cpu`.
-    fn move_to(&self, cpu: u32) {
-        let new = self.alloc(cpu);
-        let mut state = loop {
-            match self.change(Binding::begin_move) {
-                Begin::FromSoftware => break 0,
-                Begin::From(old) => break self.save(old),
-                Begin::Wait => thread::yield_now(),
-            }
-        };
-        self.change(|binding| {
-            state |= self.software.swap(0);
-            binding.finish_move(new).unwrap();
-        });
-        self.cpu(cpu).pending.set(state);
-    }
-
-    /// The vCPU's own thread finds no file on its new CPU.
-    fn move_to_software(&self) {
-        loop {
-            let state = match self.change(Binding::begin_move) {
-                Begin::FromSoftware => 0,
-                Begin::From(old) => self.save(old),
-                Begin::Wait => {
-                    thread::yield_now();
-                    continue;
-                }
-            };
-
-            self.software.set(state);
-            assert!(self.change(Binding::cancel_move));
-            return;
-        }
-    }
-
-    /// CPU 0 goes offline: takes the files away from all owners until all lines are free.
-    fn offline(&self) {
-        let cpu = &self.cpus[0];
-
-        loop {
-            let release = {
-                let lines = cpu.lines.lock().unwrap();
-
-                // Owners stay while the lines are locked.
-                if lines.owners(!0).next().is_none() {
-                    break;
-                }
-                self.touch();
-                let release = self.change(|binding| binding.begin_release(Some(Cpu::new(0))));
-                drop(lines);
-                release
-            };
-
-            match release {
-                Release::File(file) => {
-                    let state = self.save(file);
-
-                    self.touch();
-                    self.software.set(state);
-                    assert!(self.change(Binding::finish_release));
-                }
-                Release::Nothing | Release::Busy => thread::yield_now(),
-            }
-        }
-        // Nobody looks into this file any more.
-        assert_eq!(cpu.pending.swap(0), 0);
-    }
-
-    /// The vCPU goes away.
-    fn destroy(&self) {
-        loop {
-            match self.change(Binding::destroy) {
-                Release::File(file) => {
-                    self.save(file);
-                    break;
-                }
-                Release::Nothing => break,
-                Release::Busy => thread::yield_now(),
-            }
-        }
-        // Whoever is still in there, reads or writes, makes loom complain.
-        self.memory.with_mut(|_| ());
-        self.gone.set(1);
-    }
-
-    /// What the vCPU finds in the end, wherever it is.
-    fn state(&self) -> u64 {
-        let mut state = self.software.load();
-
-        if let Some(file) = self.binding.lock().unwrap().file() {
-            state |= self.cpu(file.0).pending.load();
-        }
-        state
-    }
-}
+use guest_machine::{
+    id,
+    Harts,
+    Machine,
+    Wire, //
+};
 
 /// Runs `body` in another thread.
-fn spawn(machine: &Arc<Machine>, body: fn(&Machine)) -> thread::JoinHandle<()> {
+fn spawn<R: 'static>(
+    machine: &Arc<Machine>,
+    body: impl FnOnce(&Machine) -> R + 'static,
+) -> thread::JoinHandle<R> {
     let machine = machine.clone();
 
     thread::spawn(move || body(&machine))
 }
 
-/// VS-9: MSIs that arrive during a move between files are all in the new one.
+/// Checks a model in which no thread is interrupted more than so many times in all.
+fn bounded(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
+}
+
+/// VS-9: MSIs that arrive during a move between files are all in the new one, those of the host and
+/// those of vCPUs, however long they take.
 #[test]
 fn a_move_loses_nothing() {
-    loom::model(|| {
-        let machine = Arc::new(Machine::on_cpu_0(0b1000));
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 3);
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+        let guest = spawn(&machine, |machine| machine.guest_stores(id(2)));
 
-        let injectors = [
-            spawn(&machine, |machine| machine.inject(0b01)),
-            spawn(&machine, |machine| machine.inject(0b10)),
-        ];
-        machine.move_to(1);
-        injectors.map(|injector| injector.join().unwrap());
+        assert!(machine.follow(1).is_ok());
+        host.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
 
-        assert_eq!(machine.cpus[1].pending.load(), 0b1011);
-        assert_eq!(machine.software.load(), 0);
-        assert_eq!(machine.cpus[0].lines_in_use(), 0);
+        assert_eq!(machine.state(), [1, 2, 3]);
+        assert_eq!(machine.file(1), [1, 2, 3]);
+        assert_eq!(machine.harts.in_use(0), 0);
     });
 }
 
-/// The first move of all comes from the SW-file.
+/// The same where the guest has all identities of the hart, so that none is left for the marker.
 #[test]
-fn a_move_from_software_loses_nothing() {
+fn a_move_with_all_identities_loses_nothing() {
     loom::model(|| {
-        let machine = Arc::new(Machine::new());
+        let machine = Machine::on_hart_0_with(&[3], 63);
+        let wire = Wire::to(&machine, 0, 2);
+        let guest = spawn(&machine, |machine| machine.guest_stores(id(2)));
 
-        machine.inject(0b1000);
-        let injectors = [
-            spawn(&machine, |machine| machine.inject(0b01)),
-            spawn(&machine, |machine| machine.inject(0b10)),
-        ];
-        machine.move_to(0);
-        injectors.map(|injector| injector.join().unwrap());
+        assert!(machine.follow(1).is_ok());
+        guest.join().unwrap();
+        wire.end();
 
-        assert_eq!(machine.cpus[0].pending.load(), 0b1011);
-        assert_eq!(machine.software.load(), 0);
+        assert_eq!(machine.file(1), [2, 3]);
     });
 }
 
-/// A move that ends in the SW-file, since there are no more guest files.
+/// The first move of all comes from memory.
 #[test]
-fn a_move_to_software_loses_nothing() {
-    loom::model(|| {
-        let machine = Arc::new(Machine::on_cpu_0(0b1000));
+fn a_move_from_memory_loses_nothing() {
+    bounded(3, || {
+        let machine = Machine::new();
 
-        let injectors = [
-            spawn(&machine, |machine| machine.inject(0b01)),
-            spawn(&machine, |machine| machine.inject(0b10)),
-        ];
-        machine.move_to_software();
-        injectors.map(|injector| injector.join().unwrap());
+        inject::inject(&*machine, id(3));
+        let wire = Wire::to(&machine, 0, 3);
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+        let guest = spawn(&machine, |machine| machine.guest_stores(id(2)));
 
-        assert_eq!(machine.software.load(), 0b1011);
-        assert_eq!(machine.cpus[0].lines_in_use(), 0);
+        assert!(machine.follow(0).is_ok());
+        host.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.file(0), [1, 2, 3]);
+        assert_eq!(machine.state(), [1, 2, 3]);
+        assert!(!machine.vseip());
     });
 }
 
-/// Candidate 9b: a vCPU leaves a CPU that goes offline at that time. Each takes the file or waits
-/// for the other, and the state arrives with what is injected meanwhile.
+/// A move that ends in memory, since there are no more guest files.
 #[test]
-fn offline_and_move_lose_nothing() {
-    loom::model(|| {
-        let machine = Arc::new(Machine::on_cpu_0(0b1000));
+fn a_move_to_memory_loses_nothing() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 3);
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+        let guest = spawn(&machine, |machine| machine.guest_stores(id(2)));
 
-        let offline = spawn(&machine, Machine::offline);
-        let injector = spawn(&machine, |machine| machine.inject(0b01));
-        machine.move_to(1);
+        machine.release();
+        host.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.memory_file(), [1, 2, 3]);
+        assert!(machine.vseip());
+        assert_eq!(machine.harts.in_use(0), 0);
+    });
+}
+
+/// A page that cannot be mapped: the state is where it was, and gets what comes.
+#[test]
+fn a_move_that_fails_changes_nothing() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 2);
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+        let guest = spawn(&machine, |machine| machine.guest_stores(id(2)));
+
+        machine.let_maps_fail();
+        assert!(machine.follow(1).is_err());
+        host.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.file(0), [1, 2, 3]);
+        assert_eq!(machine.harts.in_use(1), 0);
+    });
+}
+
+/// Candidate 9b: a vCPU leaves a hart that goes offline at that time. Each takes the file or waits for
+/// the other, and the state arrives with what is sent meanwhile.
+#[test]
+fn offline_and_a_move_lose_nothing() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 2);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+
+        assert!(machine.follow(1).is_ok());
         offline.join().unwrap();
-        injector.join().unwrap();
+        host.join().unwrap();
+        wire.end();
 
-        assert_eq!(machine.cpus[1].pending.load(), 0b1001);
-        assert_eq!(machine.software.load(), 0);
-        assert_eq!(machine.cpus[0].lines_in_use(), 0);
+        assert_eq!(machine.file(1), [1, 3]);
+        assert_eq!(machine.state(), [1, 3]);
+        assert_eq!(machine.harts.in_use(0), 0);
         assert_eq!(
             BoundTo::unpack(machine.bound_to.load()),
             Some((Cpu::new(1), Hgei::MIN))
@@ -332,33 +186,232 @@ fn offline_and_move_lose_nothing() {
     });
 }
 
-/// A CPU goes offline, and the vCPU has nowhere else to go.
+/// The same, and another vCPU sends.
 #[test]
-fn offline_loses_nothing() {
-    loom::model(|| {
-        let machine = Arc::new(Machine::on_cpu_0(0b1000));
+fn offline_and_a_move_lose_no_store_of_a_guest() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[]);
+        let wire = Wire::to(&machine, 0, 2);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+        let guest = spawn(&machine, |machine| machine.guest_stores(id(2)));
 
-        let offline = spawn(&machine, Machine::offline);
-        let injector = spawn(&machine, |machine| machine.inject(0b01));
-        machine.move_to_software();
+        assert!(machine.follow(1).is_ok());
         offline.join().unwrap();
-        injector.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
 
-        assert_eq!(machine.state(), 0b1001);
-        assert_eq!(machine.cpus[0].lines_in_use(), 0);
+        assert_eq!(machine.state(), [2]);
     });
 }
 
-/// Candidate 9a: a vCPU goes away while a CPU that goes offline has found it as an owner.
+/// A move fails while the hart of the old file goes offline: the state is in memory in the end, and
+/// not in a file of a hart that has gone.
+#[test]
+fn offline_and_a_move_that_fails_lose_nothing() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 2);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+
+        machine.let_maps_fail();
+        assert!(machine.follow(1).is_err());
+        offline.join().unwrap();
+        host.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.memory_file(), [1, 3]);
+        assert_eq!(machine.bound_to.load(), 0);
+        assert_eq!(machine.harts.in_use(0), 0);
+    });
+}
+
+/// A hart goes offline, and the vCPU has nowhere else to go.
+#[test]
+fn offline_and_a_move_to_memory_lose_nothing() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 2);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+
+        machine.release();
+        offline.join().unwrap();
+        host.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.memory_file(), [1, 3]);
+        assert!(machine.vseip());
+        assert_eq!(machine.harts.in_use(0), 0);
+    });
+}
+
+/// A vCPU that sleeps is woken up by what the hart that goes offline had for it.
+#[test]
+fn offline_loses_nothing() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 3);
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+        let guest = spawn(&machine, |machine| machine.guest_stores(id(2)));
+
+        machine.offline(0);
+        host.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.memory_file(), [1, 2, 3]);
+        assert!(machine.vseip());
+    });
+}
+
+/// Candidate 9a: a vCPU goes away while a hart that goes offline has found it as an owner.
 #[test]
 fn offline_uses_no_vcpu_that_is_gone() {
     loom::model(|| {
-        let machine = Arc::new(Machine::on_cpu_0(0b1000));
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 1);
+        let offline = spawn(&machine, |machine| machine.offline(0));
 
-        let offline = spawn(&machine, Machine::offline);
         machine.destroy();
         offline.join().unwrap();
+        wire.end();
 
-        assert_eq!(machine.cpus[0].lines_in_use(), 0);
+        assert_eq!(machine.harts.in_use(0), 0);
+    });
+}
+
+/// User space reads a register while the hart that has it goes offline: it ends, and finds it.
+#[test]
+fn user_space_finds_the_state_of_a_hart_that_goes() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 2);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+        let mut image = Image::default();
+
+        assert_eq!(user::save(&*machine, &mut image), Ok(()));
+        assert_eq!(image.eip[0], 1 << 3);
+        offline.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.memory_file(), [3]);
+    });
+}
+
+/// A reset that meets a hart that goes offline: the state is in memory, and empty.
+#[test]
+fn a_reset_while_a_hart_goes() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 1);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+
+        release::reset(&*machine);
+        offline.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.state(), []);
+        assert_eq!(machine.bound_to.load(), 0);
+        assert_eq!(machine.harts.in_use(0), 0);
+    });
+}
+
+/// A snapshot has all that was sent before, and leaves everything as it is.
+#[test]
+fn a_snapshot_has_what_is_on_its_way() {
+    for hart_ids in [63, 127] {
+        loom::model(move || {
+            let machine = Machine::on_hart_0_with(&[3], hart_ids);
+            let mut image = Image::default();
+
+            machine.guest_stores(id(2));
+            inject::inject(&*machine, id(1));
+            let wire = Wire::to(&machine, 0, 3);
+
+            assert_eq!(user::save(&*machine, &mut image), Ok(()));
+            assert_eq!(image.eip[0], 0b1110);
+            wire.end();
+
+            assert_eq!(machine.file(0), [1, 2, 3]);
+        });
+    }
+}
+
+/// What was sent to a vCPU that does not need it any more is not for the next owner of the file.
+#[test]
+fn the_next_owner_gets_nothing_of_the_former() {
+    bounded(3, || {
+        let harts = Harts::new(127);
+        let former = Machine::of(&harts);
+        let next = Machine::of(&harts);
+        // Two clear the file first, who does not know what comes to it.
+        let wire = Wire::to(&former, 0, 4);
+
+        assert!(former.follow(0).is_ok());
+        let guest = spawn(&former, |machine| machine.guest_stores(id(2)));
+        let host = spawn(&former, |machine| inject::inject(machine, id(1)));
+
+        release::discard(&*former);
+        assert!(next.follow(0).is_ok());
+        guest.join().unwrap();
+        host.join().unwrap();
+        wire.end();
+
+        assert_eq!(next.file(0), []);
+    });
+}
+
+/// A move leaves nothing behind for which the next owner would have to wait.
+#[test]
+fn a_file_that_was_moved_from_is_settled() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[3]);
+        let wire = Wire::to(&machine, 0, 2);
+        let guest = spawn(&machine, |machine| machine.guest_stores(id(2)));
+
+        assert!(machine.follow(1).is_ok());
+        assert!(machine.harts.is_settled(0));
+        guest.join().unwrap();
+        wire.end();
+        assert_eq!(machine.harts.pending(0), []);
+    });
+}
+
+/// The state goes to and fro while MSIs come; the last signal in memory is right.
+#[test]
+fn the_signal_is_right_after_all() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[]);
+        let wire = Wire::to(&machine, 0, 3);
+        let host = spawn(&machine, |machine| inject::inject(machine, id(1)));
+
+        machine.release();
+        assert!(machine.follow(0).is_ok());
+        machine.release();
+        host.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.memory_file(), [1]);
+        assert!(machine.vseip());
+    });
+}
+
+/// The model of a hart is worth something: without its fence, a guest's store is lost.
+#[test]
+#[should_panic(expected = "left == right")]
+fn without_the_fence_of_a_hart_a_store_is_lost() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[]);
+        let wire = Wire::to(&machine, 0, 2);
+        let guest = spawn(&machine, |machine| {
+            machine.guest_stores_without_fence(id(2))
+        });
+
+        assert!(machine.follow(1).is_ok());
+        guest.join().unwrap();
+        wire.end();
+
+        assert_eq!(machine.state(), [2]);
     });
 }

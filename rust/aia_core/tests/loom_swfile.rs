@@ -7,8 +7,15 @@
 
 #![cfg(loom)]
 
+mod guest_machine;
+
 use aia_core::{
     eix::EixWord,
+    guest::imsic::{
+        access,
+        inject,
+        vcpu::InterruptFile as _, //
+    },
     ids::{
         Eiid,
         NrIds, //
@@ -25,11 +32,12 @@ use loom::{
             AtomicU64,
             Ordering, //
         },
-        Arc,
-        Mutex, //
+        Arc, //
     },
     thread, //
 };
+
+use guest_machine::Machine;
 
 fn id(n: u32) -> Eiid {
     Eiid::new(n).unwrap()
@@ -252,44 +260,36 @@ fn an_access_keeps_what_comes_in() {
     }
 }
 
-/// The signal to the hart, kept as the documentation of the file says.
-struct Line {
-    file: Arc<SwFile>,
-    level: Mutex<bool>,
+/// A vCPU whose file delivers, with all identities enabled and these pending.
+fn vcpu(pending: &[u32]) -> Arc<Machine> {
+    let vcpu = Machine::new();
+
+    access::access(&*vcpu, Register::Eie(EixWord::new(0).unwrap()), !0, !0);
+    access::access(&*vcpu, Register::Eidelivery, 1, 1);
+    for &n in pending {
+        inject::inject(&*vcpu, id(n));
+    }
+    vcpu
 }
 
-impl Line {
-    fn new(file: Arc<SwFile>) -> Arc<Self> {
-        let level = Mutex::new(file.is_asserted());
+fn sender(vcpu: &Arc<Machine>, n: u32) -> thread::JoinHandle<()> {
+    let vcpu = vcpu.clone();
 
-        Arc::new(Self { file, level })
-    }
-
-    fn evaluate(&self) {
-        let mut level = self.level.lock().unwrap();
-
-        *level = self.file.is_asserted();
-    }
+    thread::spawn(move || inject::inject(&*vcpu, id(n)))
 }
 
 /// The signal ends up right, whoever evaluates it last.
 #[test]
 fn the_signal_follows_the_state() {
     loom::model(|| {
-        let line = Line::new(file(&[1]));
-        let sender = {
-            let line = line.clone();
-            thread::spawn(move || {
-                line.file.pend(id(2));
-                line.evaluate();
-            })
-        };
+        let vcpu = vcpu(&[1]);
+        let sender = sender(&vcpu, 2);
 
-        assert_eq!(line.file.claim(), Some(id(1)));
-        line.evaluate();
+        assert_eq!(access::claim(&*vcpu), Some(id(1)));
         sender.join().unwrap();
-        assert!(*line.level.lock().unwrap());
-        assert_eq!(line.file.claim(), Some(id(2)));
+        assert!(vcpu.vseip());
+        assert_eq!(access::claim(&*vcpu), Some(id(2)));
+        assert!(!vcpu.vseip());
     });
 }
 
@@ -297,19 +297,12 @@ fn the_signal_follows_the_state() {
 #[test]
 fn the_signal_goes_away() {
     loom::model(|| {
-        let line = Line::new(file(&[]));
-        let sender = {
-            let line = line.clone();
-            thread::spawn(move || {
-                line.file.pend(id(1));
-                line.evaluate();
-            })
-        };
+        let vcpu = vcpu(&[]);
+        let sender = sender(&vcpu, 1);
 
-        let claimed = line.file.claim().is_some();
-        line.evaluate();
+        let claimed = access::claim(&*vcpu).is_some();
         sender.join().unwrap();
-        assert_eq!(*line.level.lock().unwrap(), !claimed);
+        assert_eq!(vcpu.vseip(), !claimed);
     });
 }
 
@@ -321,29 +314,19 @@ fn looking_hides_nothing() {
     // All interleavings would take minutes.
     model.preemption_bound = Some(3);
     model.check(|| {
-        let line = Line::new(file(&[2]));
-        let sender = {
-            let line = line.clone();
-            thread::spawn(move || {
-                line.file.pend(id(1));
-                line.evaluate();
-            })
-        };
+        let vcpu = vcpu(&[2]);
+        let sender = sender(&vcpu, 1);
         let claimer = {
-            let line = line.clone();
-            thread::spawn(move || {
-                let claimed = line.file.claim();
-                line.evaluate();
-                claimed
-            })
+            let vcpu = vcpu.clone();
+            thread::spawn(move || access::claim(&*vcpu))
         };
 
-        line.file.top();
-        line.file.access(eip0(), 0, 0);
+        (&*vcpu).sw_file().top();
+        access::access(&*vcpu, eip0(), 0, 0);
         sender.join().unwrap();
         assert!(claimer.join().unwrap().is_some());
         // One of the two is left.
-        assert!(*line.level.lock().unwrap());
+        assert!(vcpu.vseip());
     });
 }
 

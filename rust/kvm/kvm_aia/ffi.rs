@@ -21,7 +21,14 @@ use aia_core::{
         Guest,
         PhysAddr, //
     },
-    guest::hgei::Lines, //
+    guest::{
+        hgei::Lines,
+        imsic::evict, //
+    },
+    ids::{
+        Cpu,
+        Hgei, //
+    },
 };
 use kernel::{
     bindings,
@@ -36,7 +43,10 @@ use kernel::{
         lock::Guard, //
     }, //
 };
-use kernel_ext::sync::raw_spinlock::RawSpinLockBackend;
+use kernel_ext::sync::{
+    raw_spinlock::RawSpinLockBackend,
+    RawSpinLock, //
+};
 use kvm_ext::{
     io_bus::IoDevice,
     Vcpu,
@@ -49,8 +59,8 @@ use crate::{
     host::Host,
     imsic::{
         ImsicPage,
-        Releasing,
-        VcpuImsic, //
+        VcpuImsic,
+        VcpuImsicRef, //
     },
     vm::VmAia, //
 };
@@ -172,7 +182,7 @@ fn take_imsic(vcpu: &Vcpu) {
         return;
     };
 
-    imsic.destroy();
+    imsic.destroy(vcpu);
     let raw = vcpu.imsic_state().cast::<VcpuImsic>();
 
     vcpu.set_imsic_state(ptr::null_mut());
@@ -214,17 +224,27 @@ impl Owner {
         // SAFETY: A vCPU frees its line, under this lock, before it is freed.
         unsafe { Vcpu::from_raw(self.0.as_ptr()) }
     }
+}
 
-    /// Takes the vCPU's guest file away if it is one of CPU `on`.
-    pub(crate) fn begin_release(
-        self,
-        _lines: &LockedLines<'_>,
-        on: CpuId,
-    ) -> Option<Releasing<'static>> {
-        // SAFETY: The vCPU is alive as long as the lock is held, as above. If a release begins, it
-        // is until that ends, since `VcpuImsic::destroy` waits for it: longer than the result.
-        let vcpu = unsafe { Vcpu::from_raw(self.0.as_ptr()) };
+/// The guest files of the running hart, by the lock of its lines.
+struct Owners<'a>(&'a RawSpinLock<Lines<Owner>>);
 
-        imsic(vcpu)?.begin_release(vcpu, Some(on))
+impl evict::Hart for Owners<'_> {
+    /// Not for longer than the trait says.
+    type Owner = VcpuImsicRef<'static>;
+
+    fn with_owner<R>(&self, line: Hgei, f: impl FnOnce(VcpuImsicRef<'static>) -> R) -> Option<R> {
+        let lines = self.0.lock();
+        let owner = lines.owner(line)?;
+        // SAFETY: A vCPU frees its line, under this lock, before it is freed. If a release begins, it is
+        // alive until that ends, since `VcpuImsic::destroy` waits for it.
+        let vcpu = unsafe { Vcpu::from_raw(owner.0.as_ptr()) };
+
+        Some(f(imsic(vcpu)?.of(vcpu)))
     }
+}
+
+/// Takes the guest file behind `line` of this CPU away from its owner ([`evict::evict`]).
+pub(crate) fn evict(lines: &RawSpinLock<Lines<Owner>>, here: CpuId, line: Hgei) {
+    evict::evict(&Owners(lines), Cpu::new(here.as_u32()), line);
 }

@@ -123,20 +123,25 @@ impl Host {
         self.guest_interrupts.load()
     }
 
-    /// Gives the lowest free guest external interrupt of `cpu` to `vcpu`.
-    pub(crate) fn alloc(&self, cpu: CpuId, vcpu: &Vcpu) -> Option<Hgei> {
+    /// Gives the lowest free guest external interrupt of `cpu` to `vcpu`, and says whether its file is
+    /// settled.
+    pub(crate) fn alloc(&self, cpu: CpuId, vcpu: &Vcpu) -> Option<(Hgei, bool)> {
         let hart = self.harts.on(cpu)?;
 
         if hart.free.load() == 0 {
             return None;
         }
-        hart.change(|lines| lines.alloc(Owner::new(vcpu)))
+        hart.change(|lines| {
+            let line = lines.alloc(Owner::new(vcpu))?;
+
+            Some((line, lines.is_settled(line)))
+        })
     }
 
     /// Takes it back. The owner's lock of the binding must not be held.
-    pub(crate) fn free(&self, cpu: CpuId, line: Hgei) {
+    pub(crate) fn free(&self, cpu: CpuId, line: Hgei, settled: bool) {
         if let Some(hart) = self.harts.on(cpu) {
-            hart.change(|lines| lines.free(line));
+            hart.change(|lines| lines.free(line, settled));
         }
     }
 
@@ -160,7 +165,7 @@ impl Host {
     /// No vCPU's thread can run here any more, so that nobody takes another file. When the system
     /// ends, this interrupts whatever runs, and nobody needs what is in the files.
     pub(crate) fn disable(&self) {
-        // Who waits for a file to be released spins, see `imsic::wait_for_offline`.
+        // Who waits for a file to be released spins, see `VcpuImsicRef::wait`.
         let _undisturbed = (!cfg!(CONFIG_PREEMPT_RT)).then(PreemptionDisabled::new);
         let irqs_off = local_interrupt_disable();
         let hart = self.hart(&irqs_off);
@@ -176,37 +181,21 @@ impl Host {
         if is_system_ending() {
             return;
         }
-        for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
-            self.evict(line);
-        }
+        self.evict_all();
     }
 
-    /// Takes the guest file behind `line` of this CPU from its owner.
-    ///
-    /// It may be in the hands of the owner's thread, which moves it to another CPU just now. There
-    /// preemption is off until that is done, and this CPU does not get any further than the stop of
-    /// all CPUs before. Or nobody needs what is in it ([`VcpuImsic::discard`]), and it is given back
-    /// whenever.
-    ///
-    /// [`VcpuImsic::discard`]: crate::imsic::VcpuImsic::discard
-    fn evict(&self, line: Hgei) {
+    /// This CPU goes offline: whoever has a guest file here loses it.
+    fn evict_all(&self) {
         let here = CpuId::current();
-        let release = {
-            let Some(hart) = self.harts.on(here) else {
-                return;
-            };
-            let lines = hart.lines.lock();
-
-            lines
-                .owner(line)
-                .and_then(|owner| owner.begin_release(&lines, here))
+        let Some(hart) = self.harts.on(here) else {
+            return;
         };
 
-        if let Some(release) = release {
-            release.finish_here();
+        for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
+            ffi::evict(&hart.lines, here, line);
         }
-        // Nobody waits for it any more.
-        self.hart(&local_interrupt_disable()).disable(line.bit());
+        // Nobody waits for one any more.
+        self.hart(&local_interrupt_disable()).disable(!0);
     }
 
     /// Saves what a state that loses the CSRs would lose.

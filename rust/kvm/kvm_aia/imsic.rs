@@ -2,9 +2,10 @@
 
 //! A vCPU's interrupt file: in a guest interrupt file of the hardware, or in memory.
 //!
-//! Who moves the state, and when, is logic of [`aia_core::guest::binding`]; what memory holds, of
+//! Who moves the state, when and how, is logic of [`aia_core::guest::imsic`]; what memory holds, of
 //! [`aia_core::swfile`].
 
+mod handle;
 mod moves;
 mod page;
 mod user;
@@ -14,11 +15,16 @@ use aia_core::{
         Guest,
         PhysAddr, //
     },
-    guest::binding::{
-        Binding,
-        BoundTo,
-        GuestFile as _,
-        Release, //
+    guest::{
+        binding::{
+            Binding,
+            BoundTo, //
+        },
+        imsic::{
+            access,
+            inject,
+            release, //
+        },
     },
     ids::{
         Cpu,
@@ -42,9 +48,8 @@ use kvm_ext::{
     VcpuLocked, //
 };
 
-use self::moves::wait_for_offline;
 pub(crate) use self::{
-    moves::Releasing,
+    handle::VcpuImsicRef,
     page::ImsicPage, //
 };
 use crate::{
@@ -107,36 +112,10 @@ impl VcpuImsic {
         self.address
     }
 
-    /// Changes the binding, and the word for guest entry with it.
-    fn change<R>(&self, f: impl FnOnce(&mut Binding<GuestFile>) -> R) -> R {
-        let mut binding = self.binding.lock();
-        let result = f(&mut binding);
-
-        self.bound.store_release(BoundTo::pack(
-            binding.file().map(|file| (file.cpu(), file.hgei())),
-        ));
-        result
-    }
-
-    /// Makes the software interrupt of `vcpu` what the file in memory says; wakes the vCPU up if it
-    /// has one.
-    ///
-    /// Whoever changes the file does this afterwards, so that the last one leaves it right.
-    fn update_line(&self, vcpu: &Vcpu) {
-        let _line = self.line.lock();
-
-        vcpu.set_external_interrupt(self.file.is_asserted());
-    }
-
-    /// As [`Self::update_line`], for the vCPU's own thread: to be told what it knows would only take
-    /// time.
-    fn update_own_line(&self, vcpu: &VcpuLocked<'_>) {
-        let _line = self.line.lock();
-        let asserted = self.file.is_asserted();
-
-        if vcpu.has_external_interrupt() != asserted {
-            vcpu.set_external_interrupt(asserted);
-        }
+    /// It and its vCPU, for the protocols.
+    #[inline(always)]
+    pub(crate) fn of<'a>(&'a self, vcpu: &'a Vcpu) -> VcpuImsicRef<'a> {
+        VcpuImsicRef { vcpu, imsic: self }
     }
 
     /// Delivers an MSI of `data` to `offset` of the page of the file `guest`; the lower half of the
@@ -156,17 +135,7 @@ impl VcpuImsic {
         }
         let eiid = self.file.nr_ids().check(number).ok_or(EINVAL)?;
 
-        {
-            let binding = self.binding.lock();
-
-            // The store comes before the unlock, so that whoever takes the file away finds it there.
-            if let Some(file) = binding.delivers_to() {
-                file.store(eiid);
-                return Ok(());
-            }
-            self.file.pend(eiid);
-        }
-        self.update_line(vcpu);
+        inject::inject(self.of(vcpu), eiid);
         Ok(())
     }
 
@@ -199,21 +168,12 @@ impl VcpuImsic {
 
     /// Resets the interrupt file (AIA 3.4). By the vCPU's thread, or with its mutex held.
     pub(crate) fn reset(&self, vcpu: &Vcpu) {
-        self.discard(vcpu);
-        self.file.reset();
-        self.update_line(vcpu);
+        release::reset(self.of(vcpu));
     }
 
     /// The vCPU goes away: gives its guest file back, and waits for whoever still uses the vCPU.
-    pub(crate) fn destroy(&self) {
-        loop {
-            let ended = self.change(Binding::destroy);
-
-            match ended {
-                Release::File(_) | Release::Nothing => return,
-                Release::Busy => wait_for_offline(),
-            }
-        }
+    pub(crate) fn destroy(&self, vcpu: &Vcpu) {
+        release::destroy(self.of(vcpu));
     }
 
     /// The identity for which the file in memory interrupts.
@@ -227,10 +187,7 @@ impl VcpuImsic {
         if !write {
             return aia_core::eix::topei_value(self.file.top());
         }
-        let claimed = self.file.claim();
-
-        self.update_own_line(vcpu);
-        aia_core::eix::topei_value(claimed)
+        aia_core::eix::topei_value(access::claim(self.of(vcpu)))
     }
 
     /// The guest accesses a register of the file in memory: bits of `mask` become those of `value`.
@@ -242,12 +199,7 @@ impl VcpuImsic {
         value: u64,
         mask: u64,
     ) -> Option<u64> {
-        let old = self.file.access(register, value, mask)?;
-
-        if mask != 0 {
-            self.update_own_line(vcpu);
-        }
-        Some(old)
+        access::access(self.of(vcpu), register, value, mask)
     }
 }
 

@@ -112,7 +112,7 @@ fn save(vcpus: &mut VcpusLocked<'_>, aia: &VmAia, layout: Layout, bytes: &mut [u
         };
 
         if let Some(imsic) = imsic::of(vcpu.vcpu()) {
-            imsic.save(&vcpu, &mut image);
+            imsic.save(&vcpu, &mut image)?;
             snapshot
                 .set_vcpu(position, VcpuId::new(id), &image)
                 .ok_or(EINVAL)?;

@@ -254,6 +254,14 @@ impl GuestFileRegisters<'_> {
         // CAST: As wide as the hart.
         access!("csrrs", number::VSIREG, mask as usize);
     }
+
+    /// Clears the bits `mask` of register `isel` and returns what it held.
+    #[inline]
+    pub fn clear(&self, isel: u64, mask: u64) -> u64 {
+        self.select(isel);
+        // CAST: As wide as the hart.
+        access!("csrrc", number::VSIREG, mask as usize) as u64
+    }
 }
 
 impl Drop for GuestFileRegisters<'_> {

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The registers of an interrupt file in memory, and its signal to the vCPU.
+//!
+//! Whoever changes the file makes the external interrupt of the vCPU what the file says, under one
+//! lock: the last one leaves it right.
+
+use crate::{
+    ids::Eiid,
+    isel::Register, //
+};
+
+use super::vcpu::InterruptFile;
+
+/// Makes the external interrupt of the vCPU what the file in memory says.
+#[inline]
+pub(super) fn signal(vcpu: impl InterruptFile) {
+    vcpu.update_vseip(|| vcpu.sw_file().is_asserted());
+}
+
+/// The same, by the vCPU's own thread.
+#[inline]
+fn signal_own(vcpu: impl InterruptFile) {
+    vcpu.update_own_vseip(|| vcpu.sw_file().is_asserted());
+}
+
+/// Claims an identity ([`crate::swfile::SwFile::claim`]). By the vCPU's own thread.
+pub fn claim(vcpu: impl InterruptFile) -> Option<Eiid> {
+    let claimed = vcpu.sw_file().claim();
+
+    signal_own(vcpu);
+    claimed
+}
+
+/// Accesses a register ([`crate::swfile::SwFile::access`]). By the vCPU's own thread.
+pub fn access(vcpu: impl InterruptFile, register: Register, value: u64, mask: u64) -> Option<u64> {
+    let old = vcpu.sw_file().access(register, value, mask)?;
+
+    if mask != 0 {
+        signal_own(vcpu);
+    }
+    Some(old)
+}

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! MSIs of the host: devices that it emulates, the APLIC, stores of vCPUs that trap.
+
+use crate::ids::Eiid;
+
+use super::{
+    access::signal,
+    vcpu::{
+        GuestFile as _,
+        InterruptFile, //
+    },
+};
+
+/// Makes `eiid` pending. Any context; takes locks of the scheduler if the state is in memory.
+#[inline]
+pub fn inject(vcpu: impl InterruptFile, eiid: Eiid) {
+    let stored = vcpu.with_binding(|binding| match binding.delivers_to() {
+        // The store is ordered before the unlock, so that whoever takes the file away finds it there.
+        Some(file) => {
+            file.store(eiid);
+            true
+        }
+        None => {
+            vcpu.sw_file().pend(eiid);
+            false
+        }
+    });
+
+    if !stored {
+        signal(vcpu);
+    }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A vCPU and its interrupt file, as the protocols of [`aia_core::guest::imsic`] see them.
+
+use aia_core::{
+    guest::{
+        binding::{
+            Binding,
+            GuestFileLocation as _, //
+        },
+        imsic::vcpu::{
+            InterruptFile,
+            Offline, //
+        },
+    },
+    ids::{
+        Cpu,
+        NrIds, //
+    },
+    swfile::SwFile,
+    word::Word, //
+};
+use kernel::{
+    cpu::CpuId,
+    prelude::*, //
+};
+use kernel_ext::smp::{
+    self,
+    CpusReadLock, //
+};
+use kvm_ext::Vcpu;
+
+use super::VcpuImsic;
+use crate::file::GuestFile;
+
+/// A vCPU and its interrupt file.
+#[derive(Clone, Copy)]
+pub(crate) struct VcpuImsicRef<'a> {
+    pub(super) vcpu: &'a Vcpu,
+    pub(super) imsic: &'a VcpuImsic,
+}
+
+impl InterruptFile for VcpuImsicRef<'_> {
+    type File = GuestFile;
+    type Error = Error;
+
+    #[inline]
+    fn with_binding<R>(self, f: impl FnOnce(&mut Binding<GuestFile>) -> R) -> R {
+        f(&mut self.imsic.binding.lock())
+    }
+
+    #[inline]
+    fn bound(&self) -> &Word {
+        &self.imsic.bound
+    }
+
+    #[inline]
+    fn sw_file(&self) -> &SwFile {
+        &self.imsic.file
+    }
+
+    #[inline]
+    fn update_vseip(self, f: impl FnOnce() -> bool) {
+        let _line = self.imsic.line.lock();
+
+        self.vcpu.set_external_interrupt(f());
+    }
+
+    #[inline]
+    fn update_own_vseip(self, f: impl FnOnce() -> bool) {
+        let _line = self.imsic.line.lock();
+        let asserted = f();
+
+        if self.vcpu.has_external_interrupt() != asserted {
+            self.vcpu.set_external_interrupt(asserted);
+        }
+    }
+
+    #[inline]
+    fn hart_ids(self) -> NrIds {
+        self.imsic.host.max_ids
+    }
+
+    fn map(self, file: &GuestFile) -> Result {
+        self.vcpu
+            .vm()
+            .map_device_page(self.imsic.address.get(), file.address())
+    }
+
+    fn unmap(self, file: &GuestFile) {
+        self.vcpu
+            .vm()
+            .unmap_device_page(self.imsic.address.get(), file.address());
+    }
+
+    fn call_on<R: Send>(self, cpu: Cpu, f: impl FnOnce() -> R + Send) -> Result<R, Offline> {
+        let cpu = CpuId::from_u32(cpu.get()).ok_or(Offline)?;
+
+        smp::call_on(cpu, |_| f()).map_err(|_| Offline)
+    }
+
+    /// Who moves the state has preemption off, except with `PREEMPT_RT`, where KVM's `mmu_lock` sleeps,
+    /// and whoever spins might keep the lock's owner from running. So this may sleep there; the vCPU's
+    /// thread does not wait there at all, since no CPU goes offline while it moves the state.
+    fn wait(self) {
+        if cfg!(CONFIG_PREEMPT_RT) {
+            drop(CpusReadLock::new());
+        } else {
+            core::hint::spin_loop();
+        }
+    }
+
+    fn report_lost(self, file: &GuestFile) {
+        pr_warn!(
+            "CPU {} is offline, the interrupts in guest file {} are lost\n",
+            file.cpu().get(),
+            file.hgei().get()
+        );
+    }
+}
