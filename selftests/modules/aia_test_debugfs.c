@@ -44,10 +44,11 @@
  *               them back
  *   hvien    w  "BIT": set that bit of hvien of each CPU, before KVM uses it; 0: of
  *               none any more
- *   hvien    r  per CPU, while a bit is set: "C on|off hvien mask"; off: when it
- *               went, and KVM had ceased to use it; mask: bits that the hart has
+ *   hvien    r  per CPU, while a bit is set: "C on|off hvien mask hvictl"; off: when
+ *               it went, and KVM had ceased to use it; mask: bits that the hart has
  *   idle     w  "C": C goes through an idle state that loses KVM's CSRs, but hvien
- *   idle     r  hvien in that state
+ *   idle     r  hvien in that state, hgeie before and after, and hvictl, hviprio1,
+ *               hviprio2 after it
  *   gstage   w  "C ADDR": look that guest-physical address up in the G-stage of C
  *   gstage   r  "level pte" of what was found last
  *   stats    r  per vector: "V irq total cpu0 cpu1 ..."

@@ -28,6 +28,7 @@ static unsigned int aia_hvien_bit;
 static DEFINE_PER_CPU(struct {
 	/* What there was when the CPU went, and KVM had ceased to use it */
 	unsigned long went;
+	unsigned long went_hvictl;
 	/* The bits that the hart has */
 	unsigned long writable;
 }, aia_hvien);
@@ -40,6 +41,8 @@ static int aia_hvien_comes(unsigned int cpu)
 	value = csr_swap(CSR_HVIEN, ~0UL);
 	__this_cpu_write(aia_hvien.writable, csr_read(CSR_HVIEN));
 	csr_write(CSR_HVIEN, value | BIT(aia_hvien_bit));
+	/* A hart that comes may have anything there */
+	csr_write(CSR_HVICTL, ~0UL);
 	local_irq_restore(flags);
 
 	return 0;
@@ -48,13 +51,17 @@ static int aia_hvien_comes(unsigned int cpu)
 static int aia_hvien_goes(unsigned int cpu)
 {
 	__this_cpu_write(aia_hvien.went, csr_read_clear(CSR_HVIEN, BIT(aia_hvien_bit)));
+	__this_cpu_write(aia_hvien.went_hvictl, csr_read(CSR_HVICTL));
 
 	return 0;
 }
 
-static void aia_hvien_read(void *value)
+static void aia_hvien_read(void *values)
 {
-	*(unsigned long *)value = csr_read(CSR_HVIEN);
+	unsigned long *value = values;
+
+	value[0] = csr_read(CSR_HVIEN);
+	value[1] = csr_read(CSR_HVICTL);
 }
 
 void aia_hvien_remove(void)
@@ -96,7 +103,7 @@ int aia_write_hvien(char *buf)
 
 void aia_show_hvien(struct seq_file *m)
 {
-	unsigned long value;
+	unsigned long value[2];
 	unsigned int cpu;
 	bool off;
 
@@ -104,10 +111,12 @@ void aia_show_hvien(struct seq_file *m)
 		return;
 
 	for_each_possible_cpu(cpu) {
-		off = smp_call_function_single(cpu, aia_hvien_read, &value, true);
-		if (off)
-			value = per_cpu(aia_hvien.went, cpu);
-		seq_printf(m, "%u %s %#lx %#lx\n", cpu, off ? "off" : "on", value,
-			   per_cpu(aia_hvien.writable, cpu));
+		off = smp_call_function_single(cpu, aia_hvien_read, value, true);
+		if (off) {
+			value[0] = per_cpu(aia_hvien.went, cpu);
+			value[1] = per_cpu(aia_hvien.went_hvictl, cpu);
+		}
+		seq_printf(m, "%u %s %#lx %#lx %#lx\n", cpu, off ? "off" : "on", value[0],
+			   per_cpu(aia_hvien.writable, cpu), value[1]);
 	}
 }

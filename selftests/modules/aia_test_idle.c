@@ -20,7 +20,16 @@
 
 #include "aia_test.h"
 
-static unsigned long aia_idle_hvien;
+static struct {
+	/* In the state */
+	unsigned long hvien;
+	/* Before it, and after it */
+	unsigned long hgeie[2];
+	/* After it */
+	unsigned long hvictl;
+	unsigned long hviprio1;
+	unsigned long hviprio2;
+} aia_idle_seen;
 
 /* In a thread, as the idle task is one: no vCPU is loaded */
 static long aia_idle(void *unused)
@@ -29,15 +38,21 @@ static long aia_idle(void *unused)
 	int rc;
 
 	local_irq_save(flags);
+	aia_idle_seen.hgeie[0] = csr_read(CSR_HGEIE);
 	rc = cpu_pm_enter();
 	if (!rc) {
-		aia_idle_hvien = csr_read(CSR_HVIEN);
-		csr_write(CSR_HGEIE, 0);
+		aia_idle_seen.hvien = csr_read(CSR_HVIEN);
+		/* Each bit other than it was */
+		csr_write(CSR_HGEIE, ~aia_idle_seen.hgeie[0]);
 		csr_clear(CSR_HIE, BIT(IRQ_S_GEXT));
 		csr_write(CSR_HVICTL, ~0UL);
 		csr_write(CSR_HVIPRIO1, ~0UL);
 		csr_write(CSR_HVIPRIO2, ~0UL);
 		rc = cpu_pm_exit();
+		aia_idle_seen.hgeie[1] = csr_read(CSR_HGEIE);
+		aia_idle_seen.hvictl = csr_read(CSR_HVICTL);
+		aia_idle_seen.hviprio1 = csr_read(CSR_HVIPRIO1);
+		aia_idle_seen.hviprio2 = csr_read(CSR_HVIPRIO2);
 	}
 	local_irq_restore(flags);
 
@@ -65,5 +80,7 @@ int aia_write_idle(char *buf)
 
 void aia_show_idle(struct seq_file *m)
 {
-	seq_printf(m, "%#lx\n", aia_idle_hvien);
+	seq_printf(m, "%#lx %#lx %#lx %#lx %#lx %#lx\n", aia_idle_seen.hvien,
+		   aia_idle_seen.hgeie[0], aia_idle_seen.hgeie[1], aia_idle_seen.hvictl,
+		   aia_idle_seen.hviprio1, aia_idle_seen.hviprio2);
 }

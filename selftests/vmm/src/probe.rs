@@ -26,7 +26,25 @@ pub struct Hvien {
     pub value: u64,
     /// The bits that the hart has.
     pub mask: u64,
+    /// The CSR hvictl, at the same time.
+    pub hvictl: u64,
 }
+
+/// What an idle state leaves, and what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idle {
+    /// hvien in the state.
+    pub hvien: u64,
+    /// hgeie before it, and after it.
+    pub hgeie: [u64; 2],
+    /// hvictl after it.
+    pub hvictl: u64,
+    /// hviprio1 and hviprio2 after it.
+    pub hviprio: [u64; 2],
+}
+
+/// hvictl that injects nothing: IID 9 with IPRIO 0 (AIA 6.3.3).
+pub const NO_INTERRUPT: u64 = 9 << 16;
 
 /// Where a walk through a page table ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,11 +106,12 @@ impl Probe {
             let words: Vec<_> = line.split_whitespace().collect();
 
             match words[..] {
-                [c, state, value, mask] if c == cpu => {
+                [c, state, value, mask, hvictl] if c == cpu => {
                     return Ok(Hvien {
                         online: state == "on",
                         value: number(value)?,
                         mask: number(mask)?,
+                        hvictl: number(hvictl)?,
                     });
                 }
                 _ => (),
@@ -101,11 +120,24 @@ impl Probe {
         Err(Error::new(format!("no CPU {cpu} in hvien: {answer}")))
     }
 
-    /// Takes `cpu` through an idle state that loses KVM's CSRs, but hvien; the
-    /// value of hvien in that state.
-    pub fn idle(&self, cpu: usize) -> Result<u64> {
+    /// Takes `cpu` through an idle state that loses KVM's CSRs, but hvien.
+    pub fn idle(&self, cpu: usize) -> Result<Idle> {
         self.tell("idle", &cpu.to_string())?;
-        number(self.ask("idle")?.trim_end())
+        let answer = self.ask("idle")?;
+        let words = answer
+            .split_whitespace()
+            .map(number)
+            .collect::<Result<Vec<_>>>()?;
+
+        match words[..] {
+            [hvien, before, after, hvictl, first, second] => Ok(Idle {
+                hvien,
+                hgeie: [before, after],
+                hvictl,
+                hviprio: [first, second],
+            }),
+            _ => Err(Error::new(format!("idle: {answer}"))),
+        }
     }
 
     /// What the G-stage of the vCPU that was loaded last on `cpu` has for the

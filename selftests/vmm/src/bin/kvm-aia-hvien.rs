@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The CSR hvien, of which KVM has one bit: it comes and goes with KVM's use of a
-//! CPU, and KVM leaves the others alone (ea6398a5af81).
+//! CPU, and KVM leaves the others alone (ea6398a5af81). And hvictl, which injects
+//! nothing while no guest runs, whatever a CPU brings along.
 
 use std::process::ExitCode;
 use vmm::{
@@ -11,7 +12,10 @@ use vmm::{
         has_extension,
         set_online, //
     },
-    probe::Probe,
+    probe::{
+        Probe,
+        NO_INTERRUPT, //
+    },
     same,
     suite,
     Config,
@@ -68,6 +72,13 @@ impl Foreign {
         )
     }
 
+    /// hvictl of a CPU on which no guest runs.
+    fn check_hvictl(&self, cpu: usize, when: &str) -> Result<()> {
+        same(self.probe.hvien(cpu)?.hvictl, NO_INTERRUPT, || {
+            format!("hvictl of CPU {cpu} {when}")
+        })
+    }
+
     /// A machine runs on the CPU.
     fn run(&self, m: &Machine, cpu: usize) -> Result<()> {
         let mut guest = Guest::new(m.kvm(), Config::new(1, m.best_mode()))?;
@@ -88,8 +99,10 @@ fn hotplug(m: &Machine) -> Result<()> {
             foreign.check(cpu, true, "before it goes")?;
             set_online(cpu, false)?;
             foreign.check(cpu, false, "when KVM has ceased to use it")?;
+            foreign.check_hvictl(cpu, "when KVM has ceased to use it")?;
             set_online(cpu, true)?;
             foreign.check(cpu, true, "when KVM uses it again")?;
+            foreign.check_hvictl(cpu, "when KVM uses it again")?;
             foreign.run(m, cpu)?;
         }
     }
@@ -102,8 +115,13 @@ fn idle(m: &Machine) -> Result<()> {
 
     for _ in 0..ROUNDS {
         for &cpu in m.cpus() {
-            same(foreign.probe.idle(cpu)?, FOREIGN_BIT, || {
+            let idle = foreign.probe.idle(cpu)?;
+
+            same(idle.hvien, FOREIGN_BIT, || {
                 format!("hvien of CPU {cpu} in an idle state")
+            })?;
+            same((idle.hvictl, idle.hviprio), (NO_INTERRUPT, [0; 2]), || {
+                format!("hvictl and hviprio of CPU {cpu} after an idle state")
             })?;
             foreign.check(cpu, true, "after an idle state")?;
             foreign.run(m, cpu)?;

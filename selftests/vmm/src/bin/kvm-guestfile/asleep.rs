@@ -26,7 +26,10 @@ use vmm::{
         Interrupts,
         Thread, //
     },
-    probe::Probe,
+    probe::{
+        Probe,
+        NO_INTERRUPT, //
+    },
     same,
     Config,
     Guest,
@@ -169,7 +172,14 @@ pub(crate) fn hw_idle(m: &Machine) -> Result<()> {
         asleep(&guest, cpu)?;
         let irqs = Interrupts::read(cpu)?;
 
-        probe.idle(cpu)?;
+        let idle = probe.idle(cpu)?;
+
+        ensure(idle.hgeie[0] != 0 && idle.hgeie[0] == idle.hgeie[1], || {
+            format!("hgeie of CPU {cpu} before and after: {:#x?}", idle.hgeie)
+        })?;
+        same((idle.hvictl, idle.hviprio), (NO_INTERRUPT, [0; 2]), || {
+            format!("hvictl and hviprio of CPU {cpu} after it")
+        })?;
         guest.pin(0, &[m.cpu(n)])?;
         guest.send_from_host(0, 11, 1, 1, Guest::signal_msi)?;
         let irqs = Interrupts::read(cpu)?.since(&irqs).guest_external;
