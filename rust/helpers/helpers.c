@@ -223,6 +223,11 @@ __rust_helper void rust_helper_irqd_set_resend_when_in_progress(struct irq_data 
 	irqd_set_resend_when_in_progress(d);
 }
 
+__rust_helper bool rust_helper_irqs_disabled(void)
+{
+	return irqs_disabled();
+}
+
 __rust_helper void rust_helper_preempt_disable(void)
 {
 	preempt_disable();

@@ -150,6 +150,12 @@ impl Drop for CpusReadLock {
     }
 }
 
+/// Whether this CPU has interrupts off.
+pub fn are_interrupts_off() -> bool {
+    // SAFETY: Any context.
+    unsafe { bindings::irqs_disabled() }
+}
+
 /// Whether the system is being switched off or restarted: nothing has to be kept any more.
 pub fn is_system_ending() -> bool {
     // SAFETY: The kernel reads the variable like that too; it is never torn.

@@ -174,6 +174,9 @@ void aia_show_hvien(struct seq_file *m);
 int aia_write_idle(char *buf);
 void aia_show_idle(struct seq_file *m);
 
+/* aia_test_sleep.c */
+int aia_write_sleep(char *buf);
+
 /* aia_test_gstage.c */
 int aia_write_gstage(char *buf);
 void aia_show_gstage(struct seq_file *m);

@@ -49,6 +49,8 @@
  *   idle     w  "C": C goes through an idle state that loses KVM's CSRs, but hvien
  *   idle     r  hvien in that state, hgeie before and after, and hvictl, hviprio1,
  *               hviprio2 after it
+ *   sleep    w  "F W": the system sleeps, whose only CPU loses KVM's CSRs and what
+ *               F guest interrupt files with W words of identities hold
  *   gstage   w  "C ADDR": look that guest-physical address up in the G-stage of C
  *   gstage   r  "level pte" of what was found last
  *   stats    r  per vector: "V irq total cpu0 cpu1 ..."
@@ -103,6 +105,7 @@ static const struct aia_file aia_files[] = {
 	{ "states", aia_write_states, NULL },
 	{ "hvien", aia_write_hvien, aia_show_hvien },
 	{ "idle", aia_write_idle, aia_show_idle },
+	{ "sleep", aia_write_sleep, NULL },
 	{ "gstage", aia_write_gstage, aia_show_gstage },
 	{ "stats", aia_write_stats, aia_show_stats },
 	{ "msg", NULL, aia_show_msg },

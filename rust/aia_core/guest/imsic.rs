@@ -10,7 +10,7 @@
 //! - [`access`]: registers of the file in memory, and its signal;
 //! - [`moves`]: the state follows the vCPU to another hart's guest file;
 //! - [`release`]: the state moves to memory, or is not needed any more;
-//! - [`evict`]: a hart goes offline;
+//! - [`evict`]: a hart goes offline, or to sleep;
 //! - [`user`]: user space reads and replaces the state.
 
 pub mod access;

@@ -21,6 +21,7 @@ use aia_core::{
     guest::{
         binding::BoundTo,
         imsic::{
+            evict,
             inject,
             release,
             user, //
@@ -375,6 +376,27 @@ fn a_file_that_was_moved_from_is_settled() {
         guest.join().unwrap();
         wire.end();
         assert_eq!(machine.harts.pending(0), []);
+    });
+}
+
+/// A hart sleeps, and its guest files lose what they hold.
+#[test]
+fn a_file_outlives_the_sleep_of_its_hart() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[3]);
+
+        machine.guest_stores(id(2));
+        let wire = Wire::to(&machine, 0, 2);
+
+        evict::park(&machine.owners(0), Cpu::new(0), Hgei::MIN);
+        wire.end();
+        machine.harts.lose(0);
+        evict::unpark(&machine.owners(0), Cpu::new(0), Hgei::MIN);
+
+        assert_eq!(machine.file(0), [2, 3]);
+        assert_eq!(machine.memory_file(), []);
+        assert!(machine.harts.delivers(0));
+        assert!(!machine.vseip());
     });
 }
 

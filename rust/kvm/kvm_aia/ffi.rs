@@ -248,3 +248,13 @@ impl evict::Hart for Owners<'_> {
 pub(crate) fn evict(lines: &RawSpinLock<Lines<Owner>>, here: CpuId, line: Hgei) {
     evict::evict(&Owners(lines), Cpu::new(here.as_u32()), line);
 }
+
+/// Saves what the guest file behind `line` of this CPU holds ([`evict::park`]).
+pub(crate) fn park(lines: &RawSpinLock<Lines<Owner>>, here: CpuId, line: Hgei) {
+    evict::park(&Owners(lines), Cpu::new(here.as_u32()), line);
+}
+
+/// Undoes [`park`].
+pub(crate) fn unpark(lines: &RawSpinLock<Lines<Owner>>, here: CpuId, line: Hgei) {
+    evict::unpark(&Owners(lines), Cpu::new(here.as_u32()), line);
+}

@@ -32,6 +32,7 @@ use kernel_ext::{
     },
     percpu::PerCpu,
     smp::{
+        are_interrupts_off,
         is_system_ending,
         PreemptionDisabled, //
     },
@@ -145,7 +146,7 @@ impl Host {
         }
     }
 
-    /// This CPU can run guests from now on.
+    /// This CPU can run guests from now on, again if it was asleep.
     pub(crate) fn enable(&self, irqs_off: &LocalInterruptDisabled) {
         let hart = self.hart(irqs_off);
         let count = hart
@@ -157,34 +158,59 @@ impl Host {
             .here(irqs_off)
             .change(|lines| lines.set_count(count));
         self.restore(hart);
+        for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
+            ffi::unpark(&self.harts.here(irqs_off).lines, CpuId::current(), line);
+        }
+        hart.enable(self.harts.here(irqs_off).saved.load());
         self.sgei.enable(irqs_off);
     }
 
-    /// This CPU cannot run guests any more: whoever has a guest file here loses it.
-    ///
-    /// No vCPU's thread can run here any more, so that nobody takes another file. When the system
-    /// ends, this interrupts whatever runs, and nobody needs what is in the files.
+    /// This CPU cannot run guests any more, or all of the system goes to sleep, or ends.
     pub(crate) fn disable(&self) {
+        // Before interrupts are off here.
+        let stopped = are_interrupts_off();
         // Who waits for a file to be released spins, see `VcpuImsicRef::wait`.
         let _undisturbed = (!cfg!(CONFIG_PREEMPT_RT)).then(PreemptionDisabled::new);
         let irqs_off = local_interrupt_disable();
-        let hart = self.hart(&irqs_off);
+
+        self.cease(&irqs_off);
+        if is_system_ending() {
+            // This interrupts whatever runs, and nobody needs what is in the files.
+        } else if stopped {
+            self.sleep(&irqs_off);
+        } else {
+            drop(irqs_off);
+            self.evict_all();
+        }
+    }
+
+    /// This CPU takes no interrupts of guests any more.
+    fn cease(&self, irqs_off: &LocalInterruptDisabled) {
+        let hart = self.hart(irqs_off);
 
         if csr::has_sscofpmf() {
             hart.change_hvien(HVIEN_PMU_OVF, false);
         }
         hart.take_guest_external(false);
-        self.sgei.disable(&irqs_off);
+        self.sgei.disable(irqs_off);
         hart.write_hvictl(NO_INTERRUPT);
-        drop(irqs_off);
+    }
 
-        if is_system_ending() {
-            return;
+    /// All of the system goes to sleep, and this is the last CPU: no task runs before it is back. The
+    /// guest files and `hgeie` may be lost, and are kept for [`Self::enable`]. They stay with their
+    /// vCPUs: to take them away needs KVM's `mmu_lock`, which sleeps with `PREEMPT_RT`.
+    fn sleep(&self, irqs_off: &LocalInterruptDisabled) {
+        let here = self.harts.here(irqs_off);
+
+        here.saved.swap(self.hart(irqs_off).enabled());
+        for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
+            ffi::park(&here.lines, CpuId::current(), line);
         }
-        self.evict_all();
     }
 
     /// This CPU goes offline: whoever has a guest file here loses it.
+    ///
+    /// No vCPU's thread can run here any more, so that nobody takes another file.
     fn evict_all(&self) {
         let here = CpuId::current();
         let Some(hart) = self.harts.on(here) else {
@@ -196,6 +222,7 @@ impl Host {
         }
         // Nobody waits for one any more.
         self.hart(&local_interrupt_disable()).disable(!0);
+        hart.saved.swap(0);
     }
 
     /// Saves what a state that loses the CSRs would lose.

@@ -140,6 +140,12 @@ impl Probe {
         }
     }
 
+    /// Puts the system to sleep, which has one CPU; what KVM's CSRs and `files` guest
+    /// interrupt files of so many `words` of identities hold is lost.
+    pub fn sleep(&self, files: u32, words: u32) -> Result<()> {
+        self.tell("sleep", &format!("{files} {words}"))
+    }
+
     /// What the G-stage of the vCPU that was loaded last on `cpu` has for the
     /// guest-physical address `addr`. Its machine must not end meanwhile.
     pub fn gstage(&self, cpu: usize, addr: u64) -> Result<Entry> {

@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A hart goes offline, and whoever has a guest file there loses it.
+//! A hart goes offline, and whoever has a guest file there loses it; or it goes to sleep, and its guest
+//! files lose what they hold.
 
-use crate::ids::{
-    Cpu,
-    Hgei, //
+use crate::{
+    guest::{
+        binding::GuestFileLocation as _,
+        file, //
+    },
+    ids::{
+        Cpu,
+        Hgei, //
+    },
+    swfile::Image, //
 };
 
 use super::{
     release::begin,
-    vcpu::InterruptFile, //
+    vcpu::{
+        GuestFile as _,
+        InterruptFile, //
+    },
 };
 
 /// The running hart, whose guest files are in use.
@@ -32,4 +43,41 @@ pub fn evict(hart: &impl Hart, here: Cpu, line: Hgei) {
     if let Some(Ok(Some(releasing))) = hart.with_owner(line, |owner| begin(owner, Some(here))) {
         releasing.finish_here();
     }
+}
+
+/// Saves what the guest file behind `line` of the running hart, which is `here`, holds. Nobody sends
+/// MSIs or runs before [`unpark`]; the state is still that of the file.
+pub fn park(hart: &impl Hart, here: Cpu, line: Hgei) {
+    hart.with_owner(line, |owner| {
+        owner.with_binding(|binding| {
+            let Some(bound) = binding.file().filter(|file| file.cpu() == here) else {
+                return;
+            };
+            let (hart_ids, guest_ids) = (owner.hart_ids(), owner.sw_file().nr_ids());
+            let mut image = Image::default();
+
+            // What does not arrive by now is lost with the file.
+            let _ = bound.here(|registers| file::take(registers, hart_ids, guest_ids, &mut image));
+            owner.sw_file().merge(&image);
+        });
+    });
+}
+
+/// Undoes [`park`]. The guest file holds anything.
+pub fn unpark(hart: &impl Hart, here: Cpu, line: Hgei) {
+    hart.with_owner(line, |owner| {
+        owner.with_binding(|binding| {
+            let Some(bound) = binding.file().filter(|file| file.cpu() == here) else {
+                return;
+            };
+            let hart_ids = owner.hart_ids();
+            let mut image = Image::default();
+
+            owner.sw_file().take(&mut image);
+            bound.here(|registers| {
+                let _ = file::clear(registers, hart_ids, true);
+                file::load(registers, hart_ids, &image);
+            });
+        });
+    });
 }

@@ -203,6 +203,21 @@ impl Harts {
         bits(self.file(hart).eip)
     }
 
+    /// Whether the file of `hart` delivers interrupts.
+    pub(crate) fn delivers(&self, hart: usize) -> bool {
+        self.file(hart).eidelivery == 1
+    }
+
+    /// The file of `hart` loses what it holds, and holds anything.
+    pub(crate) fn lose(&self, hart: usize) {
+        let mut file = self.file(hart);
+
+        assert_eq!(bits(file.eip), []);
+        file.eip = [0b1010_0000, 1];
+        file.eie = [!0; 2];
+        file.eithreshold = 7;
+    }
+
     pub(crate) fn in_use(&self, hart: usize) -> u64 {
         self.harts[hart].lines.lock().unwrap().in_use()
     }
@@ -454,7 +469,7 @@ impl Machine {
         self.harts.harts[hart].gone.store(true, SeqCst);
     }
 
-    fn owners(&self, hart: usize) -> Owners<'_> {
+    pub(crate) fn owners(&self, hart: usize) -> Owners<'_> {
         Owners {
             machine: self,
             hart,

@@ -4,6 +4,7 @@
 //! wakes them up (57f576e860d3, 4cec89db80ba, 873f10cf8e4d).
 
 use kvm_bindings::{
+    KVM_DEV_RISCV_AIA_CONFIG_IDS,
     KVM_REG_RISCV,
     KVM_REG_RISCV_CSR,
     KVM_REG_SIZE_U64, //
@@ -23,6 +24,7 @@ use vmm::{
     ensure,
     exact,
     host::{
+        set_online,
         Interrupts,
         Thread, //
     },
@@ -30,8 +32,15 @@ use vmm::{
         Probe,
         NO_INTERRUPT, //
     },
+    regs::imsic::{
+        EIDELIVERY,
+        EIE0,
+        EIP0,
+        EITHRESHOLD, //
+    },
     same,
     Config,
+    Context,
     Guest,
     Machine,
     Mode,
@@ -190,6 +199,61 @@ pub(crate) fn hw_idle(m: &Machine) -> Result<()> {
     }
     guest.wait(0)?;
     exact(&guest, 0, 11, 1, ROUNDS as u32)
+}
+
+/// The system sleeps, and its last CPU loses what its guest files hold: a vCPU that does not run
+/// finds all of it, and one in WFI is woken up.
+pub(crate) fn hw_suspend(m: &Machine) -> Result<()> {
+    const ROUNDS: u32 = 4;
+    let _back = m.cpus_back();
+    let probe = Probe::load()?;
+    let cpu = m.cpu(0);
+    let mut guest = Guest::new(m.kvm(), Config::new(2, Mode::Auto))?;
+    let last: u32 = guest
+        .aia()
+        .config(KVM_DEV_RISCV_AIA_CONFIG_IDS)
+        .context("IDS")?;
+    let words = (last + 1) / 64;
+
+    for vcpu in 0..2 {
+        guest.boot(vcpu, &[cpu])?;
+    }
+    guest.give(0, op::WFI_UNTIL, &[u64::from(ROUNDS)]);
+    for &other in &m.cpus()[1..] {
+        set_online(other, false)?;
+    }
+    for round in 1..=ROUNDS {
+        asleep(&guest, cpu)?;
+        guest.stop(1)?;
+        for id in [3, last - 1] {
+            guest.signal_msi(1, id)?;
+        }
+        let state = || {
+            (0..words)
+                .flat_map(|word| [EIP0 + 2 * word, EIE0 + 2 * word])
+                .chain([EIDELIVERY, EITHRESHOLD])
+                .map(|select| guest.aia().imsic(1, select))
+                .collect::<Result<Vec<_>, _>>()
+                .context("registers of vCPU 1")
+        };
+        let before = state()?;
+
+        probe.sleep(m.files_of(cpu), words)?;
+        same(state()?, before, || {
+            format!("registers of vCPU 1 after sleep {round}")
+        })?;
+        guest.send_from_host(0, 11, 1, 1, Guest::signal_msi)?;
+        guest.start(1, &[cpu])?;
+        guest.until(
+            |g| [3, last - 1].iter().all(|id| g.count(1, *id) == round),
+            || format!("MSIs from before sleep {round}"),
+        )?;
+    }
+    guest.wait(0)?;
+    exact(&guest, 0, 11, 1, ROUNDS)?;
+    same(guest.total(1), u64::from(2 * ROUNDS), || {
+        "interrupts of vCPU 1".into()
+    })
 }
 
 /// vCPUs that share a CPU fall asleep one after the other, while the MSI for the next one

@@ -175,6 +175,11 @@ const TESTS: &[Test] = &[
         asleep::hw_idle,
     ),
     (
+        "guest file: the system sleeps, and the files lose what they hold",
+        Need::Files(1),
+        asleep::hw_suspend,
+    ),
+    (
         "guest file: MSIs kick nobody",
         Need::FilesAndCpus(1, 2),
         kicks::none,
