@@ -125,11 +125,12 @@ def scale():
 
 
 def debug(name, machine, tests, **fields):
-    """A row for the debug kernel, which takes several times as long. Memory
-    takes time too: kmemleak looks at all of KASAN's shadow of it."""
+    """A row for the debug kernel, which shares no object with another one and
+    takes several times as long. Memory takes time too: kmemleak looks at all of
+    KASAN's shadow of it."""
     machine = dataclasses.replace(machine, mem="512M")
     return Row(f"debug-{name}", machine, [*tests, "kmemleak"], impl=("rust",),
-               kernel="debug", silence=400, **fields)
+               kernel="debug", long=True, silence=400, **fields)
 
 
 def realtime():
