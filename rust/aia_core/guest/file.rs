@@ -317,9 +317,8 @@ mod tests {
 
     #[test]
     fn the_marker_is_none_of_the_guest() {
-        let marker = |guest_ids, eie: [u64; 2]| {
-            marker(ALL, guest_ids, EixWord::all(ALL).zip(eie)).get()
-        };
+        let marker =
+            |guest_ids, eie: [u64; 2]| marker(ALL, guest_ids, EixWord::all(ALL).zip(eie)).get();
 
         // Whatever it has enabled.
         assert_eq!(marker(NrIds::MIN, [!0; 2]), 127);
