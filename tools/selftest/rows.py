@@ -125,8 +125,8 @@ def scale():
 
 
 def debug(name, machine, tests, **fields):
-    """A row for the debug kernel, which shares no object with another one and
-    takes several times as long. Memory takes time too: kmemleak looks at all of
+    """A row for the debug kernel, which shares no object with others and takes
+    several times as long. Memory takes time too: kmemleak looks at all of
     KASAN's shadow of it."""
     machine = dataclasses.replace(machine, mem="512M")
     return Row(f"debug-{name}", machine, [*tests, "kmemleak"], impl=("rust",),
