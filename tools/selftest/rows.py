@@ -63,7 +63,8 @@ def matrix():
                         cpu=SVPBMT if guests == 7 else Machine.cpu),
                 ["topology", "trigger", "kvm-guestfile"],
                 args={"topology": f"guests={guests}",
-                      "kvm_guestfile": guests})
+                      "kvm_guestfile": guests},
+                long=smp == 8 and sockets == 1)
 
 
 def kvm():
@@ -77,7 +78,8 @@ def kvm():
             ("g3-h4", Machine(smp=4, guest_files=3)),
             ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7)),
             ("ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA))):
-        yield Row(f"kvm-{name}", machine, tests, timeout=900)
+        yield Row(f"kvm-{name}", machine, tests, long=machine.smp == 8,
+                  timeout=900)
     # Harts without the AIA, and guests that can be without it.
     for name, aia in (("noaia", "none"), ("noaia-aplic", "aplic")):
         yield Row(f"kvm-{name}", Machine(aia=aia), ["kvm-noaia"])
@@ -92,11 +94,16 @@ def kvm():
 
 def module():
     """KVM as a module, as distributions have it. kmemleak removes it first."""
-    yield Row("module-g3-h4", Machine(smp=4, guest_files=3),
+    files = Machine(smp=4, guest_files=3)
+    yield Row("module-files", files,
+              ["kvm-module", "kvm-guestfile", "kvm-aia-hwaccel", "kvm-memcg",
+               "kmemleak"],
+              impl=("rust",), kernel="module", timeout=900)
+    yield Row("module-g3-h4", files,
               ["kvm-module", "kvm-guestfile", "kvm-aia-device", "kvm-aia-emul",
                "kvm-aia-vcpu", "kvm-aia-aplic", "kvm-aia-extensions",
                "kvm-aia-hwaccel", "kvm-aia-race", "kvm-memcg", "kmemleak"],
-              impl=("rust",), kernel="module", timeout=900)
+              impl=("rust",), kernel="module", long=True, timeout=900)
     yield Row("module-ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA),
               ["kvm-module", "kvm-aia-emul", "kvm-memcg", "kmemleak"],
               impl=("rust",), kernel="module", timeout=600)
@@ -180,7 +187,7 @@ def table():
         Row("msi-h1", Machine(smp=1), MSI, timeout=600),
         Row("msi-h2", Machine(smp=2), MSI, timeout=600),
         Row("msi-h8-s2", Machine(smp=8, sockets=2, guest_files=7), MSI,
-            timeout=900),
+            long=True, timeout=900),
         # C stumbles over interrupts that are freed while they move.
         Row("isolated", Machine(smp=2), ["isolated"], impl=("rust",)),
         # IPIs are not MSIs: those of one hart may not reach another one.
