@@ -57,6 +57,10 @@ fn come_and_go(module: &Module, rounds: u64) -> Result<u64> {
                 vec.affine(cpus[round as usize % cpus.len()])?;
                 vec.fire(1)?;
             }
+            // Else a hart that has claimed one may find it freed, and say so.
+            for vec in &device.vecs {
+                vec.flush()?;
+            }
             device.free()
         });
 
