@@ -15,6 +15,8 @@ import threading
 import time
 
 import image
+import points
+import skips
 from boot import append_line, interrupts_shape, run_row
 from machine import Machine, Unavailable, harts_at_once
 from rows import table
@@ -52,8 +54,8 @@ def do_run(options):
                       smp=options.smp, sockets=options.sockets,
                       mem=options.mem, qemu=options.qemu)
     interactive = sys.stdin.isatty()
-    append = append_line(["show"],
-                         extra="quiet" + (" aia.shell" if interactive else ""))
+    append = append_line(["show"], tell=False, extra="quiet" + (
+        " aia.shell" if interactive else ""))
     impl = options.impl[0]
     try:
         command = machine.command(
@@ -158,9 +160,10 @@ def drivers_named(impl, log):
                   PASS if said == (impl == "c") else FAIL)
 
 
-def run_one(impl, row, report, until):
+def run_one(impl, row, report, minimum, until):
     """One boot; everything that can go wrong is a result."""
     title = f"{row.name}[{impl}]"
+    row = row.for_impl(impl)
     start = time.monotonic()
     if until and time.time() > until:
         report.row(title, [Result("machine", FAIL, "AIA_DEADLINE is over: "
@@ -173,7 +176,9 @@ def run_one(impl, row, report, until):
                           image.for_tests(name, row.tests), log)
         results.append(drivers_named(impl, log))
     except Unavailable as e:
-        results = [Result(",".join(row.tests) or row.name, SKIP, str(e))]
+        results = [Result("machine", FAIL, str(e))]
+    skips.judge(row, results)
+    points.judge(title, results, minimum)
     if any(r.status == FAIL for r in results):
         print(f"   the console of {title}: build/logs/{row.name}-{impl}.log")
     report.row(title, results, time.monotonic() - start)
@@ -220,6 +225,7 @@ def do_test(options):
     """Boots the rows; the exit code says whether all passed."""
     pathlib.Path(options.results).parent.mkdir(parents=True, exist_ok=True)
     report = Report(options.results, options.verbose)
+    minimum = points.load()
     picked = selected(options)
     free = Slots(harts_at_once())
     start = time.monotonic()
@@ -227,7 +233,7 @@ def do_test(options):
     picked.sort(key=lambda p: -p[1].machine.smp)
     with concurrent.futures.ThreadPoolExecutor(MACHINES) as pool:
         jobs = [pool.submit(free.hold, row.machine.smp,
-                            run_one, impl, row, report, options.until)
+                            run_one, impl, row, report, minimum, options.until)
                 for impl, row in picked]
         for job in jobs:
             job.result()
@@ -238,6 +244,11 @@ def do_test(options):
     if not options.row:
         unused(report)
     return 1 if report.counts[FAIL] else 0
+
+
+def do_points(options):
+    """Writes down how many tests have passed."""
+    points.update(pathlib.Path(options.results))
 
 
 def do_list(_options):
@@ -274,12 +285,14 @@ def main():
     one.add_argument("--verbose", action="store_true")
     # Seconds since 1970 after which no row is started.
     one.add_argument("--until", type=int, default=0)
+    one = commands.add_parser("points")
+    one.add_argument("--results", required=True)
     commands.add_parser("list")
     options = parser.parse_args()
     LOGS.mkdir(parents=True, exist_ok=True)
     return {"programs": do_programs, "initramfs": do_initramfs,
             "run": do_run, "kernels": do_kernels, "test": do_test,
-            "list": do_list}[options.command](options)
+            "points": do_points, "list": do_list}[options.command](options)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def boot(row, kernel, initrd, log, says):
                          row.append + " aia.log printk.devkmsg=on")
     expect = {f"says {what}": what for what in says}
     expect["switches itself off"] = "reboot: Power down"
-    console = LogConsole(row.tests, row.kunit, expect=expect)
+    console = LogConsole(row, expect)
     with tempfile.TemporaryDirectory(prefix="aia-") as directory:
         variables = shutil.copy(f"{EDK2}/{VARIABLES}", directory)
         machine = dataclasses.replace(
@@ -52,4 +52,4 @@ def rows(make_row):
             return boot(row, kernel, initrd, log, says)
 
         yield make_row(f"acpi-{name}", Machine(aia=aia), [], impl=("rust",),
-                       boot=how)
+                       warns="|".join(says), boot=how)

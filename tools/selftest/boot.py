@@ -17,9 +17,12 @@ from tap import Console, Lines
 LOG_LIMIT = 64 << 20
 
 
-def append_line(tests, args=None, kunit=False, extra=""):
+def append_line(tests, args=None, kunit=False, extra="", tell=True):
     """The kernel command line."""
     words = ["console=ttyS0", "earlycon=sbi", "panic=-1"]
+    if tell:
+        # The whole log, for /init to look through.
+        words += ["log_buf_len=2M", "aia.tell"]
     # Both are on by default in a kernel with KUnit.
     flag = "1" if kunit else "0"
     words += [f"kunit.enable={flag}", f"kunit.autorun={flag}"]
@@ -152,7 +155,7 @@ def interrupts_shape(log):
 
 def run_row(row, kernel, initrd, log):
     """Boots a row of the table; returns its results."""
-    console = Console(row.tests, row.kunit)
+    console = Console(row)
     if row.boot:
         return row.boot(row, kernel, initrd, log)
     append = append_line(row.tests, row.args, row.kunit, row.append)

@@ -98,7 +98,7 @@ def initramfs(kernel):
 def boot(row, kernel, _initrd, log):
     """Boots a row with this module's initramfs; returns the results."""
     initrd = initramfs(kernel)
-    console = Console(row.tests, row.kunit)
+    console = Console(row)
     append = append_line(row.tests, row.args, row.kunit, row.append)
     command = row.machine.command("-kernel", kernel, "-initrd", initrd,
                                   "-append", append)

@@ -15,7 +15,7 @@ from tap import Console
 
 def boot(row, kernel, initrd, log):
     """Boots a row on a machine with 63 identities; returns the results."""
-    console = Console(row.tests, row.kunit)
+    console = Console(row)
     tree = Tree(DUMPS.get(row.machine))
     both_imsics(put(IDS, 63))(tree)
     append = append_line(row.tests, row.args, row.kunit, row.append)

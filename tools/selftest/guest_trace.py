@@ -116,7 +116,7 @@ def boot(row, kernel, initrd, log):
     machine = dataclasses.replace(row.machine, guest_files=0,
                                   cpu="rv64,h=false", mem="128M")
     command = machine.command("-kernel", str(image.GUESTS / "trace.bin"))
-    console = Console([], False)
+    console = Console()
     why = Boot(command, console, f"{stem}-bare.log", row.timeout,
                row.silence).run()
     results = console.finish(why)

@@ -38,7 +38,7 @@ def initramfs(kernel, initrd):
 
 def boot(row, kernel, initrd, log):
     """Boots a row with this module's initramfs; returns the results."""
-    console = Console(row.tests, row.kunit)
+    console = Console(row)
     append = append_line(row.tests, row.args, row.kunit, row.append)
     command = row.machine.command(
         "-kernel", kernel, "-initrd", initramfs(kernel, initrd),

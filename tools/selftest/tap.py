@@ -7,14 +7,21 @@ import time
 
 PASS, FAIL, SKIP = "ok", "not ok", "skip"
 
-# A row fails when its kernel says one of these.
+# A row fails when its kernel says one of these: what its checkers say, also
+# those that only the debug kernel has, and what no kernel should.
 SPLATS = re.compile(
     r"\bOops\b|\bBUG:|\bWARNING:|Kernel panic|INFO: task|rcu:.*stall"
-    r"|possible circular locking|\bKASAN\b|\bUBSAN\b|\bKCSAN\b"
-    r"|Unable to handle kernel|sleeping function called|scheduling while"
-    r"|soft lockup|hard LOCKUP|nobody cared|kmemleak: [1-9]"
+    r"|\b[Kk]ernel BUG\b|possible circular locking|inconsistent lock state"
+    r"|\bKASAN\b|Unable to handle kernel|sleeping function called"
+    r"|scheduling while|soft lockup|nobody cared|kmemleak: [1-9]"
     r"|rust_kernel: panicked|recursive locking detected"
     r"|Disabling lock debugging|turning off the locking correctness")
+
+# And when it warns of something (level 0 to 4) in one of these ways, unless the
+# row says that it has to: messages of the drivers, and of genirq.
+OURS = re.compile(
+    r"riscv-(imsic|aplic|aia)\b|kvm( \[\d+\])?:|irq\b|genirq\b"
+    r"|.*(unexpected IRQ|did not update eff\. affinity)")
 
 _RESULT = re.compile(r"(ok|not ok)\b *(\d+)? *-? *(.*)$")
 _PLAN = re.compile(r"1\.\.(\d+)\s*(?:#\s*(SKIP.*))?$", re.IGNORECASE)
@@ -145,19 +152,26 @@ class Tap:
 class Console:
     """Everything that one boot reports."""
 
-    def __init__(self, tests, kunit, expect=None, bears=None):
+    def __init__(self, row=None, expect=None, bears=""):
+        """Without a row, what runs is no kernel with our /init."""
         self.lines = Lines()
+        self.row = row
         # Results that come from the kernel's log: name and pattern.
         self.expect = {name: re.compile(pattern)
                        for name, pattern in (expect or {}).items()}
         # Trouble that a test makes on purpose.
         self.bears = re.compile(bears) if bears else None
+        self.warns = re.compile(row.warns) if row and row.warns else None
+        self.warned = []
+        # How many warnings /init has told of, once it has.
+        self.told = None
+        self.is_off = False
         self.found = set()
-        self.expected = list(tests)
+        self.expected = list(row.tests) if row else []
         self.results = []
         self.splats = []
         self.actions = []
-        self.kunit = Tap() if kunit else None
+        self.kunit = Tap() if row and row.kunit else None
         self.kunit_seen = False
         self.test = None
         self.tap = None
@@ -167,7 +181,8 @@ class Console:
     def feed(self, text):
         """Takes console output; what the host is asked for is in actions."""
         for is_kernel, line in self.lines.feed(text):
-            if SPLATS.search(line) and not (
+            # Of what /init tells again, it was seen when it was new.
+            if SPLATS.search(line) and "# kmsg" not in line and not (
                     self.bears and self.bears.search(line)):
                 self.splats.append(line.strip())
             if is_kernel:
@@ -179,6 +194,8 @@ class Console:
         for name, pattern in self.expect.items():
             if pattern.search(line):
                 self.found.add(name)
+        if line.startswith("reboot: Power down"):
+            self.is_off = True
         if not self.kunit:
             return
         if line.startswith("KTAP version"):
@@ -203,10 +220,24 @@ class Console:
             else:
                 self._end_test(None)
             return
+        m = re.match(r"# kmsg (?:<(\d+)> (.*)|of (\d+))$", line)
+        if m:
+            self._warning(m)
+            return
         if line.startswith("# host:"):
             self.actions.append(line.removeprefix("# host:").split())
         elif self.tap:
             self.tap.line(line)
+
+    def _warning(self, m):
+        """What /init tells of the kernel's log: each warning, their number."""
+        if m[3]:
+            self.told = int(m[3])
+            return
+        self.warned.append(m[2])
+        if OURS.match(m[2]) and not (self.warns and self.warns.search(m[2])):
+            self.results.append(Result(
+                "kernel", FAIL, f"warns (level {m[1]}): {m[2]}"))
 
     def _end_test(self, why):
         if not self.test:
@@ -239,6 +270,10 @@ class Console:
             else:
                 self.kunit.results.append(
                     Result("(whole)", FAIL, "no KUnit output"))
+            ran = {r.name.split(".")[0] for r in self.kunit.results
+                   if r.status != SKIP}
+            for suite in sorted(set(self.row.suites) - ran):
+                self.kunit.results.append(Result(suite, FAIL, "did not run"))
             for r in self.kunit.results:
                 r.program = "kunit"
             self.results = self.kunit.results + self.results
@@ -252,4 +287,17 @@ class Console:
             self.results.append(Result("kernel", FAIL, line))
         if why:
             self.results.append(Result("machine", FAIL, why))
+        elif self.row:
+            self._end_of_linux()
         return self.results
+
+    def _end_of_linux(self):
+        """A machine that was reset has ended, too; and a log that nobody read
+        has no warnings."""
+        if not self.is_off:
+            self.results.append(Result(
+                "machine", FAIL, "was reset, or did not switch itself off"))
+        elif self.told != len(self.warned):
+            self.results.append(Result(
+                "machine", FAIL, "its log was not told as a whole: "
+                f"{len(self.warned)} warnings of {self.told}"))

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Which tests a row may skip: those that need what its machine does not have.
+
+A test says why it is skipped. The reason has to be true of the row's machine,
+or the row has to name it; any other skip is a failure.
+"""
+
+import re
+
+from tap import FAIL, SKIP
+
+
+def has_imsic(row):
+    """Whether the machine's MSIs go to an IMSIC."""
+    return row.machine.aia == "aplic-imsic"
+
+
+def files(row):
+    """Guest interrupt files of each hart, for KVM."""
+    if row.files is not None:
+        return row.files
+    return row.machine.guest_files if has_imsic(row) else 0
+
+
+def _one_hart(row, _number):
+    return row.machine.smp == 1
+
+
+# Reasons, and whether they are true of a row. A number in the reason is what
+# the test needs.
+TRUE_OF = (
+    (r"no IMSIC\b|no moves, or no MSIs$", lambda row, _: not has_imsic(row)),
+    # On its controller.
+    (r"an MSI of nobody is another test's$", lambda row, _: has_imsic(row)),
+    (r"no APLIC$", lambda row, _: row.machine.aia == "none"),
+    (r"needs 2 CPUs$|one CPU only$|no CPU can be taken offline$", _one_hart),
+    (r"needs (\d+) guest files per CPU$",
+     lambda row, number: files(row) < number),
+    (r"needs (\d+) guest files on all CPUs together$",
+     lambda row, number: files(row) * row.machine.smp < number),
+    (r"the kernel does not check locks$",
+     lambda row, _: row.kernel not in ("debug", "rt")),
+)
+
+
+def is_allowed(row, result):
+    """Whether the row may skip the test."""
+    why = re.sub(r"^SKIP\s*", "", result.why)
+    for pattern, is_true in TRUE_OF:
+        m = re.match(pattern, why)
+        if m:
+            return is_true(row, int(m[1]) if m.groups() else 0)
+    return any(re.fullmatch(pattern, f"{result.program}: {result.name}")
+               for pattern in row.skips)
+
+
+def judge(row, results):
+    """Makes failures of the skips that the row does not allow."""
+    for r in results:
+        if r.status == SKIP and not is_allowed(row, r):
+            r.status = FAIL
+            r.why = f"skipped, as nothing here allows: {r.why}"
