@@ -27,12 +27,14 @@ def boot(row, kernel, initrd, log):
     return console.finish(why)
 
 
-def rows(make_row):
+def rows(make_row, make_debug_row):
     """The rows for the table of machines."""
     return [
         make_row("few-ids-h2", Machine(smp=2),
                  ["topology", "away", "crowded", "ids"],
-                 args={"ids": 100}, timeout=600, boot=boot),
+                 args={"ids": "rounds=100"}, timeout=600, boot=boot),
         make_row("few-ids-h4", Machine(smp=4), ["away"], timeout=600,
                  boot=boot),
+        make_debug_row("few-ids", Machine(smp=2), ["away", "crowded"],
+                       timeout=1800, boot=boot),
     ]

@@ -139,10 +139,13 @@ def boot(row, kernel, initrd, log):
     return results
 
 
-def rows(make_row):
+def rows(make_row, make_debug_row):
     """The rows for the table of machines."""
+    machine = Machine(smp=2, guest_files=3)
+    fields = {"append": "nosoftlockup", "boot": boot}
     return [
-        make_row(f"trace{suffix}", Machine(smp=2, guest_files=3, qemu=qemu),
-                 [PROGRAM], append="nosoftlockup", timeout=900, boot=boot)
-        for suffix, qemu in (("", ""), ("-new", "bpo"))
+        make_row("trace", machine, [PROGRAM], timeout=900, **fields),
+        make_row("trace-new", dataclasses.replace(machine, qemu="bpo"),
+                 [PROGRAM], timeout=900, **fields),
+        make_debug_row("trace", machine, [PROGRAM], timeout=1800, **fields),
     ]

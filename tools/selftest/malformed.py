@@ -55,7 +55,7 @@ OF_A_NODE = (r"interrupt-controller@[0-9a-f]+: |\.interrupt-controller: "
 # Refused early and late, with much to give back: also on the debug kernel.
 DEBUG = ("dt-imsic-reg-second-endless", "dt-imsic-second",
          "dt-aplic-low-groups", "dt-aplic-reg-shared",
-         "dt-direct-indexes-twice")
+         "dt-direct-indexes-twice", "dt-right-left-first")
 
 
 @dataclasses.dataclass

@@ -195,14 +195,20 @@ def realtime():
 
 
 def checked():
-    """What the debug kernel has to say, in a quarter of an hour: memory, locks
-    and sleep in all paths, not endurance."""
+    """What the debug kernel has to say of every program: memory, locks and
+    sleep in all paths, not endurance."""
     two = Machine(smp=2)
     yield debug("kunit", two, [], kunit=True, timeout=900)
     yield debug("moves", two, ["topology", "moves"], timeout=1800)
     yield debug("msi", two, ["debugfs", "stale", "storm"], warns=STRAYS,
                 args={"storm": "count=3000", "debugfs": "rounds=100"},
                 timeout=1800)
+    yield debug("irqs", two, ["trigger", "ids", "ipi", "hotplug",
+                              "unmask_latency", "isolated"],
+                args={"ids": "rounds=50", "ipi": "count=200",
+                      "hotplug": "rounds=2"}, timeout=1800)
+    yield debug("noipi", two, ["show", "deaf"],
+                append="irqchip.riscv_imsic_noipi", timeout=1800)
     yield debug("wired-msi", two, ["wired"], timeout=900)
     yield debug("wired-direct", Machine(smp=2, aia="aplic"),
                 ["topology", "scftorture", "wired"], timeout=900)
@@ -210,8 +216,14 @@ def checked():
                              "kvm-aia-extensions"], timeout=1800)
     yield debug("kvm-emul", two, ["kvm-aia-emul", "kvm-aia-aplic"],
                 timeout=900)
+    yield debug("kvm-vcpu", two, ["kvm-aia-vcpu", "kvm-aia-scale"],
+                args={"kvm_aia_scale": 2000}, timeout=1800)
     yield debug("kvm-races", two, ["kvm-aia-hwaccel", "kvm-aia-race"],
                 timeout=1800)
+    yield debug("kvm-noaia", Machine(smp=2, aia="aplic"), ["kvm-noaia"],
+                timeout=900)
+    yield debug("kvm-hvien", Machine(smp=2, qemu="bpo", cpu=SSCOFPMF),
+                ["kvm-aia-hvien"], timeout=900)
 
 
 def table():
@@ -246,7 +258,7 @@ def table():
         Row("direct-s2", Machine(smp=4, sockets=2, aia="aplic"),
             ["topology", "scftorture", "wired"]),
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
-        *few_ids.rows(Row),
+        *few_ids.rows(Row, debug),
         *kvm(),
         *module(),
         *plain(),
@@ -254,7 +266,7 @@ def table():
         *scale(),
         *client.rows(Row),
         *linux_guest.rows(Row),
-        *guest_trace.rows(Row),
+        *guest_trace.rows(Row, debug),
         *malformed.rows(Row, debug),
         *acpi.rows(Row),
         *checked(),

@@ -54,6 +54,18 @@ class Skips(unittest.TestCase):
         self.assertEqual(self.status(row, "why", "an odd test"), FAIL)
 
 
+class Table(unittest.TestCase):
+    # KVM is built in there. And these boot the kernel once more in the machine,
+    # for which the debug kernel takes too long.
+    NOT_CHECKED = {"kvm-module", "kvm-memcg", "client", "vmm-linux"}
+
+    def test_debug_kernel_runs_every_program(self):
+        names = {name for row in table() for name in row.tests}
+        checked = {name for row in table() if row.kernel == "debug"
+                   for name in row.tests}
+        self.assertEqual(names - checked, self.NOT_CHECKED)
+
+
 class Points(unittest.TestCase):
     def failed(self, *statuses, known=True):
         results = [Result("test", status) for status in statuses]
