@@ -558,8 +558,8 @@ def unusual():
                # There are no states left.
                bears="__cpuhp_setup_state_cpuslocked")
     yield case("late-msi", second, "msi", WHOLE, msi,
-               warns="@d008000: cannot create the domain|"
-               "d008000.*: probe with driver riscv-aplic failed with error -12",
+               warns="@d008000: cannot create the domain|d008000.*: probe "
+               "with driver riscv-aplic failed with error -12",
                before=left(SECOND, ((3, 7), (5, 4)), 0x00040005, msi=True))
     # The second one asserts the external interrupt of CPU 2: it is found in
     # the tree; nobody knows of it; it belongs to harts that do not run.
@@ -612,7 +612,8 @@ def kvm():
     yield case("guest-ids-63", at(IMSIC, put(GUEST_IDS, 63)), 2)
     # Harts with 2, 3, 1 and 3 files.
     yield case("unequal-harts", at(IMSIC, regions(
-        (base, 0x3000), (base + 0x4000, 0x6000), (base + 0xC000, 0x4000))), 4, 1)
+        (base, 0x3000), (base + 0x4000, 0x6000), (base + 0xC000, 0x4000)
+    )), 4, 1)
     # One hart has none, so that KVM has none.
     yield case("hart-without-files", at(IMSIC, regions(
         (base, 0x5000), (base + 0x8000, 0x4000))), 3, 0)

@@ -29,8 +29,8 @@ SSCOFPMF = "rv64,h=true,sscofpmf=true"
 SVPBMT = "rv64,h=true,svpbmt=true"
 
 
-# An exact APLIC forgets a level that falls before its hart has looked (AIA 4.7):
-# these have lines that fall by themselves.
+# An exact APLIC forgets a level that falls before its hart has looked (AIA
+# 4.7): these have lines that fall by themselves.
 DIRECT_LEVELS = tuple(f"wired: {test}" for test in (
     "40 pulses of a level line .*", "levels while the line moves: .*",
     "hammered while it moves: .*", "CPU offline and back with pulses .*",

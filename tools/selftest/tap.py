@@ -17,8 +17,8 @@ SPLATS = re.compile(
     r"|rust_kernel: panicked|recursive locking detected"
     r"|Disabling lock debugging|turning off the locking correctness")
 
-# And when it warns of something (level 0 to 4) in one of these ways, unless the
-# row says that it has to: messages of the drivers, and of genirq.
+# And when it warns of something (level 0 to 4) in one of these ways, unless
+# the row says that it has to: messages of the drivers, and of genirq.
 OURS = re.compile(
     r"riscv-(imsic|aplic|aia)\b|kvm( \[\d+\])?:|irq\b|genirq\b"
     r"|.*(unexpected IRQ|did not update eff\. affinity)")

@@ -55,8 +55,8 @@ class Skips(unittest.TestCase):
 
 
 class Table(unittest.TestCase):
-    # KVM is built in there. And these boot the kernel once more in the machine,
-    # for which the debug kernel takes too long.
+    # KVM is built in there. And these boot the kernel once more in the
+    # machine, for which the debug kernel takes too long.
     NOT_CHECKED = {"kvm-module", "kvm-memcg", "client", "vmm-linux"}
 
     def test_debug_kernel_runs_every_program(self):
