@@ -139,8 +139,9 @@ impl SwFile {
     fn note_cleared(&self, word: EixWord, eix: &Eix) {
         self.summary.clear(1 << word.get());
         // Of a bit set in the meantime, either the summary is still to be set, or it was before and
-        // has been cleared just now. Then the bit can be seen here.
-        if eix.eip.load_acquire() != 0 {
+        // has been cleared just now. Then the bit can be seen here: it comes before the summary that
+        // was cleared.
+        if eix.eip.load() != 0 {
             self.note_pending(word);
         }
     }
@@ -181,7 +182,7 @@ impl SwFile {
     /// Returns what [`Self::top`] does, and the word that has it.
     fn first(&self) -> Option<(Eiid, EixWord, &Eix)> {
         let threshold = self.eithreshold.load();
-        let mut summary = self.summary.load_acquire();
+        let mut summary = self.summary.load();
 
         // The position of the lowest bit of zero, 64, is no word.
         while let Some(word) = EixWord::new(summary.trailing_zeros()) {

@@ -6,13 +6,15 @@
 //! LKMM atomic, on the host a `core` atomic, and under `--cfg loom` a model-checked one. The
 //! methods name what they are for instead of taking an ordering:
 //!
-//! | method                  | LKMM                         | C11                   |
-//! |-------------------------|------------------------------|-----------------------|
-//! | [`Word::load`]          | `READ_ONCE()`                | relaxed               |
-//! | [`Word::load_acquire`]  | `smp_load_acquire()`         | acquire               |
-//! | [`Word::store_release`] | `smp_store_release()`        | release               |
-//! | every read-modify-write | fully ordered `atomic64_*()` | sequentially consistent |
+//! | method                   | LKMM                         | C11                     |
+//! |--------------------------|------------------------------|-------------------------|
+//! | [`Word::load`]           | `READ_ONCE()`                | relaxed                 |
+//! | [`Word::load_dependent`] | `READ_ONCE()`                | acquire                 |
+//! | [`Word::load_acquire`]   | `smp_load_acquire()`         | acquire                 |
+//! | [`Word::store_release`]  | `smp_store_release()`        | release                 |
+//! | every read-modify-write  | fully ordered `atomic64_*()` | sequentially consistent |
 //!
+//! C11 as implemented knows no dependencies, hence the one line where it is stronger.
 //! LKMM's fully ordered operations are stronger than C11's sequentially consistent ones, so what
 //! loom proves of the host build holds in the kernel, with one exception: a failed
 //! [`Word::replace`] orders nothing in the kernel. No code here relies on a failed one.
@@ -69,9 +71,16 @@ impl Default for Word {
 
 #[cfg(CONFIG_RUST)]
 impl Word {
-    /// Reads the word, ordering nothing but what depends on the value.
+    /// Reads the word, ordering nothing.
     #[inline(always)]
     pub fn load(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// Reads the word; what is found at an address that is made from it is as whoever wrote the word
+    /// had left it.
+    #[inline(always)]
+    pub fn load_dependent(&self) -> u64 {
         self.0.load(Relaxed)
     }
 
@@ -120,10 +129,16 @@ impl Word {
 
 #[cfg(not(CONFIG_RUST))]
 impl Word {
-    /// Reads the word, ordering nothing but what depends on the value.
+    /// Reads the word, ordering nothing.
     #[inline(always)]
     pub fn load(&self) -> u64 {
-        // Neither C11 as implemented nor loom know dependencies, hence the acquire.
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Reads the word; what is found at an address that is made from it is as whoever wrote the word
+    /// had left it.
+    #[inline(always)]
+    pub fn load_dependent(&self) -> u64 {
         self.0.load(Ordering::Acquire)
     }
 

@@ -247,6 +247,20 @@ fn offline_and_a_move_to_memory_lose_nothing() {
     });
 }
 
+/// The vCPU's thread finds that a hart which goes offline has moved the state to memory: all of it is
+/// there.
+#[test]
+fn what_a_hart_that_goes_has_moved_is_there() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[3]);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+
+        machine.release();
+        assert_eq!(machine.memory_file(), [3]);
+        offline.join().unwrap();
+    });
+}
+
 /// A vCPU that sleeps is woken up by what the hart that goes offline had for it.
 #[test]
 fn offline_loses_nothing() {

@@ -23,6 +23,11 @@ use aia_core::{
 };
 use loom::{
     sync::{
+        atomic::{
+            AtomicU32,
+            AtomicUsize,
+            Ordering::Relaxed, //
+        },
         Arc,
         Mutex, //
     },
@@ -41,12 +46,27 @@ impl Words for Storage {
     }
 }
 
-/// The MSIs in the order of their arrival. Each one can be overtaken before it arrives.
-struct Arrived(Mutex<Vec<u32>>);
+/// The MSIs in the order of their arrival. Each one can be overtaken before it arrives; that it does
+/// orders nothing.
+struct Arrived {
+    count: AtomicUsize,
+    messages: [AtomicU32; 3],
+}
+
+impl Arrived {
+    fn new() -> Self {
+        Self {
+            count: AtomicUsize::new(0),
+            messages: std::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+}
 
 impl Sink for Arrived {
     fn send(&self, target: MsiTarget) {
-        self.0.lock().unwrap().push(target.encode());
+        let place = self.count.fetch_add(1, Relaxed);
+
+        self.messages[place].store(target.encode(), Relaxed);
     }
 }
 
@@ -67,7 +87,12 @@ impl Machine {
     }
 
     fn arrived(&self) -> Vec<u32> {
-        self.arrived.0.lock().unwrap().clone()
+        self.arrived
+            .messages
+            .iter()
+            .map(|message| message.load(Relaxed))
+            .filter(|message| *message != 0)
+            .collect()
     }
 }
 
@@ -81,7 +106,7 @@ fn machine() -> Arc<Machine> {
     let storage = Storage((0..2).map(|_| Mutex::new(SourceWord::new())).collect());
     let machine = Machine {
         aplic: Aplic::new(NrSources::new(33).unwrap(), storage).unwrap(),
-        arrived: Arrived(Mutex::new(Vec::new())),
+        arrived: Arrived::new(),
     };
 
     machine.write(Register::SourceCfg(source()), 4);

@@ -333,10 +333,17 @@ fn looking_hides_nothing() {
 /// Who sees an interrupt pending, sees what its device wrote before.
 #[test]
 fn data_comes_before_the_interrupt() {
-    let looks: [fn(&SwFile) -> bool; 3] = [
+    let looks: [fn(&SwFile) -> bool; 5] = [
         |file| file.claim().is_some(),
         |file| file.top().is_some(),
         |file| file.access(eip0(), 0, 0) != Some(0),
+        |file| file.access(eip0(), 0, 0b10) != Some(0),
+        |file| {
+            let mut image = Image::default();
+
+            file.copy(&mut image);
+            image.has_pending()
+        },
     ];
 
     for look in looks {

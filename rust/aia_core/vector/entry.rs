@@ -62,7 +62,7 @@ pub fn handle<E: Entry>(entry: &E) {
             poke(entry);
             continue;
         }
-        match machine.here().slot(eiid) {
+        match machine.here().slot_dependent(eiid) {
             Slot::Assigned(owner) => entry.deliver(owner),
             _ => elsewhere(entry, eiid),
         }

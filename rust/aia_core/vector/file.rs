@@ -196,6 +196,14 @@ impl<S: Deref<Target = [Word]>> File<S> {
             .map_or(Slot::Free, |slot| Slot::from_bits(slot.load()))
     }
 
+    /// As [`Self::slot`]; what the address of an owner leads to is as it was when the owner got it.
+    #[inline]
+    pub(super) fn slot_dependent(&self, eiid: Eiid) -> Slot {
+        self.slots
+            .get(eiid.index())
+            .map_or(Slot::Free, |slot| Slot::from_bits(slot.load_dependent()))
+    }
+
     /// As [`Self::slot`]; what was written before the slot is seen, too.
     fn slot_acquire(&self, eiid: Eiid) -> Slot {
         self.slots
@@ -459,7 +467,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
         let mut sent = None;
 
         loop {
-            match self.slot(eiid) {
+            match self.slot_dependent(eiid) {
                 Slot::Forward(to, _) => {
                     // A retarget between the look and the send: the first target's CPU may be gone.
                     if sent == Some(to) {
@@ -643,8 +651,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
         let mut owed = false;
 
         // Others may retarget or abandon it meanwhile: then look again.
+        //
+        // No order is needed but that of the look before what is done because of it: the marker is
+        // stored by a branch that depends on the slot, and an older time makes it wait for longer.
         loop {
-            let slot = self.slot_acquire(eiid);
+            let slot = self.slot(eiid);
 
             match slot {
                 Slot::Drain => {

@@ -272,7 +272,7 @@ pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: Owner) {
         }
     }
     // Ordered after that: what was a forwarder before may be away now.
-    if machine.away().load_acquire() != 0 {
+    if machine.away().load() != 0 {
         for file in machine.files() {
             file.abandon_away(machine, owner);
         }

@@ -77,13 +77,14 @@ impl<S: Deref<Target = [Word]>> Placement<S> {
         };
 
         loop {
-            let best = left.load_acquire().max(right.load_acquire());
+            let best = left.load().max(right.load());
 
             if node.swap(best) == best {
                 return;
             }
-            // Whoever writes last has looked at the children after everyone else's write.
-            if left.load_acquire().max(right.load_acquire()) == best {
+            // Whoever writes last has looked at the children after everyone else's write: all writes
+            // to the node are of one order, in which each sees what came before.
+            if left.load().max(right.load()) == best {
                 return;
             }
         }

@@ -91,9 +91,10 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
             let used = word.load();
 
             if used == u64::MAX {
-                // Take the hint back; look again, since a release may have come in between.
+                // Take the hint back; look again, since a release may have come in between: if it has set
+                // the hint before, what it did before that is seen here.
                 self.open.clear(1 << index);
-                if word.load_acquire() != u64::MAX {
+                if word.load() != u64::MAX {
                     self.open.set(1 << index);
                 }
                 continue;

@@ -63,7 +63,7 @@ impl Owners {
         // CAST: An address, or zero.
         // SAFETY: By the type invariant. With interrupts off, a descriptor that is freed now stays
         // for as long.
-        unsafe { Descriptor::from_addr(word.load() as usize) }
+        unsafe { Descriptor::from_addr(word.load_dependent() as usize) }
     }
 
     /// Gives interrupt `hwirq` to number `index` of the interrupts that are set up. It has to be
