@@ -66,6 +66,13 @@ fn a_move_loses_nothing_at_any_point() {
                     assert_ne!(device.current().eiid(), device.old().eiid());
                     assert_eq!(filler.total(), 0, "{kind:?}, {point}");
                 }
+                assert_eq!(model.counts.moves.load(), 1);
+                // Nothing is left of the old vector, and of the one on the way.
+                for _ in 0..2 {
+                    model.tick();
+                }
+                model.interrupt(0);
+                assert_eq!(model.hart(0).file.pool().free(), 61);
                 states = step.get();
             }
             let expected = match (kind, differs) {
@@ -110,8 +117,167 @@ fn a_freed_vector_has_no_forwarders_any_more() {
             }
         });
         device.free(2);
+        for n in 2..63 {
+            let slot = model.hart(0).file.slot(machine::id(n));
+
+            assert!(!matches!(slot, Slot::Forward(..)), "{n}: {slot:?}");
+        }
         drop(others);
     }
+}
+
+/// A device that may mix two messages keeps its identity if it can, or else gets one that is free on
+/// the old CPU, too.
+#[test]
+fn an_identity_changes_only_if_it_must() {
+    let model = Model::new(2);
+    let others: Vec<_> = (1..4)
+        .map(|n| model.device(n, &[0], Kind::Pci).unwrap())
+        .collect();
+    let device = model.device(4, &[0], Kind::Pci).unwrap();
+    let old = device.current();
+
+    device.move_to(0, &[1]).unwrap();
+    assert_eq!(device.current(), on(1, old.eiid()));
+
+    // Identity 2 of the new CPU is free, but the old CPU has it.
+    assert_eq!(others[0].current(), on(0, machine::id(2)));
+    let device = model.device(5, &[0], Kind::Pci).unwrap();
+    assert_eq!(device.current(), old);
+    device.move_to(0, &[1]).unwrap();
+    assert_eq!(device.current(), on(1, machine::id(old.eiid().get() + 1)));
+    assert_eq!(model.counts.duplicates.load(), 0);
+}
+
+/// A move that fails leaves everything as it was.
+#[test]
+fn a_move_that_fails_gives_back_what_it_took() {
+    for kind in KINDS {
+        let model = Model::new(2);
+        let device = model.device(1, &[0], kind).unwrap();
+        let stranger = model.device(2, &[0], kind).unwrap();
+        let vectors = device.vectors.get();
+
+        device.unmask(0);
+        model.interrupt(0);
+        model.mute.set(Some(1));
+        assert_eq!(device.move_to(0, &[1]), Err(MoveError::NoMessage));
+        model.mute.set(None);
+
+        // The vector of somebody else.
+        device.vectors.set(stranger.vectors.get());
+        assert_eq!(device.move_to(0, &[1]), Err(MoveError::NotOwned));
+        device.vectors.set(vectors);
+
+        model.interrupt(1);
+        assert_eq!(model.hart(1).file.pool().free(), 61);
+        let others = fill(&model, 1, kind);
+        assert_eq!(device.move_to(0, &[1]), Err(MoveError::Full));
+        assert_eq!(model.counts.moves.load(), 0);
+        device.fire();
+        model.interrupt(0);
+        assert_eq!(device.handled(0), 1);
+        drop(others);
+    }
+}
+
+/// A vector is masked until it is unmasked, wherever that is done; what comes meanwhile waits.
+#[test]
+fn nothing_is_delivered_while_it_is_masked() {
+    for here in [0, 1] {
+        let model = Model::new(2);
+        let device = model.device(1, &[1], Kind::Platform).unwrap();
+
+        device.fire();
+        model.interrupt(1);
+        assert_eq!(device.total(), 0, "new");
+        device.unmask(here);
+        model.interrupt(1);
+        assert_eq!(device.handled(1), 1);
+        device.mask(here);
+        device.fire();
+        model.interrupt(1);
+        assert_eq!(device.handled(1), 1, "masked");
+        device.unmask(here);
+        model.interrupt(1);
+        assert_eq!(device.handled(1), 2);
+
+        // It stays masked where it moves to.
+        device.mask(here);
+        device.move_to(here, &[0]).unwrap();
+        device.fire();
+        model.interrupt(0);
+        assert_eq!(device.total(), 2, "moved");
+        device.unmask(here);
+        model.interrupt(0);
+        assert_eq!(device.handled(0), 1);
+    }
+}
+
+/// A hart that moves what it has lost looks at what waits for it first.
+#[test]
+fn an_interrupt_can_move_again_at_its_old_hart() {
+    let model = Model::new(3);
+    let device = model.device(1, &[0], Kind::Pci).unwrap();
+
+    device.unmask(0);
+    model.interrupt(0);
+    // By another hart, which has asked this one to look.
+    device.move_to(2, &[1]).unwrap();
+    assert_eq!(device.move_to(2, &[2]), Err(MoveError::Busy));
+    device.move_to(0, &[2]).unwrap();
+    device.fire();
+    model.interrupt(2);
+    assert_eq!(device.handled(2), 1);
+}
+
+/// An interrupt that leaves a CPU which goes, while its last move is in flight: that is the move that
+/// is in flight afterwards.
+#[test]
+fn a_move_past_a_cpu_that_goes_is_in_flight() {
+    let model = Model::new(4);
+    let device = model.device(1, &[0], Kind::Platform).unwrap();
+
+    device.unmask(0);
+    model.interrupt(0);
+    let first = device.message.get();
+    device.move_to(3, &[1]).unwrap();
+    model.evacuate(1, &[&device]);
+    assert_eq!(device.old(), first);
+    let place = device.current().cpu().get();
+    for tick in 0..2 {
+        assert_eq!(device.move_to(3, &[3]), Err(MoveError::Busy), "{tick}");
+        model.store(first);
+        model.interrupt(0);
+        model.interrupt(place);
+        assert_eq!(device.handled(place), tick + 1);
+        model.tick();
+    }
+    model.interrupt(0);
+    device.move_to(3, &[3]).unwrap();
+}
+
+/// The CPU with most free identities gets the next interrupt; those that were freed are free when it
+/// has looked.
+#[test]
+fn interrupts_go_where_most_is_free() {
+    let model = Model::new(2);
+    let devices: Vec<_> = (1..4)
+        .map(|n| model.device(n, &[0], Kind::Platform).unwrap())
+        .collect();
+    let place = |owner| {
+        let device = model.device(owner, &[0, 1], Kind::Platform).unwrap();
+
+        device.current().cpu().get()
+    };
+
+    assert_eq!(place(4), 1);
+    for device in devices {
+        device.free(1);
+    }
+    assert_eq!(place(5), 1, "not yet");
+    model.look(0);
+    assert_eq!(place(6), 0);
 }
 
 /// A line whose device posts its messages can move again after two ticks, not sooner, however often

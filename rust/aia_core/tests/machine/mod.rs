@@ -138,6 +138,8 @@ pub(crate) struct Model {
     pub(crate) slow: Cell<bool>,
     /// Not even while somebody waits for it.
     pub(crate) stuck: Cell<bool>,
+    /// The CPU that no message raises anything at.
+    pub(crate) mute: Cell<Option<u32>>,
     /// Senders can prove that nothing of theirs is on its way.
     pub(crate) fences: Cell<bool>,
     now: Cell<u64>,
@@ -153,6 +155,7 @@ impl Model {
             counts: Counts::default(),
             slow: Cell::new(false),
             stuck: Cell::new(false),
+            mute: Cell::new(None),
             fences: Cell::new(true),
             now: Cell::new(1000),
             watch: RefCell::new(None),
@@ -412,7 +415,7 @@ impl Machine for Here<'_> {
     }
 
     fn message(&self, vector: VectorId) -> Option<VectorId> {
-        Some(vector)
+        (self.model.mute.get() != Some(vector.cpu().get())).then_some(vector)
     }
 
     fn poke(&self, cpu: Cpu) {
@@ -533,20 +536,23 @@ impl Device<'_> {
             self.vectors.get(),
             source,
             &OneOf(self.model, cpus),
-            |message: VectorId| {
-                if self.kind == Kind::Pci {
-                    // The address first, then the data.
-                    self.message
-                        .set(on(message.cpu().get(), self.message.get().eiid()));
-                    each(self);
-                }
-                self.message.set(message);
-                each(self);
-            },
+            |message: VectorId| self.tell(message, &each),
         )?;
 
         self.vectors.set(moved);
         Ok(())
+    }
+
+    /// It gets a new message. `each` sees it at each of those that it holds on the way.
+    fn tell(&self, message: VectorId, each: impl Fn(&Self)) {
+        if self.kind == Kind::Pci {
+            // The address first, then the data.
+            self.message
+                .set(on(message.cpu().get(), self.message.get().eiid()));
+            each(self);
+        }
+        self.message.set(message);
+        each(self);
     }
 
     /// As [`Self::move_by`], with nobody looking.
