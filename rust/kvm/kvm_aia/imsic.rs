@@ -62,6 +62,9 @@ use crate::{
 const SETEIPNUM_LE: u32 = 0;
 const SETEIPNUM_BE: u32 = 4;
 
+/// The software interrupt of a vCPU. Who has it may change that.
+struct Line;
+
 /// The interrupt file of a vCPU.
 #[pin_data]
 pub(crate) struct VcpuImsic {
@@ -73,7 +76,7 @@ pub(crate) struct VcpuImsic {
     /// Rank "line": the software interrupt of the vCPU is what the file says. Outside of the
     /// scheduler's locks.
     #[pin]
-    line: RawSpinLock<()>,
+    line: RawSpinLock<Line>,
     file: SwFile,
     host: &'static Host,
     address: PhysAddr<Guest>,
@@ -96,7 +99,7 @@ impl VcpuImsic {
                     c"kvm_aia_binding",
                     static_lock_class!()
                 ),
-                line <- RawSpinLock::new((), c"kvm_aia_line", static_lock_class!()),
+                line <- RawSpinLock::new(Line, c"kvm_aia_line", static_lock_class!()),
                 file: SwFile::new(nr_ids),
                 host,
                 address,

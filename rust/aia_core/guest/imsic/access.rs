@@ -2,26 +2,35 @@
 
 //! The registers of an interrupt file in memory, and its signal to the vCPU.
 //!
-//! Whoever changes the file makes the external interrupt of the vCPU what the file says, under one
-//! lock: the last one leaves it right.
+//! Whoever changes the file makes the external interrupt of the vCPU what the file says.
 
 use crate::{
     ids::Eiid,
     isel::Register, //
 };
 
-use super::vcpu::InterruptFile;
+use super::vcpu::{
+    InterruptFile,
+    Vseip as _, //
+};
 
 /// Makes the external interrupt of the vCPU what the file in memory says.
 #[inline]
 pub(super) fn signal(vcpu: impl InterruptFile) {
-    vcpu.update_vseip(|| vcpu.sw_file().is_asserted());
+    // Evaluated under the lock: the last one leaves it right.
+    vcpu.with_vseip(|vseip| vseip.set(vcpu.sw_file().is_asserted()));
 }
 
-/// The same, by the vCPU's own thread.
+/// The same, by the vCPU's own thread, which is awake, and need not be told what it knows.
 #[inline]
 fn signal_own(vcpu: impl InterruptFile) {
-    vcpu.update_own_vseip(|| vcpu.sw_file().is_asserted());
+    vcpu.with_vseip(|vseip| {
+        let asserted = vcpu.sw_file().is_asserted();
+
+        if vseip.is_pending() != asserted {
+            vseip.set(asserted);
+        }
+    });
 }
 
 /// Claims an identity ([`crate::swfile::SwFile::claim`]). By the vCPU's own thread.

@@ -47,10 +47,21 @@ pub trait GuestFile: GuestFileLocation {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Offline;
 
+/// A vCPU's external interrupt in software, while nobody else looks at it or changes it.
+pub trait Vseip {
+    /// Whether there is one.
+    fn is_pending(&self) -> bool;
+
+    /// Says whether there is one, and wakes the vCPU up if so.
+    fn set(&mut self, pending: bool);
+}
+
 /// A vCPU and its interrupt file, as long as the value lives.
 pub trait InterruptFile: Copy + Send + Sync {
     /// A guest interrupt file.
     type File: GuestFile + Sync;
+    /// The external interrupt in software.
+    type Vseip<'a>: Vseip;
     /// Why a page cannot be mapped.
     type Error;
 
@@ -64,12 +75,8 @@ pub trait InterruptFile: Copy + Send + Sync {
     /// The interrupt file in memory.
     fn sw_file(&self) -> &SwFile;
 
-    /// Calls `f` with the lock of the vCPU's external interrupt in software held, and what `f` returns
-    /// becomes that interrupt. Wakes the vCPU up if it has one.
-    fn update_vseip(self, f: impl FnOnce() -> bool);
-
-    /// The same, by the vCPU's own thread, which is awake, and need not be told what it knows.
-    fn update_own_vseip(self, f: impl FnOnce() -> bool);
+    /// Calls `f` with the vCPU's external interrupt in software, which one at a time has: under a lock.
+    fn with_vseip(self, f: impl FnOnce(&mut Self::Vseip<'_>));
 
     /// How many identities the guest files of harts have.
     fn hart_ids(self) -> NrIds;

@@ -34,6 +34,7 @@ use aia_core::{
             moves,
             release,
             vcpu::{
+                self,
                 GuestFile,
                 InterruptFile,
                 Offline, //
@@ -219,7 +220,10 @@ impl Harts {
     }
 
     pub(crate) fn in_use(&self, hart: usize) -> u64 {
-        self.harts[hart].lines.lock().unwrap().in_use()
+        let lines = self.harts[hart].lines.lock().unwrap();
+        let used = lines.owners(!0).map(|(line, ())| line.bit()).sum();
+
+        used
     }
 
     pub(crate) fn is_settled(&self, hart: usize) -> bool {
@@ -370,7 +374,7 @@ pub(crate) struct Machine {
     pub(crate) bound_to: Word,
     binding: Mutex<Binding<File>>,
     memory: SwFile,
-    vseip: Mutex<bool>,
+    vseip: Mutex<Vseip>,
     /// The file that the guest's page is mapped to.
     mapped: AtomicUsize,
     maps_fail: AtomicBool,
@@ -384,6 +388,19 @@ pub(crate) struct Machine {
     vcpu: Watched,
 }
 
+/// The external interrupt of the vCPU in software.
+pub(crate) struct Vseip(bool);
+
+impl vcpu::Vseip for Vseip {
+    fn is_pending(&self) -> bool {
+        self.0
+    }
+
+    fn set(&mut self, pending: bool) {
+        self.0 = pending;
+    }
+}
+
 /// There is no memory for a page table.
 #[derive(Debug)]
 pub(crate) struct NoMemory;
@@ -395,7 +412,7 @@ impl Machine {
             bound_to: Word::new(0),
             binding: Mutex::new(Binding::Software),
             memory: SwFile::new(NrIds::MIN),
-            vseip: Mutex::new(false),
+            vseip: Mutex::new(Vseip(false)),
             mapped: AtomicUsize::new(NOWHERE),
             maps_fail: AtomicBool::new(false),
             in_guest: Mutex::new(()),
@@ -546,7 +563,7 @@ impl Machine {
     }
 
     pub(crate) fn vseip(&self) -> bool {
-        *self.vseip.lock().unwrap()
+        self.vseip.lock().unwrap().0
     }
 
     /// Whoever calls this, the vCPU has to be there.
@@ -574,6 +591,7 @@ impl<'a> evict::Hart for Owners<'a> {
 
 impl InterruptFile for &Machine {
     type File = File;
+    type Vseip<'a> = Vseip;
     type Error = NoMemory;
 
     fn with_binding<R>(self, f: impl FnOnce(&mut Binding<File>) -> R) -> R {
@@ -592,15 +610,9 @@ impl InterruptFile for &Machine {
         &self.memory
     }
 
-    fn update_vseip(self, f: impl FnOnce() -> bool) {
+    fn with_vseip(self, f: impl FnOnce(&mut Vseip)) {
         self.touch();
-        let mut vseip = self.vseip.lock().unwrap();
-
-        *vseip = f();
-    }
-
-    fn update_own_vseip(self, f: impl FnOnce() -> bool) {
-        self.update_vseip(f);
+        f(&mut self.vseip.lock().unwrap());
     }
 
     fn hart_ids(self) -> NrIds {

@@ -9,6 +9,7 @@ use aia_core::{
             GuestFileLocation as _, //
         },
         imsic::vcpu::{
+            self,
             InterruptFile,
             Offline, //
         },
@@ -30,7 +31,10 @@ use kernel_ext::smp::{
 };
 use kvm_ext::Vcpu;
 
-use super::VcpuImsic;
+use super::{
+    Line,
+    VcpuImsic, //
+};
 use crate::file::GuestFile;
 
 /// A vCPU and its interrupt file.
@@ -40,8 +44,27 @@ pub(crate) struct VcpuImsicRef<'a> {
     pub(super) imsic: &'a VcpuImsic,
 }
 
+/// The external interrupt of a vCPU in `hvip`, and the right to change it.
+pub(crate) struct Vseip<'a> {
+    vcpu: &'a Vcpu,
+    _line: &'a mut Line,
+}
+
+impl vcpu::Vseip for Vseip<'_> {
+    #[inline]
+    fn is_pending(&self) -> bool {
+        self.vcpu.has_external_interrupt()
+    }
+
+    #[inline]
+    fn set(&mut self, pending: bool) {
+        self.vcpu.set_external_interrupt(pending);
+    }
+}
+
 impl InterruptFile for VcpuImsicRef<'_> {
     type File = GuestFile;
+    type Vseip<'a> = Vseip<'a>;
     type Error = Error;
 
     #[inline]
@@ -60,20 +83,11 @@ impl InterruptFile for VcpuImsicRef<'_> {
     }
 
     #[inline]
-    fn update_vseip(self, f: impl FnOnce() -> bool) {
-        let _line = self.imsic.line.lock();
-
-        self.vcpu.set_external_interrupt(f());
-    }
-
-    #[inline]
-    fn update_own_vseip(self, f: impl FnOnce() -> bool) {
-        let _line = self.imsic.line.lock();
-        let asserted = f();
-
-        if self.vcpu.has_external_interrupt() != asserted {
-            self.vcpu.set_external_interrupt(asserted);
-        }
+    fn with_vseip(self, f: impl FnOnce(&mut Vseip<'_>)) {
+        f(&mut Vseip {
+            vcpu: self.vcpu,
+            _line: &mut self.imsic.line.lock(),
+        });
     }
 
     #[inline]
