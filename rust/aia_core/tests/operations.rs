@@ -650,3 +650,35 @@ fn what_only_waits_for_this_cpu_can_be_had() {
     assert_eq!(model.hart(0).file.draining(), 61);
     assert_eq!(fill(&model, 0, Kind::Platform).len(), 61);
 }
+
+/// Nobody gets a vector of a CPU that goes, nor of one that has no interrupt file.
+#[test]
+fn interrupts_go_where_they_are_taken() {
+    let model = Model::new(4);
+    let _one = model.device(1, &[0], Kind::Platform).unwrap();
+
+    // It goes, but is not gone yet.
+    model.hart(1).online.set(false);
+    assert!(model.device(2, &[1], Kind::Platform).is_none());
+    // It is there, but its file is not.
+    model.offline(2);
+    model.hart(2).online.set(true);
+    assert!(model.device(2, &[2], Kind::Platform).is_none());
+
+    let device = model.device(2, &[0, 1, 3], Kind::Platform).unwrap();
+    assert_eq!(device.current().cpu().get(), 3, "most is free there");
+    assert_eq!(device.move_to(0, &[1, 2]), Err(MoveError::Full));
+}
+
+/// A CPU that is offline has nothing to give, whatever it does in the end.
+#[test]
+fn a_cpu_that_went_has_nothing_to_give() {
+    let model = Model::new(2);
+    let device = model.device(1, &[1], Kind::Platform).unwrap();
+
+    model.offline(1);
+    device.free(0);
+    model.look(1);
+    assert_eq!(model.hart(1).file.pool().free(), 61);
+    assert_eq!(model.placement.best(), Some(on(0, machine::id(2)).cpu()));
+}

@@ -222,6 +222,23 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_is_used_until_it_is_released() {
+        let words = [Word::new(0), Word::new(0)];
+        let pool = Pool::new(&words[..]).unwrap();
+
+        for n in [1, 63, 64, 127] {
+            assert!(!pool.is_used(id(n)));
+            assert!(pool.claim(id(n)));
+            assert!(pool.is_used(id(n)));
+            assert!(!pool.is_used(id(65)));
+            pool.release(id(n));
+            assert!(!pool.is_used(id(n)));
+        }
+        // Of other files.
+        assert!(!pool.is_used(id(128)));
+    }
+
+    #[test]
     fn common_free_identity() {
         let a = [Word::new(0)];
         let b = [Word::new(0)];

@@ -95,7 +95,7 @@ fn bit(eiid: Eiid) -> u64 {
 pub(crate) struct TestHart {
     pub(crate) file: File<Words>,
     /// In the mask of CPUs that are online.
-    online: Cell<bool>,
+    pub(crate) online: Cell<bool>,
     pub(crate) enabled: Cell<u64>,
     pub(crate) pending: Cell<u64>,
     /// Stores that have no effect yet, in their order.
@@ -132,7 +132,7 @@ type Watch = Box<dyn Fn(&Model)>;
 /// The machine.
 pub(crate) struct Model {
     pub(crate) harts: Vec<TestHart>,
-    placement: Placement<Words>,
+    pub(crate) placement: Placement<Words>,
     pub(crate) counts: Counts,
     /// Stores take effect when they are told to.
     pub(crate) slow: Cell<bool>,
