@@ -298,29 +298,6 @@ impl<AS: AddressSpace> Geometry<AS> {
         addr.get() & self.base_mask() == self.base.get()
     }
 
-    /// Returns the address of the page of an interrupt file; [`None`] if an index of `location` is
-    /// wider than the scheme has room for.
-    pub const fn location_to_addr(&self, location: Location) -> Option<PhysAddr<AS>> {
-        let group = location.group.get() as u64;
-        let hart = location.hart.get() as u64;
-        let guest = location.guest.get() as u64;
-
-        if group > low_mask(self.group_index_bits())
-            || hart > low_mask(self.hart_index_bits())
-            || guest > low_mask(self.guest_index_bits())
-        {
-            return None;
-        }
-
-        let mut addr = self.base.get();
-        if self.group_index_bits > 0 {
-            addr |= shl(group, self.group_index_shift);
-        }
-        addr |= shl(hart, self.hart_shift());
-        addr |= guest << PAGE_SHIFT;
-        Some(PhysAddr::new(addr))
-    }
-
     /// Returns whose interrupt file's page `addr` is in; [`None`] if it cannot be one.
     ///
     /// Apart from the base address, that is so if an index is beyond the range of its type, which
@@ -408,17 +385,9 @@ mod tests {
         assert_eq!(geometry.hart_stride(), 0x4000);
         assert_eq!(geometry.max_guest_files(), 3);
         assert_eq!(
-            geometry.location_to_addr(location(0, 1, 3)?),
-            Some(PhysAddr::new(0x2800_7000))
-        );
-        assert_eq!(
             geometry.addr_to_location(PhysAddr::new(0x2800_7000)),
             Some(location(0, 1, 3)?)
         );
-        // A second group, hart or guest beyond the widths.
-        assert_eq!(geometry.location_to_addr(location(1, 0, 0)?), None);
-        assert_eq!(geometry.location_to_addr(location(0, 2, 0)?), None);
-        assert_eq!(geometry.location_to_addr(location(0, 0, 4)?), None);
         assert!(!geometry.matches(PhysAddr::new(0x2800_8000)));
         assert!(!geometry.matches(PhysAddr::new(0x2900_0000)));
         Ok(())
@@ -438,7 +407,6 @@ mod tests {
                 );
                 let at = location(group, hart, 0)?;
                 assert!(geometry.matches(addr));
-                assert_eq!(geometry.location_to_addr(at), Some(addr));
                 assert_eq!(geometry.addr_to_location(addr), Some(at));
             }
         }
@@ -453,10 +421,6 @@ mod tests {
 
         assert_eq!(geometry.hart_stride(), 0x4000);
         assert_eq!(geometry.max_guest_files(), 3);
-        assert_eq!(
-            geometry.location_to_addr(location(1, 3, 2)?),
-            Some(PhysAddr::new(0x2900_e000))
-        );
         assert_eq!(
             geometry.addr_to_location(PhysAddr::new(0x2900_e004)),
             Some(location(1, 3, 2)?)
@@ -475,7 +439,6 @@ mod tests {
         );
         // The second page of a group is out of the scheme's reach.
         assert_eq!(geometry.addr_to_location(PhysAddr::new(0x2900_1000)), None);
-        assert_eq!(geometry.location_to_addr(location(1, 1, 0)?), None);
 
         let with_guests = Geometry::new(two_groups(1, 0)).map_err(|_| OutOfRange)?;
         assert_eq!(
@@ -571,8 +534,7 @@ mod tests {
         assert_eq!(geometry.base(), PhysAddr::new(0x00ff_fff0_0000_0000));
         assert_eq!(geometry.max_guest_files(), 63);
         let last = location(255, 16383, 63)?;
-        let addr = geometry.location_to_addr(last).ok_or(OutOfRange)?;
-        assert_eq!(addr, PhysAddr::new(0xffff_fff3_fff3_f000));
+        let addr = PhysAddr::new(0xffff_fff3_fff3_f000);
         assert_eq!(geometry.addr_to_location(addr), Some(last));
         // The widths allow for more than there are numbers.
         assert_eq!(geometry.addr_to_location(PhysAddr::new(u64::MAX)), None);

@@ -105,12 +105,6 @@ impl Isel {
         self.0 as u64
     }
 
-    /// Returns whether the register belongs to the interrupt file, numbers 0x70 to 0xff.
-    #[inline]
-    pub const fn is_file(self) -> bool {
-        self.0 >= Self::FILE_FIRST
-    }
-
     /// Returns what the number stands for.
     #[inline]
     pub const fn register(self) -> Register {
@@ -184,7 +178,5 @@ mod tests {
         assert_eq!(Isel::iprio(9).map(Isel::get), Some(0x32));
         assert_eq!(Isel::iprio(63).map(Isel::get), Some(0x3e));
         assert_eq!(Isel::iprio(64), None);
-        assert!(Isel::EITHRESHOLD.is_file());
-        assert!(Isel::iprio(0).is_some_and(|isel| !isel.is_file()));
     }
 }

@@ -101,11 +101,6 @@ pub enum RegionsError {
         /// The earlier one.
         other: usize,
     },
-    /// The regions end before all harts have their interrupt files.
-    TooFew {
-        /// The first hart without, counted from 0.
-        hart: u32,
-    },
 }
 
 impl RegionsError {
@@ -126,7 +121,6 @@ impl RegionsError {
             Self::Wraps { .. } => "region exceeds the address space",
             Self::BaseMismatch { .. } => "region address does not match the first region's",
             Self::Overlap { .. } => "region overlaps another one",
-            Self::TooFew { .. } => "regions have fewer pages than there are harts",
         }
     }
 
@@ -134,7 +128,7 @@ impl RegionsError {
     #[inline]
     pub const fn index(self) -> Option<usize> {
         match self {
-            Self::Empty | Self::TooFew { .. } => None,
+            Self::Empty => None,
             Self::TooSmall { index }
             | Self::PartialPage { index }
             | Self::Unaligned { index }
@@ -208,8 +202,8 @@ pub struct FilePlace<AS: AddressSpace> {
 ///     Region::new(PhysAddr::new(0x2900_0000), 0x4000),
 /// ];
 /// let map = FileMap::new(&geometry, &regions).unwrap();
-/// assert_eq!(map.locate(5).unwrap().addr.get(), 0x2900_1000);
-/// assert!(map.locate(8).is_none());
+/// assert_eq!(map.places().nth(5).unwrap().addr.get(), 0x2900_1000);
+/// assert_eq!(map.places().count(), 8);
 /// # Ok::<(), aia_core::geometry::GeometryError>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -264,14 +258,6 @@ impl<'a, AS: AddressSpace> FileMap<'a, AS> {
             .fold(0, u64::saturating_add)
     }
 
-    /// Checks that the regions have interrupt files for `harts` harts.
-    pub fn check_harts(&self, harts: u32) -> Result<(), RegionsError> {
-        match u32::try_from(self.slots()) {
-            Ok(slots) if slots < harts => Err(RegionsError::TooFew { hart: slots }),
-            _ => Ok(()),
-        }
-    }
-
     /// Returns how many harts' interrupt files a region has, counting one that is cut short.
     fn slots_of(&self, region: &Region<AS>) -> u64 {
         match region.size.checked_sub(1) {
@@ -296,23 +282,6 @@ impl<'a, AS: AddressSpace> FileMap<'a, AS> {
             guest_files: u32::try_from(guest_pages).map_or(max, |pages| pages.min(max)),
             location: self.geometry.addr_to_location(addr),
         })
-    }
-
-    /// Returns where the interrupt files of the `n`-th hart are, counted from 0; [`None`] if there
-    /// are fewer.
-    ///
-    /// The cost grows with the number of regions; [`Self::places`] is better for all harts.
-    pub fn locate(&self, n: u32) -> Option<FilePlace<AS>> {
-        let mut slot = u64::from(n);
-
-        for (index, region) in self.regions.iter().enumerate() {
-            let slots = self.slots_of(region);
-            if slot < slots {
-                return self.place(index, slot.checked_mul(self.geometry.hart_stride())?);
-            }
-            slot -= slots;
-        }
-        None
     }
 
     /// Iterates over the places of all harts' interrupt files, in the order of the harts.
@@ -384,7 +353,8 @@ mod tests {
         regions: &[Region<Host>],
         n: u32,
     ) -> Option<(u64, u32, Option<u32>)> {
-        let place = FileMap::new(geometry, regions).ok()?.locate(n)?;
+        let map = FileMap::new(geometry, regions).ok()?;
+        let place = map.places().nth(usize::try_from(n).ok()?)?;
         let hart = place.location.map(|location| location.hart.get());
         Some((place.addr.get(), place.guest_files, hart))
     }
@@ -495,38 +465,6 @@ mod tests {
         assert_eq!(nth(&geometry, &regions, 3), Some((0x2800_0000, 0, Some(0))));
         assert_eq!(nth(&geometry, &regions, 4), None);
         assert_eq!(nth(&geometry, &regions, u32::MAX), None);
-        Ok(())
-    }
-
-    #[test]
-    fn iterator_agrees_with_lookup() -> Result<(), GeometryError> {
-        let geometry = geometry(1, 3)?;
-        let regions = [
-            region(0x2800_0000, 0x5000),
-            region(0x2900_0000, 0x2000),
-            region(0x2800_c000, 0x1000),
-        ];
-        let map = FileMap::new(&geometry, &regions);
-
-        assert_eq!(map.map(|map| map.places().count()), Ok(5));
-        assert!(map.is_ok_and(|map| {
-            map.places()
-                .zip(0..)
-                .all(|(place, n)| map.locate(n) == Some(place))
-        }));
-        Ok(())
-    }
-
-    #[test]
-    fn more_harts_than_pages() -> Result<(), GeometryError> {
-        let geometry = geometry(2, 2)?;
-        let regions = [region(0x2800_0000, 0x5000), region(0x2900_0000, 0x1000)];
-        let check = |harts| FileMap::new(&geometry, &regions)?.check_harts(harts);
-
-        assert_eq!(check(0), Ok(()));
-        assert_eq!(check(3), Ok(()));
-        assert_eq!(check(4), Err(RegionsError::TooFew { hart: 3 }));
-        assert_eq!(check(u32::MAX), Err(RegionsError::TooFew { hart: 3 }));
         Ok(())
     }
 

@@ -68,16 +68,6 @@ impl DomainCfg {
         self.0
     }
 
-    /// Returns the value to write while the byte order of the domain is unknown.
-    ///
-    /// The lowest byte is there twice, so that it arrives in either byte order; IE, which lies
-    /// outside of it, is left off.
-    #[inline]
-    pub const fn first_write(self) -> u32 {
-        let low = self.0 & 0xff;
-        low << 24 | low
-    }
-
     /// Returns whether delivery is enabled.
     #[inline]
     pub const fn is_enabled(self) -> bool {
@@ -92,12 +82,6 @@ impl DomainCfg {
         } else {
             DeliveryMode::Direct
         }
-    }
-
-    /// Returns whether the domain's registers are big-endian.
-    #[inline]
-    pub const fn is_big_endian(self) -> bool {
-        self.0 & Self::BE != 0
     }
 
     /// Returns whether this value, which was read back, is what was `wanted`.
@@ -135,7 +119,6 @@ mod tests {
         );
         // Byte order fixed to big-endian.
         assert!(read(0x8000_0105).is_some_and(|cfg| !cfg.satisfies(wanted)));
-        assert!(read(0x8000_0105).is_some_and(DomainCfg::is_big_endian));
     }
 
     #[test]
@@ -143,12 +126,5 @@ mod tests {
         assert_eq!(DomainCfg::from_register(0), None);
         assert_eq!(DomainCfg::from_register(!0), None);
         assert_eq!(DomainCfg::from_register(0x8000_0104_u32.swap_bytes()), None);
-    }
-
-    #[test]
-    fn first_write_reads_the_same_in_both_byte_orders() {
-        let cfg = DomainCfg::new(true, DeliveryMode::Msi);
-        assert_eq!(cfg.first_write(), 0x0400_0004);
-        assert_eq!(cfg.first_write(), cfg.first_write().swap_bytes());
     }
 }

@@ -18,9 +18,6 @@ pub const IDELIVERY_ON: u32 = 1;
 /// `ithreshold`: no interrupt is masked.
 pub const ITHRESHOLD_NONE: u32 = 0;
 
-/// `ithreshold`: all interrupts are masked.
-pub const ITHRESHOLD_ALL: u32 = 1;
-
 /// Returns the offset of register `register`, one of [`regs`]' `IDC_*`, in the structure of `hart`.
 #[inline(always)]
 pub fn register(hart: HartIndex, register: usize) -> usize {

@@ -257,7 +257,9 @@ impl MsiAddrConfig {
     /// Returns the value of `mmsiaddrcfgh` for a machine-level domain, not locked (AIA 4.5.3).
     #[inline]
     pub const fn mmsiaddrcfgh(&self) -> u32 {
-        self.smsiaddrcfgh()
+        // The page number has 44 bits, so the upper half has 12.
+        (self.base.ppn() >> 32) as u32
+            | self.lhxs() << LHXS_SHIFT
             | self.hhxs() << HHXS_SHIFT
             | self.hhxw() << HHXW_SHIFT
             | self.lhxw() << LHXW_SHIFT
@@ -273,19 +275,6 @@ impl MsiAddrConfig {
         let hidden = low == 0 && fields == 0;
 
         hidden || low == self.mmsiaddrcfg() && fields == self.mmsiaddrcfgh()
-    }
-
-    /// Returns the value of `smsiaddrcfg`, if these are supervisor files (AIA 4.5.4).
-    #[inline]
-    pub const fn smsiaddrcfg(&self) -> u32 {
-        self.mmsiaddrcfg()
-    }
-
-    /// Returns the value of `smsiaddrcfgh`, if these are supervisor files (AIA 4.5.4).
-    #[inline]
-    pub const fn smsiaddrcfgh(&self) -> u32 {
-        // The page number has 44 bits, so the upper half has 12.
-        self.lhxs() << LHXS_SHIFT | (self.base.ppn() >> 32) as u32
     }
 
     /// Returns the target that makes the APLIC send the identity `eiid` to the address `addr`.
@@ -380,8 +369,6 @@ mod tests {
         let config = config(QEMU)?;
         assert_eq!(config.mmsiaddrcfg(), 0x2_8000);
         assert_eq!(config.mmsiaddrcfgh(), 0x0020_1000);
-        assert_eq!(config.smsiaddrcfg(), 0x2_8000);
-        assert_eq!(config.smsiaddrcfgh(), 0x0020_0000);
 
         assert_eq!(indexes(&config, 0x2800_0000), Ok((0, 0)));
         assert_eq!(indexes(&config, 0x2800_4000), Ok((1, 0)));

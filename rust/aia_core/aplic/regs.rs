@@ -19,12 +19,6 @@ pub const MMSIADDRCFG: usize = 0x1bc0;
 /// Machine MSI address configuration, upper half; only in machine-level domains.
 pub const MMSIADDRCFGH: usize = 0x1bc4;
 
-/// Supervisor MSI address configuration; only in machine-level domains.
-pub const SMSIADDRCFG: usize = 0x1bc8;
-
-/// Supervisor MSI address configuration, upper half; only in machine-level domains.
-pub const SMSIADDRCFGH: usize = 0x1bcc;
-
 /// Set a pending bit by number, in the byte order of the domain.
 pub const SETIPNUM: usize = 0x1cdc;
 
@@ -54,9 +48,6 @@ pub const IDC_IFORCE: usize = 0x04;
 
 /// Interrupt enable threshold, in an interrupt delivery control structure.
 pub const IDC_ITHRESHOLD: usize = 0x08;
-
-/// Top interrupt, in an interrupt delivery control structure.
-pub const IDC_TOPI: usize = 0x18;
 
 /// Claim top interrupt, in an interrupt delivery control structure.
 pub const IDC_CLAIMI: usize = 0x1c;

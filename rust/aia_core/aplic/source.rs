@@ -75,27 +75,6 @@ impl SourceMode {
         self.is_level() && matches!(mode, DeliveryMode::Msi)
     }
 
-    /// Returns whether a write to `setip` or `setipnum` makes the source pending, given its
-    /// rectified input (AIA 4.7).
-    #[inline]
-    pub const fn can_set_pending(self, mode: DeliveryMode, input: bool) -> bool {
-        match self {
-            Self::Inactive => false,
-            Self::Detached | Self::Edge1 | Self::Edge0 => true,
-            Self::Level1 | Self::Level0 => input && matches!(mode, DeliveryMode::Msi),
-        }
-    }
-
-    /// Returns whether a write to `in_clrip` or `clripnum` makes the source not pending (AIA 4.7).
-    #[inline]
-    pub const fn can_clear_pending(self, mode: DeliveryMode) -> bool {
-        match self {
-            Self::Inactive => false,
-            Self::Detached | Self::Edge1 | Self::Edge0 => true,
-            Self::Level1 | Self::Level0 => matches!(mode, DeliveryMode::Msi),
-        }
-    }
-
     /// Returns the rectified input of the source while its wire has the value `wire` (AIA 4.5.2).
     #[inline]
     pub const fn rectified_input(self, wire: bool) -> bool {
@@ -164,28 +143,6 @@ mod tests {
         assert!(!SourceMode::Edge1.is_level());
         assert!(SourceMode::Edge0.is_edge());
         assert!(!SourceMode::Detached.is_edge());
-    }
-
-    /// The enumeration in AIA 4.7.
-    #[test]
-    fn writes_to_pending_bits() {
-        for mode in [SourceMode::Detached, SourceMode::Edge1, SourceMode::Edge0] {
-            for delivery in [Direct, Msi] {
-                assert!(mode.can_set_pending(delivery, false));
-                assert!(mode.can_set_pending(delivery, true));
-                assert!(mode.can_clear_pending(delivery));
-            }
-        }
-        for mode in [SourceMode::Level1, SourceMode::Level0] {
-            assert!(!mode.can_set_pending(Direct, true));
-            assert!(!mode.can_set_pending(Direct, false));
-            assert!(mode.can_set_pending(Msi, true));
-            assert!(!mode.can_set_pending(Msi, false));
-            assert!(!mode.can_clear_pending(Direct));
-            assert!(mode.can_clear_pending(Msi));
-        }
-        assert!(!SourceMode::Inactive.can_set_pending(Msi, true));
-        assert!(!SourceMode::Inactive.can_clear_pending(Msi));
     }
 
     #[test]

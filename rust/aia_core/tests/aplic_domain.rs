@@ -128,8 +128,12 @@ impl Source {
         }
     }
 
+    /// A write to a pending bit (AIA 4.7).
     fn set_pending(&mut self, mode: DeliveryMode) {
-        self.pending |= self.mode.can_set_pending(mode, self.input());
+        self.pending |= match mode {
+            _ if self.mode.is_level() => self.input() && mode == DeliveryMode::Msi,
+            _ => self.mode.is_active(),
+        };
     }
 }
 

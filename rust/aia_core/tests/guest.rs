@@ -378,7 +378,10 @@ proptest! {
                 }
             }
             let used = owners.keys().map(|line| line.bit()).sum::<u64>();
-            prop_assert_eq!(lines.in_use(), used);
+            prop_assert_eq!(lines.owners(!0).map(|(line, _)| line.bit()).sum::<u64>(), used);
+            let mut lines_left = (1..=count).filter_map(Hgei::new);
+            let is_left = lines_left.any(|line| !owners.contains_key(&line));
+            prop_assert_eq!(lines.has_free(), is_left);
             if let Some(line) = Hgei::new(n) {
                 prop_assert_eq!(lines.owner(line), owners.get(&line).copied());
                 prop_assert_eq!(lines.is_settled(line), settled & line.bit() != 0);

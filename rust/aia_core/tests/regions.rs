@@ -101,18 +101,15 @@ proptest! {
         let model = model_places(&shapes, guest_bits);
         prop_assert_eq!(map.slots(), model.len() as u64);
         prop_assert_eq!(map.places().count(), model.len());
-        for (n, (place, &(region, addr, guest_files))) in map.places().zip(&model).enumerate() {
+        for (place, &(region, addr, guest_files)) in map.places().zip(&model) {
             prop_assert_eq!(place.region, region);
             prop_assert_eq!(place.addr.get(), addr);
             prop_assert_eq!(regions[region].start.get() + place.offset, addr);
             prop_assert_eq!(place.guest_files, guest_files);
             let location = place.location.unwrap();
             prop_assert!(!location.guest.is_guest());
-            prop_assert_eq!(geometry.location_to_addr(location), Some(place.addr));
-            prop_assert_eq!(map.locate(n as u32), Some(place));
+            prop_assert_eq!(geometry.addr_to_location(place.addr), Some(location));
         }
-        prop_assert_eq!(map.locate(model.len() as u32), None);
-        prop_assert_eq!(map.locate(u32::MAX), None);
     }
 
     /// Whatever firmware says, there is an answer; what is accepted keeps its promises.
@@ -127,7 +124,6 @@ proptest! {
             ),
             0..4,
         ),
-        n in any::<u32>(),
     ) {
         let Ok(geometry) = Geometry::<Host>::new(GeometryParams {
             guest_index_bits: guest_bits,
@@ -146,12 +142,10 @@ proptest! {
         match FileMap::new(&geometry, &regions) {
             Err(err) => prop_assert!(err.index().is_none_or(|index| index < regions.len())),
             Ok(map) => {
-                for n in [0, 1, 2, 3, n] {
-                    let Some(place) = map.locate(n) else {
-                        prop_assert!(u64::from(n) >= map.slots());
-                        continue;
-                    };
-                    prop_assert!(u64::from(n) < map.slots());
+                // There may be very many.
+                let some = map.places().take(1000);
+                prop_assert_eq!(some.clone().count() as u64, map.slots().min(1000));
+                for place in some {
                     let region = &regions[place.region];
                     let pages = (u64::from(place.guest_files) + 1) * 4096;
                     prop_assert!(place.offset + pages <= region.size);

@@ -5,6 +5,7 @@
 //! What it does is in [`aia_core::vector::entry`].
 
 use aia_core::{
+    eix,
     ids::Eiid,
     vector::{
         entry,
@@ -57,8 +58,8 @@ impl<'a> entry::Entry for Entry<'a> {
     fn claim(&self) -> Option<Eiid> {
         let top = self.hart.imsic().aia.claim_topei(self.flow.irqs_off());
 
-        // CAST: The identity has 11 bits (AIA 3.9).
-        Eiid::new((top >> 16) as u32 & Eiid::MAX.get())
+        // CAST: As wide as the hart.
+        eix::topei_id(top as u64)
     }
 
     #[inline(always)]

@@ -62,3 +62,33 @@ pub(crate) fn fit<AS: AddressSpace>(geometry: &Geometry<AS>, location: Location)
         guest: GuestIndex::new(cut(location.guest.get(), geometry.guest_index_bits())).unwrap(),
     }
 }
+
+/// Copies the lowest `width` bits of `index` to `position` of `addr`, one by one.
+fn put(addr: &mut u64, index: u32, position: u32, width: u32) {
+    for bit in 0..width {
+        let mask = 1 << (position + bit);
+        *addr &= !mask;
+        if bit < u32::BITS && index >> bit & 1 != 0 {
+            *addr |= mask;
+        }
+    }
+}
+
+/// Returns the address of `location` the slow way, starting from any interrupt file's address.
+pub(crate) fn model_addr<AS: AddressSpace>(params: &GeometryParams<AS>, location: Location) -> u64 {
+    let mut addr = params.file.get();
+    put(&mut addr, location.guest.get(), 12, params.guest_index_bits);
+    put(
+        &mut addr,
+        location.hart.get(),
+        12 + params.guest_index_bits,
+        params.hart_index_bits,
+    );
+    put(
+        &mut addr,
+        location.group.get(),
+        params.group_index_shift,
+        params.group_index_bits,
+    );
+    addr
+}
