@@ -8,6 +8,10 @@ mod machine;
 
 use aia_core::vector::{
     operations::MoveError,
+    proof::{
+        self,
+        Fence, //
+    },
     slot::Slot, //
 };
 use machine::{
@@ -681,4 +685,44 @@ fn a_cpu_that_went_has_nothing_to_give() {
     model.look(1);
     assert_eq!(model.hart(1).file.pool().free(), 61);
     assert_eq!(model.placement.best(), Some(on(0, machine::id(2)).cpu()));
+}
+
+/// All senders have to answer, each with a marker of its own; the first that does not ends it.
+#[test]
+fn senders_are_asked_until_one_does_not_answer() {
+    #[derive(Clone, Copy)]
+    enum Sender {
+        Answers,
+        DoesNotSend,
+        CannotBeAsked,
+    }
+    use Sender::*;
+
+    for (senders, outcome, asked) in [
+        (&[][..], Fence::NotAsked, 0),
+        (&[Answers], Fence::Proven, 1),
+        (&[Answers, Answers, Answers], Fence::Proven, 3),
+        (&[CannotBeAsked, Answers], Fence::NotAsked, 1),
+        (&[Answers, CannotBeAsked], Fence::NotAsked, 2),
+        (&[DoesNotSend, Answers], Fence::Lost, 1),
+        (&[Answers, DoesNotSend, Answers], Fence::Lost, 2),
+    ] {
+        let model = Model::new(1);
+        let marker = model.hart(0).file.marker();
+        let mut count = 0;
+
+        // Markers take their time, and one from nowhere is nobody's answer.
+        model.store(on(0, marker));
+        model.slow.set(true);
+        let fence = proof::ask_all(&model.on(0), marker, senders.iter(), |sender| {
+            count += 1;
+            if let Answers = sender {
+                model.store(on(0, marker));
+            }
+            !matches!(sender, CannotBeAsked)
+        });
+
+        assert_eq!((fence, count), (outcome, asked));
+        assert!(asked == 0 || !model.hart(0).is_pending(marker));
+    }
 }
