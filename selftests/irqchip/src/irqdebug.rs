@@ -261,11 +261,17 @@ pub fn usable(ids: u64) -> Result<u64> {
     Ok(ids + 1 - system)
 }
 
-/// Whether the driver counts MSIs for nobody.
-pub fn counts_dropped() -> Result<bool> {
-    Ok(imsic_domain()?
+/// What a driver shows of what has happened since boot: `moves`, `duplicates`, `forwarded`,
+/// `dropped`.
+pub fn counter(name: &str) -> Result<u64> {
+    imsic_domain()?
         .lines()
-        .any(|line| line.trim().starts_with("dropped")))
+        .find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+
+            (key.trim() == name).then(|| value.trim().parse().ok())?
+        })
+        .ok_or_else(|| format!("the domain does not tell {name:?}"))
 }
 
 fn occupancy_now() -> Result<Occupancy> {

@@ -5,8 +5,12 @@
 //! else's.
 //!
 //! For a machine with few IDs: all of them are used.
+//!
+//! Argument: `exact=1` for a driver that counts what it may have raised twice: no more than what was at
+//! somebody else's ID.
 
 use irqtest::{
+    args::Args,
     cpu,
     device::{
         Device,
@@ -99,10 +103,19 @@ impl Crowd {
     }
 }
 
+/// How many interrupts the driver may have raised twice.
+fn duplicates(exact: bool) -> Result<u64> {
+    match exact {
+        true => irqdebug::counter("duplicates"),
+        false => Ok(0),
+    }
+}
+
 /// An MSI at each point of a move that the old CPU makes.
-fn injected(module: &Module) -> Result<u32> {
+fn injected(module: &Module, exact: bool) -> Result<u32> {
     let cpus = cpu::online();
     let mut hits = 0;
+    let counted = duplicates(exact)?;
 
     for point in 0..POINTS {
         let crowd = Crowd::new(module, cpus[0], cpus[1], true)?;
@@ -130,11 +143,17 @@ fn injected(module: &Module) -> Result<u32> {
         drop(crowd);
         module.free_all()?;
     }
+    // The old CPU makes the moves, and can look.
+    let counted = duplicates(exact)? - counted;
+
+    ensure(!exact || hits > 0 && counted == hits.into(), || {
+        format!("{hits} for another, {counted} counted")
+    })?;
     Ok(hits)
 }
 
 /// Another CPU moves the device when it is first used, and it sends at another one's ID.
-fn from_afar(module: &Module) -> Result {
+fn from_afar(module: &Module, exact: bool) -> Result {
     let cpus = cpu::online();
     let all = read(DEFAULT_AFFINITY)?;
 
@@ -143,6 +162,7 @@ fn from_afar(module: &Module) -> Result {
         write(DEFAULT_AFFINITY, &format!("{:x}", 1 << cpus[0]))?;
         let crowd = Crowd::new(module, cpus[0], cpus[1], false)?;
         let vec = crowd.device.vecs[0];
+        let counted = duplicates(exact)?;
 
         write(DEFAULT_AFFINITY, &format!("{:x}", 1 << cpus[1]))?;
         // The first update is that of the activation, before anything moves.
@@ -154,6 +174,12 @@ fn from_afar(module: &Module) -> Result {
         })?;
         ensure(vec.injected()?, || "did not send in between".into())?;
         vec.expect(1, "sent in the middle of the move")?;
+        let counted = duplicates(exact)? - counted;
+
+        // Another CPU cannot look.
+        ensure(counted == u64::from(exact), || {
+            format!("{counted} moves without knowing, instead of one")
+        })?;
         vec.fire(1)?;
         vec.expect(2, "after the move")?;
         drop(crowd);
@@ -174,10 +200,11 @@ fn main() -> ExitCode {
     if cpu::online().len() != 2 {
         return Tap::skip_all("for two CPUs");
     }
+    let exact = Args::of("crowded").given("exact").is_some();
     let mut tap = Tap::new(4);
     let mark = kmsg::Mark::now();
     let base = irqdebug::occupancy();
-    let result = injected(&module);
+    let result = injected(&module, exact);
 
     if let Ok(hits) = result {
         tap.diag(format!("{hits} of {POINTS} were sent at another one's ID"));
@@ -189,7 +216,7 @@ fn main() -> ExitCode {
     if let Err(e) = module.free_all() {
         tap.diag(e);
     }
-    let result = from_afar(&module);
+    let result = from_afar(&module, exact);
 
     tap.check(result, "a move by another CPU, all IDs in use");
     if let Err(e) = module.free_all() {

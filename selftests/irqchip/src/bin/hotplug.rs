@@ -2,7 +2,8 @@
 
 //! CPUs offline and back, many times, with devices at work.
 //!
-//! Argument: `rounds` for each CPU (default 8).
+//! Arguments: `rounds` for each CPU (default 8), `exact=1` for a driver that counts the interrupts which
+//! it may have raised twice.
 
 use irqtest::{
     args::Args,
@@ -103,7 +104,13 @@ fn down_to_one(device: &Device) -> Result {
 }
 
 fn main() -> ExitCode {
-    let rounds = Args::of("hotplug").number("rounds", 8);
+    let args = Args::of("hotplug");
+    let rounds = args.number("rounds", 8);
+    let exact = args.given("exact").is_some();
+    let duplicates = || match exact {
+        true => irqdebug::counter("duplicates"),
+        false => Ok(0),
+    };
     let module = match Module::for_imsic() {
         Ok(module) => module,
         Err(exit) => return exit,
@@ -112,9 +119,10 @@ fn main() -> ExitCode {
     if cpu::removable().is_empty() || cpu::online().len() < 2 {
         return Tap::skip_all("no CPU can be taken offline");
     }
-    let mut tap = Tap::new(7);
+    let mut tap = Tap::new(8);
     let mark = kmsg::Mark::now();
     let base = irqdebug::occupancy();
+    let counted = duplicates();
     let device = match module.ready(4, "").and_then(|d| {
         d.vecs
             .iter()
@@ -146,12 +154,16 @@ fn main() -> ExitCode {
     let mut sent = 0;
     let mut lost = 0;
     let mut dup = 0;
+    let mut twice = Ok(());
 
     for vec in &device.vecs {
-        if let Ok(s) = vec.sent() {
+        if let (Ok(s), Ok(message)) = (vec.sent(), vec.message()) {
             sent += s.sent;
             lost += s.lost;
             dup += s.dup;
+            twice = twice.and(ensure(s.dup <= message.updates, || {
+                format!("irq {}: {} twice, {message:?}", vec.irq, s.dup)
+            }));
         } else {
             lost += 1;
         }
@@ -161,6 +173,14 @@ fn main() -> ExitCode {
         lost == 0 && sent > 100,
         "none lost meanwhile (51611130d57d)",
     );
+    if exact {
+        twice = twice.and_then(|()| {
+            let more = duplicates()? - counted?;
+
+            ensure(dup <= more, || format!("{dup} twice, but {more} counted"))
+        });
+    }
+    tap.check(twice, "no more doubles of a vector than moves");
 
     let mut quiet = Ok(());
 
