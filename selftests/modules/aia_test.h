@@ -63,6 +63,8 @@ struct aia_vec {
 	/* What the handler saw */
 	atomic64_t		total;
 	u64 __percpu		*hits;
+	/* Interrupts that the handler's CPU had taken when it last ran */
+	unsigned int		taken;
 	wait_queue_head_t	wait;
 
 	/* Sending thread */
@@ -132,6 +134,7 @@ int aia_write_spray(char *buf);
 /* aia_test_device.c */
 void aia_find_domain(void);
 struct irq_domain *aia_msi_domain(void);
+struct aia_dev *aia_find_dev(u32 id);
 void aia_free_all(void);
 int aia_write_alloc(char *buf);
 void aia_show_alloc(struct seq_file *m);
@@ -161,6 +164,11 @@ void aia_show_latency(struct seq_file *m);
 int aia_hold_init(void);
 void aia_hold_exit(void);
 int aia_write_hold(char *buf);
+void aia_show_hold(struct seq_file *m);
+
+/* aia_test_straggler.c */
+int aia_write_straggle(char *buf);
+void aia_show_straggle(struct seq_file *m);
 
 /* aia_test_mute.c */
 int aia_write_mute(char *buf);

@@ -28,8 +28,14 @@
  *   inject   r  per vector: "V armed|fired|off points"
  *   latency  w  "V ROUNDS [PAUSE_US]": mask, pause, fire, unmask, and time
  *               until the handler ran
- *   latency  r  "rounds lost leaked min_ns avg_ns max_ns"
+ *   latency  r  "rounds lost leaked min_ns avg_ns max_ns alone": alone: rounds in
+ *               which the handler's CPU took no other interrupt before
  *   hold     w  "C USECS": C runs with interrupts off for so long
+ *   hold     r  how many CPUs do so now
+ *   straggle w  "V C D NS": move V to C while its updates take effect NS later;
+ *               near the end of that time, move the vectors of D to where V was,
+ *               and send one MSI
+ *   straggle r  1 if it went out with the old message, and in time
  *   mute     w  "C 0|1": C gets MSIs of other harts, or does not
  *   stray    w  "C ID [N [LAST]]": write the IDs from ID to LAST, or ID only, to
  *               the interrupt file of C, N times
@@ -95,7 +101,8 @@ static const struct aia_file aia_files[] = {
 	{ "posted", aia_write_posted, NULL },
 	{ "inject", aia_write_inject, aia_show_inject },
 	{ "latency", aia_write_latency, aia_show_latency },
-	{ "hold", aia_write_hold, NULL },
+	{ "hold", aia_write_hold, aia_show_hold },
+	{ "straggle", aia_write_straggle, aia_show_straggle },
 	{ "mute", aia_write_mute, NULL },
 	{ "stray", aia_write_stray, NULL },
 	{ "wired", aia_write_wired, NULL },

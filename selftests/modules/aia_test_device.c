@@ -256,7 +256,7 @@ static int aia_alloc_line(int irq)
 	return 0;
 }
 
-static struct aia_dev *aia_find_dev(u32 id)
+struct aia_dev *aia_find_dev(u32 id)
 {
 	struct aia_dev *adev;
 

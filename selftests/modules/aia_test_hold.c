@@ -3,6 +3,7 @@
  * Keeps a CPU from taking interrupts for a while.
  */
 
+#include <linux/atomic.h>
 #include <linux/cleanup.h>
 #include <linux/completion.h>
 #include <linux/container_of.h>
@@ -11,6 +12,7 @@
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
 #include <linux/processor.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
@@ -26,6 +28,7 @@ struct aia_hold {
 };
 
 static struct workqueue_struct *aia_wq;
+static atomic_t aia_held = ATOMIC_INIT(0);
 
 static void aia_hold_work(struct work_struct *work)
 {
@@ -35,11 +38,14 @@ static void aia_hold_work(struct work_struct *work)
 	u64 end;
 
 	local_irq_save(flags);
+	atomic_inc(&aia_held);
 	end = ktime_get_mono_fast_ns() + usecs * (u64)NSEC_PER_USEC;
 	/* From here on "hold" belongs to the writer, who may return */
 	complete(&hold->started);
 	while (ktime_get_mono_fast_ns() < end)
 		cpu_relax();
+	/* Before interrupts: while the count is there, none was taken */
+	atomic_dec(&aia_held);
 	local_irq_restore(flags);
 }
 
@@ -70,6 +76,11 @@ int aia_write_hold(char *buf)
 	kfree(hold);
 
 	return 0;
+}
+
+void aia_show_hold(struct seq_file *m)
+{
+	seq_printf(m, "%d\n", atomic_read(&aia_held));
 }
 
 int aia_hold_init(void)

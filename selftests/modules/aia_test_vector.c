@@ -8,8 +8,10 @@
 #include <linux/interrupt.h>
 #include <linux/irq.h>
 #include <linux/kernel.h>
+#include <linux/kernel_stat.h>
 #include <linux/percpu.h>
 #include <linux/seq_file.h>
+#include <linux/smp.h>
 #include <linux/string.h>
 
 #include "aia_test.h"
@@ -24,6 +26,9 @@ static irqreturn_t aia_handler(int irq, void *data)
 	struct aia_vec *vec = data;
 
 	this_cpu_inc(*vec->hits);
+	/* Before the count that tells of it */
+	WRITE_ONCE(vec->taken, kstat_cpu_irqs_sum(raw_smp_processor_id()));
+	smp_wmb();
 	atomic64_inc(&vec->total);
 	if (vec->level)
 		disable_irq_nosync(irq);

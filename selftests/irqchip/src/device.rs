@@ -158,6 +158,13 @@ impl Module {
         tell("hold", format!("{cpu} {}", ms * 1000))
     }
 
+    /// Whether a CPU is held right now.
+    pub fn is_held(&self) -> Result<bool> {
+        let rows = ask("hold")?;
+
+        Ok(field::<u32>(rows.first().ok_or("empty file hold")?, 0)? != 0)
+    }
+
     /// Lets a CPU get no MSIs of other harts, or lets it get them again. Only where they are not IPIs.
     pub fn mute(&self, cpu: usize, mute: bool) -> Result {
         tell("mute", format!("{cpu} {}", u32::from(mute)))
@@ -272,6 +279,8 @@ pub struct Latency {
     pub lost: u64,
     /// Rounds whose interrupt came in spite of the mask.
     pub leaked: u64,
+    /// Rounds in which the CPU took no other interrupt between the unmask and the handler.
+    pub alone: u64,
     /// Least, mean and greatest time.
     pub min_ns: u64,
     /// See `min_ns`.
@@ -344,6 +353,25 @@ impl Vector {
         Ok(field::<String>(&self.row("inject")?, 1)? == "fired")
     }
 
+    /// How many points of updates there were since [`Self::inject`].
+    pub fn points(&self) -> Result<u32> {
+        field(&self.row("inject")?, 2)
+    }
+
+    /// Moves to `cpu` while updates take effect `delay` later; near the end of that time, the
+    /// vectors of `strangers` move to the CPU that was left, and one MSI goes out.
+    ///
+    /// Tells whether it went out with the old message, and in time.
+    pub fn straggle(&self, cpu: usize, strangers: &Device, delay: Duration) -> Result<bool> {
+        tell(
+            "straggle",
+            format!("{} {cpu} {} {}", self.nr, strangers.id, delay.as_nanos()),
+        )?;
+        let rows = ask("straggle")?;
+
+        Ok(field::<u32>(rows.first().ok_or("empty file straggle")?, 0)? != 0)
+    }
+
     /// Starts sending one MSI after the other, each when the handler saw the one before,
     /// or has not within the timeout.
     pub fn send(&self, count: u64, timeout: Duration, settle_us: u64) -> Result {
@@ -402,8 +430,18 @@ impl Vector {
     }
 
     /// Waits for a count, and for what is too many.
+    ///
+    /// What only comes because somebody disturbs its CPU is late: nobody does so before the wait is
+    /// over.
     pub fn expect(&self, total: u64, what: &str) -> Result {
-        wait_until(PATIENCE, || self.total().is_ok_and(|t| t >= total));
+        let came = wait_until(PATIENCE, || self.total().is_ok_and(|t| t >= total));
+
+        ensure(came, || {
+            format!(
+                "{what}: {} interrupts instead of {total}",
+                self.total().unwrap_or(0)
+            )
+        })?;
         self.flush()?;
         let seen = self.total()?;
 
@@ -462,6 +500,7 @@ impl Vector {
             min_ns: field(row, 3)?,
             mean_ns: field(row, 4)?,
             max_ns: field(row, 5)?,
+            alone: field(row, 6)?,
         })
     }
 }
