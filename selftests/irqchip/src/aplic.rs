@@ -14,9 +14,14 @@ const SETIPNUM: usize = 0x1cdc;
 const SETIE: usize = 0x1e00;
 const SETIENUM: usize = 0x1edc;
 const TARGET: usize = 0x3000;
+const IDC: usize = 0x4000;
+const IDC_SIZE: usize = 32;
 
 /// `domaincfg`: interrupts are delivered.
 const IE: u32 = 1 << 8;
+
+/// `domaincfg`: the delivery mode is MSI.
+const DM: u32 = 1 << 2;
 
 /// One APLIC.
 #[derive(Debug)]
@@ -49,6 +54,16 @@ impl Aplic {
     /// Whether it delivers interrupts.
     pub fn delivers(&self) -> bool {
         self.registers.read(DOMAINCFG) & IE != 0
+    }
+
+    /// Whether it turns interrupts into MSIs.
+    pub fn sends_msis(&self) -> bool {
+        self.registers.read(DOMAINCFG) & DM != 0
+    }
+
+    /// Whether a hart gets interrupts directly, by the number that the APLIC has for it.
+    pub fn delivers_to(&self, hart: usize) -> bool {
+        self.registers.read(IDC + hart * IDC_SIZE) & 1 != 0
     }
 
     /// The mode of a source, field SM.
