@@ -7,6 +7,7 @@ import typing
 
 import acpi
 import client
+import fence
 import few_ids
 import guest_trace
 import image
@@ -20,6 +21,10 @@ MSI = ["topology", "trigger", "ids", "moves", "stale", "hotplug",
 
 # What stale asks for.
 STRAYS = r"too many stray MSIs, ID \d+ is off"
+
+# What only the Rust drivers promise.
+EXACT = {"wired": "once=1", **{name: "exact=1" for name in (
+    "moves", "stale", "hotplug", "unmask_latency", "storm", "crowded")}}
 
 # Harts with the AIA's CSRs; for machines without an IMSIC.
 SSAIA = "rv64,h=true,ssaia=true,smaia=true"
@@ -259,6 +264,7 @@ def table():
             ["topology", "scftorture", "wired"]),
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
         *few_ids.rows(Row, debug),
+        *fence.rows(Row, debug),
         *kvm(),
         *module(),
         *plain(),
@@ -271,6 +277,13 @@ def table():
         *acpi.rows(Row),
         *checked(),
     ]
+    for row in rows:
+        row.rust_args = {name: EXACT[name] for name in row.tests
+                         if name in EXACT} | row.rust_args
+        # As many guest files as the machine has, in each row that looks.
+        if row.machine.aia == "aplic-imsic" and "topology" in row.tests:
+            row.args = {"topology": f"guests={row.machine.guest_files}"} \
+                | row.args
     names = [row.name for row in rows]
     assert len(names) == len(set(names)), "two rows of one name"
     return rows
