@@ -89,6 +89,9 @@ pub mod op {
     pub const AMO: u64 = 21;
     /// Loads the 32-bit word at a0 by LR. r0 = value, r1 = what it trapped with.
     pub const LOAD_RESERVED: u64 = 22;
+    /// Sets the timer by the SBI to what is over, and to never, a0 times each, and waits in between
+    /// until sip tells. r0 = how often it did.
+    pub const SET_TIMER: u64 = 23;
     /// Sends MSIs with sequence numbers, see sequence.rs for the arguments.
     /// r0 = MSIs sent, r1 = time taken in timer ticks.
     pub const SEQUENCE: u64 = 16;
@@ -131,6 +134,14 @@ pub mod csr {
     pub const INSTRET: u64 = 0xc02;
     /// A counter of events.
     pub const HPMCOUNTER3: u64 = 0xc03;
+}
+
+/// What guests call of the SBI.
+pub mod sbi {
+    /// The extension that sets the timer.
+    pub const TIME: u64 = 0x5449_4d45;
+    /// Its function: the time at which the timer interrupt is pending from then on.
+    pub const SET_TIMER: u64 = 0;
 }
 
 /// Guest-physical address of a vCPU's mailbox.

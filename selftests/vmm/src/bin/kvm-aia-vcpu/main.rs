@@ -78,6 +78,7 @@ const TESTS: &[Test] = &[
         |m| sip::not_made(m, Hwaccel),
     ),
     ("sip: WFI looks at it", Nothing, sip::wfi),
+    ("sip: the timer of the SBI is not lost", Nothing, sip::timer),
     ("siselect: values", Nothing, |m| select::values(m, Emul)),
     ("siselect: values, guest file", Files(1), |m| {
         select::values(m, Hwaccel)

@@ -5,7 +5,10 @@
 use crate::masked;
 use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS;
 use vmm::{
-    abi::csr,
+    abi::{
+        csr,
+        sbi, //
+    },
     diag,
     ensure,
     regs::imsic::*,
@@ -150,11 +153,13 @@ fn is_top(guest: &Guest, wanted: u32, when: &str) -> Result<()> {
 
 /// Makes the timer interrupt pending, or not.
 fn timer(guest: &Guest, pending: bool) -> Result<()> {
-    const SBI_TIME: u64 = 0x5449_4d45;
-    const SET_TIMER: u64 = 0;
-
     guest
-        .sbi(0, SBI_TIME, SET_TIMER, &[if pending { 0 } else { !0 }])
+        .sbi(
+            0,
+            sbi::TIME,
+            sbi::SET_TIMER,
+            &[if pending { 0 } else { !0 }],
+        )
         .map(drop)?;
     // KVM's timer may take its time where the hart has none.
     guest.until(

@@ -10,7 +10,14 @@ use kvm_bindings::{
     KVM_REG_SIZE_U64, //
 };
 use std::{
-    thread::sleep,
+    sync::atomic::{
+        AtomicBool,
+        Ordering, //
+    },
+    thread::{
+        scope,
+        sleep, //
+    },
     time::{
         Duration,
         Instant, //
@@ -23,7 +30,12 @@ use vmm::{
     },
     ensure,
     exact,
+    host::{
+        pin_self,
+        urgent, //
+    },
     same,
+    Error,
     Guest,
     Machine,
     Mode,
@@ -134,4 +146,31 @@ pub(crate) fn wfi(m: &Machine) -> Result<()> {
     guest.stop(0)?;
     guest.start(0, &[m.cpu(0)])?;
     over(&guest, "after it was stopped")
+}
+
+/// The timer is what the SBI was told, though others take the CPU at any time: also when KVM is on its
+/// way back into the guest.
+pub(crate) fn timer(m: &Machine) -> Result<()> {
+    const ROUNDS: u64 = 20_000;
+    const PAUSE: Duration = Duration::from_micros(100);
+    let guest = m.boot(config(1, m.best_mode()))?;
+    let done = AtomicBool::new(false);
+
+    scope(|s| {
+        let other = s.spawn(|| {
+            pin_self(&[m.cpu(0)])?;
+            urgent(true)?;
+            while !done.load(Ordering::Relaxed) {
+                sleep(PAUSE);
+            }
+            Ok::<_, Error>(())
+        });
+        let rounds = guest.call(0, op::SET_TIMER, &[ROUNDS]).map(|[n, _]| n);
+
+        done.store(true, Ordering::Relaxed);
+        other
+            .join()
+            .map_err(|_| Error::new("the thread that disturbs panicked"))??;
+        same(rounds?, ROUNDS, || "rounds".into())
+    })
 }
