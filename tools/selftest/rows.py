@@ -107,8 +107,13 @@ def matrix():
                         cpu=SVPBMT if guests == 7 else Machine.cpu),
                 ["topology", "trigger", "kvm-guestfile"],
                 args={"topology": f"guests={guests}",
-                      "kvm_guestfile": guests},
+                      "kvm_files": guests},
                 long=smp == 8 and sockets == 1)
+    # Harts with fewer files than pages, of which there is a power of two.
+    for guests in (2, 5):
+        yield Row(f"matrix-g{guests}-h2-s1", Machine(guest_files=guests),
+                  ["topology", "kvm-guestfile"],
+                  args={"topology": f"guests={guests}", "kvm_files": guests})
 
 
 def kvm():
@@ -129,11 +134,11 @@ def kvm():
         yield Row(f"kvm-{name}", Machine(aia=aia), ["kvm-noaia"])
     # QEMU before 11.1 does not let KVM have its bit of hvien.
     yield Row("kvm-hvien", Machine(qemu="bpo", cpu=SSCOFPMF),
-              ["kvm-aia-hvien", "kvm-aia-vcpu"])
+              ["kvm-aia-hvien", "kvm-aia-vcpu"], args={"kvm_hvien": 1})
     # What a vCPU need not have, and entropy, which its user mode must not.
     yield Row("kvm-smstateen",
               Machine(cpu="rv64,h=true,smstateen=true,zkr=true"),
-              ["kvm-aia-device", "kvm-aia-vcpu"])
+              ["kvm-aia-device", "kvm-aia-vcpu"], args={"kvm_ssaia": 1})
 
 
 def module():

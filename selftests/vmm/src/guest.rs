@@ -46,6 +46,7 @@ use kvm_ioctls::{
     VmFd, //
 };
 use std::{
+    io,
     sync::{
         atomic::Ordering,
         Arc, //
@@ -423,6 +424,11 @@ impl Guest {
     /// Writes one.
     pub fn set_reg(&self, vcpu: usize, id: u64, value: u64) -> Result<()> {
         set_reg(self.vcpus[vcpu].idle()?, id, value).context(format!("KVM_SET_ONE_REG {id:#x}"))
+    }
+
+    /// Writes one, or says why KVM does not.
+    pub fn try_set_reg(&self, vcpu: usize, id: u64, value: u64) -> Result<io::Result<()>> {
+        Ok(set_reg(self.vcpus[vcpu].idle()?, id, value))
     }
 
     /// Gives a command up whose vCPU has left it for ever.

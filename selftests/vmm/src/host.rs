@@ -108,9 +108,16 @@ pub fn has_extension(name: &str) -> Result<bool> {
     Ok(isa()?.trim_end().split('_').skip(1).any(|i| i == name))
 }
 
+/// The number of a record of /dev/kmsg: "PRIORITY,NUMBER,...;TEXT".
+fn sequence(record: &str) -> Option<u64> {
+    record.split(',').nth(1)?.parse().ok()
+}
+
 /// The number of guest interrupt files per CPU that KVM found at boot, the
 /// fewest if they are not alike: "AIA available with N guest external interrupts";
-/// none if KVM does not say.
+/// none if the kernel's log has lost its beginning, and with it what KVM said.
+///
+/// An error if KVM has not said it.
 pub fn kvm_guest_files() -> Result<Option<u32>> {
     let mut log = OpenOptions::new()
         .read(true)
@@ -118,17 +125,29 @@ pub fn kvm_guest_files() -> Result<Option<u32>> {
         .open("/dev/kmsg")
         .context("/dev/kmsg")?;
     let mut record = vec![0; 8192];
+    let mut first = None;
+    let mut lost = false;
 
     loop {
         let len = match log.read(&mut record) {
-            Ok(0) => return Ok(None),
-            Ok(len) => len,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Ok(len) if len != 0 => len,
             // Records were overwritten meanwhile: go on with the next.
-            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => continue,
-            Err(e) => return Err(e).context("/dev/kmsg"),
+            Err(e) if e.raw_os_error() == Some(libc::EPIPE) => {
+                lost = true;
+                continue;
+            }
+            Err(e) if e.kind() != ErrorKind::WouldBlock => return Err(e).context("/dev/kmsg"),
+            // The end.
+            _ if lost || first != Some(0) => return Ok(None),
+            _ => {
+                return Err(Error::new(
+                    "KVM does not say how many guest files there are",
+                ))
+            }
         };
         let text = String::from_utf8_lossy(&record[..len]);
+
+        first = first.or_else(|| sequence(&text));
 
         if let Some((_, rest)) = text.split_once("AIA available with ") {
             let number = rest.split(' ').next().unwrap_or_default();

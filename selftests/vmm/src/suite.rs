@@ -2,12 +2,23 @@
 
 //! A test program on a machine with KVM: what the machine has, what each test
 //! needs of it, and the TAP output.
+//!
+//! The tester, who made the machine, tells what it has, by these arguments, which are the same for all
+//! programs, as environment variables `AIA_ARG_NAME`; what KVM shows must be that:
+//!
+//! - `kvm_files`: guest interrupt files per CPU, the fewest if CPUs differ; without it, as many as the
+//!   device tree has pages for
+//! - `kvm_ssaia=1`: Ssaia can be taken from a vCPU
+//! - `kvm_hvien=1`: hvien has KVM's bit
+//! - `kvm_aia_extensions=1`: the kernel has the extensions of the AIA device
 
 use crate::{
     host::{
         self,
         Imsics, //
     },
+    refused,
+    same,
     Config,
     Context,
     Error,
@@ -22,6 +33,7 @@ use kvm_ioctls::{
 };
 use std::{
     env,
+    io,
     process::ExitCode, //
 };
 
@@ -31,7 +43,6 @@ pub struct Machine {
     kvm: Kvm,
     cpus: Vec<usize>,
     files: u32,
-    told_files: Option<u32>,
     imsics: Option<Imsics>,
 }
 
@@ -53,35 +64,28 @@ impl Machine {
         CpusBack(self)
     }
 
-    /// What the machine has, or why nothing can be tested there. `told_files`
-    /// is what the tester knows of its guest interrupt files.
-    fn look(told_files: Option<u32>) -> Result<Result<Self, String>> {
-        let has_h = host::has_hypervisor()?;
-        let kvm = match Kvm::new() {
-            Ok(kvm) => kvm,
-            Err(e) if has_h => return Err(Error::new(format!("/dev/kvm: {e}"))),
-            Err(_) => return Ok(Err("no hypervisor extension".into())),
-        };
+    /// What the machine has. Fails if that is not what the tester tells.
+    fn look() -> Result<Self> {
+        let kvm = Kvm::new().context("/dev/kvm")?;
         let imsics = Imsics::read()?;
 
         if !kvm.check_extension(Cap::Irqchip) {
-            return if imsics.is_none() {
-                Ok(Err("KVM has no AIA on this machine".into()))
-            } else {
-                Err(Error::new("KVM has no AIA, but the machine has an IMSIC"))
-            };
+            return Err(Error::new("KVM has no AIA"));
         }
-        let files = host::kvm_guest_files()?.or(told_files).ok_or_else(|| {
-            Error::new("neither the kernel's log nor the argument tells the number of guest files")
-        })?;
+        let wanted = match (told("kvm_files")?, &imsics) {
+            (Some(told), _) => told,
+            (None, Some(imsics)) => imsics.fewest_guest_files(),
+            (None, None) => 0,
+        };
+        let files = host::kvm_guest_files()?.unwrap_or(wanted);
 
-        Ok(Ok(Self {
+        same(files, wanted, || "guest files that KVM found".into())?;
+        Ok(Self {
             kvm,
             cpus: host::online_cpus()?,
             files,
-            told_files,
             imsics,
-        }))
+        })
     }
 
     /// /dev/kvm.
@@ -146,9 +150,24 @@ impl Machine {
         (other != cpu).then_some(other)
     }
 
-    /// The same as the tester says.
-    pub fn told_files(&self) -> Option<u32> {
-        self.told_files
+    /// Whether Ssaia has been taken from a vCPU, as `result` of that says; it can be exactly where the
+    /// tester says so.
+    pub fn withheld_ssaia(&self, result: io::Result<()>) -> Result<bool> {
+        if says("kvm_ssaia")? {
+            return result.map(|()| true).context("withholding Ssaia");
+        }
+        refused(result, libc::EINVAL, || "withholding Ssaia".into())?;
+        Ok(false)
+    }
+
+    /// Whether the kernel has the extensions of the AIA device, by its attribute, which it has exactly
+    /// where the tester says so.
+    pub fn has_extensions(&self, has: io::Result<()>) -> Result<bool> {
+        if says("kvm_aia_extensions")? {
+            return has.map(|()| true).context("HAS of the extensions");
+        }
+        refused(has, libc::ENXIO, || "HAS of the extensions".into())?;
+        Ok(false)
     }
 
     /// The S-level IMSICs, if there are any in a device tree.
@@ -216,20 +235,23 @@ impl Need {
 /// A test: what it shows, what it needs, and the test.
 pub type Test = (&'static str, Need, fn(&Machine) -> Result<()>);
 
-/// The number of guest files in the environment variable `argument`, if it is set.
-fn told_files(argument: Option<&str>) -> Result<Option<u32>> {
-    match argument.map(|name| (name, env::var(name))) {
-        Some((name, Ok(n))) => n.parse().map(Some).context(name),
-        _ => Ok(None),
+/// The argument of this name, if there is one.
+pub fn told(name: &str) -> Result<Option<u32>> {
+    match env::var(format!("AIA_ARG_{name}")) {
+        Ok(n) => n.parse().map(Some).context(name),
+        Err(_) => Ok(None),
     }
 }
 
-/// Runs `tests` and gives the program's exit code. The environment variable
-/// `argument`, if there is one, may tell the number of guest files per CPU.
-pub fn run(argument: Option<&str>, tests: &[Test]) -> ExitCode {
-    let machine = match told_files(argument).and_then(Machine::look) {
-        Ok(Ok(machine)) => machine,
-        Ok(Err(why)) => return Tap::skip_all(why),
+/// What the tester says by the argument of this name: yes, or no if there is none.
+pub fn says(name: &str) -> Result<bool> {
+    Ok(told(name)?.is_some_and(|n| n != 0))
+}
+
+/// Runs `tests` and gives the program's exit code.
+pub fn run(tests: &[Test]) -> ExitCode {
+    let machine = match Machine::look() {
+        Ok(machine) => machine,
         Err(e) => Tap::new(tests.len()).bail_out(e),
     };
     let mut tap = Tap::new(tests.len());

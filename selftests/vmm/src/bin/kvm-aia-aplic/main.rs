@@ -187,5 +187,5 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    suite::run(None, TESTS)
+    suite::run(TESTS)
 }

@@ -148,7 +148,19 @@ pub(crate) fn unknown(m: &Machine) -> Result<()> {
             .has(KVM_DEV_RISCV_AIA_GRP_CONFIG, attr.into())
             .context(format!("HAS of CONFIG {attr}"))?;
     }
-    // Attribute 7 and group 5 are extensions. The last one is 0 in its low half.
+    // The extensions, and the state that is one of them.
+    for (group, attr) in [(KVM_DEV_RISCV_AIA_GRP_CONFIG, 7), (5, 0)] {
+        if m.has_extensions(f.aia.has(group, attr))? {
+            continue;
+        }
+        refused(f.aia.get(group, attr, 0), ENXIO, || {
+            format!("GET of group {group}, attribute {attr}")
+        })?;
+        refused(f.aia.set(group, attr, 0), ENXIO, || {
+            format!("SET of group {group}, attribute {attr}")
+        })?;
+    }
+    // The last one is 0 in its low half.
     for attr in [8, 9, 0xffff_ffff, 1 << 32] {
         let group = KVM_DEV_RISCV_AIA_GRP_CONFIG;
 

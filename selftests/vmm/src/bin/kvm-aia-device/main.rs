@@ -85,5 +85,5 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    suite::run(None, TESTS)
+    suite::run(TESTS)
 }

@@ -236,5 +236,5 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    suite::run(None, TESTS)
+    suite::run(TESTS)
 }

@@ -3,7 +3,8 @@
 //! The extensions of KVM_DEV_TYPE_RISCV_AIA: what they allow, that nothing changes for who does
 //! not ask for them, and a guest that goes on elsewhere with interrupts in flight.
 //!
-//! Documentation/kvm-extensions.rst has the rules. A kernel without the extensions is skipped.
+//! Documentation/kvm-extensions.rst has the rules. A kernel without the extensions is skipped, unless the
+//! tester says that it has them: `kvm_aia_extensions=1`.
 
 mod auto;
 mod flight;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use vmm::{
     suite,
     Aia,
+    Context,
     Mode::{
         Auto,
         Emul,
@@ -29,6 +31,7 @@ use vmm::{
         FilesAndCpus,
         Nothing, //
     },
+    Result,
     Test, //
 };
 
@@ -90,20 +93,20 @@ const TESTS: &[Test] = &[
     ("in flight: back to an earlier state", Nothing, flight::back),
 ];
 
-/// Whether the kernel has the extensions; it has if nobody can tell.
-fn is_there() -> bool {
-    let device = Kvm::new().ok().and_then(|kvm| {
-        let vm = kvm.create_vm().ok()?;
+/// Whether the kernel has the extensions.
+fn are_there() -> Result<bool> {
+    let vm = Kvm::new()
+        .and_then(|kvm| kvm.create_vm())
+        .context("KVM_CREATE_VM")?;
+    let aia = Aia::new(&vm).context("KVM_CREATE_DEVICE")?;
 
-        Aia::new(&vm).ok()
-    });
-
-    device.is_none_or(|aia| aia.has(CONFIG, CONFIG_EXTENSIONS.into()).is_ok())
+    Ok(aia.has(CONFIG, CONFIG_EXTENSIONS.into()).is_ok())
 }
 
 fn main() -> ExitCode {
-    if !is_there() {
-        return Tap::skip_all("the kernel has no extensions");
+    match suite::says("kvm_aia_extensions").and_then(|says| Ok(says || are_there()?)) {
+        Ok(true) => suite::run(TESTS),
+        Ok(false) => Tap::skip_all("the kernel has no extensions"),
+        Err(e) => Tap::new(TESTS.len()).bail_out(e),
     }
-    suite::run(None, TESTS)
 }

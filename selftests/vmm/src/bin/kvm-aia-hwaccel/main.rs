@@ -105,5 +105,5 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    suite::run(None, TESTS)
+    suite::run(TESTS)
 }

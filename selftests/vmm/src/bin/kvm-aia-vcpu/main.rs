@@ -166,5 +166,5 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    suite::run(None, TESTS)
+    suite::run(TESTS)
 }

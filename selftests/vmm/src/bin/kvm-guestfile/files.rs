@@ -35,9 +35,8 @@ fn device(m: &Machine) -> Result<(Aia, VmFd)> {
     Ok((Aia::new(&vm).context("KVM_CREATE_DEVICE")?, vm))
 }
 
+/// KVM says how many there are. See also [`crate::share::exhausted`].
 pub(crate) fn file_count(m: &Machine) -> Result<()> {
-    let kernel = host::kvm_guest_files()?;
-
     let pages = m.imsics().map(|imsics| {
         m.cpus()
             .iter()
@@ -46,27 +45,12 @@ pub(crate) fn file_count(m: &Machine) -> Result<()> {
     });
 
     ktap::diag(format!(
-        "kernel: {kernel:?} guest files per CPU, told: {:?}, pages: {pages:?}",
-        m.told_files(),
+        "guest files per CPU: {}, pages: {pages:?}",
+        m.files()
     ));
-    if let (Some(kernel), Some(expected)) = (kernel, m.told_files()) {
-        ensure(kernel == expected, || {
-            format!("the kernel found {kernel} guest files, the machine has {expected}")
-        })?;
-    }
-    if let Some(fewest) = m.imsics().map(Imsics::fewest_guest_files) {
-        // QEMU may have fewer files than pages, but has some if there are pages.
-        ensure(
-            m.files() <= fewest && (m.files() == 0) == (fewest == 0),
-            || {
-                format!(
-                    "{} guest files where the device tree has pages for {fewest}",
-                    m.files()
-                )
-            },
-        )?;
-    }
-    Ok(())
+    same(host::kvm_guest_files()?, Some(m.files()), || {
+        "guest files that KVM found".into()
+    })
 }
 
 /// A guest has as many identities as a guest file, which may have fewer than the

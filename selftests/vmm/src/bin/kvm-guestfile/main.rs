@@ -2,9 +2,6 @@
 
 //! KVM guests with and without hardware guest interrupt files: every MSI
 //! arrives once, and with a guest file none of them costs an exit.
-//!
-//! The argument (AIA_ARG_kvm_guestfile) is the number of guest files that every
-//! CPU of the machine has; without it the kernel's own count is believed.
 
 mod asleep;
 mod delivery;
@@ -243,5 +240,5 @@ const TESTS: &[Test] = &[
 ];
 
 fn main() -> ExitCode {
-    suite::run(Some("AIA_ARG_kvm_guestfile"), TESTS)
+    suite::run(TESTS)
 }

@@ -156,11 +156,11 @@ fn passed(lines: &[String], test: &str) -> Result<()> {
 }
 
 fn main() -> ExitCode {
+    let mut tap = Tap::new(3 + TESTS.len());
     let kvm = match Kvm::new() {
         Ok(kvm) => kvm,
-        Err(e) => return Tap::skip_all(format!("/dev/kvm: {e}")),
+        Err(e) => tap.bail_out(format!("/dev/kvm: {e}")),
     };
-    let mut tap = Tap::new(3 + TESTS.len());
     let console = Arc::new(Console::default());
     let mut guest = match start(&kvm, &console) {
         Ok(guest) => guest,
