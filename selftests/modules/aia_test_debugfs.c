@@ -50,10 +50,11 @@
  *               them back
  *   hvien    w  "BIT": set that bit of hvien of each CPU, before KVM uses it; 0: of
  *               none any more
- *   hvien    r  per CPU, while a bit is set: "C on|off hvien mask hvictl"; off: when
- *               it went, and KVM had ceased to use it; mask: bits that the hart has
+ *   hvien    r  per CPU, while a bit is set: "C on|off hvien mask hvictl hviprio1
+ *               hviprio2"; off: when it went, and KVM had ceased to use it; mask: bits
+ *               that the hart has
  *   idle     w  "C": C goes through an idle state that loses KVM's CSRs, but hvien
- *   idle     r  hvien in that state, hgeie before and after, and hvictl, hviprio1,
+ *   idle     r  hvien and hvictl in that state, hgeie before and after, and hvictl, hviprio1,
  *               hviprio2 after it
  *   sleep    w  "F W": the system sleeps, whose only CPU loses KVM's CSRs and what
  *               F guest interrupt files with W words of identities hold

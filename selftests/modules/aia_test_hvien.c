@@ -12,6 +12,7 @@
 #include <linux/percpu.h>
 #include <linux/seq_file.h>
 #include <linux/smp.h>
+#include <linux/string.h>
 
 #include <asm/cpufeature.h>
 #include <asm/csr.h>
@@ -22,13 +23,14 @@
 #define AIA_BEFORE_KVM		CPUHP_AP_HYPERV_ONLINE
 /* AIA 6.3.2: the bits below are read-only zeros */
 #define AIA_HVIEN_FIRST		13
+/* hvien, hvictl, hviprio1, hviprio2 */
+#define AIA_HVIEN_CSRS		4
 
 static unsigned int aia_hvien_bit;
 
 static DEFINE_PER_CPU(struct {
 	/* What there was when the CPU went, and KVM had ceased to use it */
-	unsigned long went;
-	unsigned long went_hvictl;
+	unsigned long went[AIA_HVIEN_CSRS];
 	/* The bits that the hart has */
 	unsigned long writable;
 }, aia_hvien);
@@ -43,15 +45,9 @@ static int aia_hvien_comes(unsigned int cpu)
 	csr_write(CSR_HVIEN, value | BIT(aia_hvien_bit));
 	/* A hart that comes may have anything there */
 	csr_write(CSR_HVICTL, ~0UL);
+	csr_write(CSR_HVIPRIO1, ~0UL);
+	csr_write(CSR_HVIPRIO2, ~0UL);
 	local_irq_restore(flags);
-
-	return 0;
-}
-
-static int aia_hvien_goes(unsigned int cpu)
-{
-	__this_cpu_write(aia_hvien.went, csr_read_clear(CSR_HVIEN, BIT(aia_hvien_bit)));
-	__this_cpu_write(aia_hvien.went_hvictl, csr_read(CSR_HVICTL));
 
 	return 0;
 }
@@ -62,6 +58,16 @@ static void aia_hvien_read(void *values)
 
 	value[0] = csr_read(CSR_HVIEN);
 	value[1] = csr_read(CSR_HVICTL);
+	value[2] = csr_read(CSR_HVIPRIO1);
+	value[3] = csr_read(CSR_HVIPRIO2);
+}
+
+static int aia_hvien_goes(unsigned int cpu)
+{
+	aia_hvien_read(this_cpu_ptr(&aia_hvien)->went);
+	csr_clear(CSR_HVIEN, BIT(aia_hvien_bit));
+
+	return 0;
 }
 
 void aia_hvien_remove(void)
@@ -103,7 +109,7 @@ int aia_write_hvien(char *buf)
 
 void aia_show_hvien(struct seq_file *m)
 {
-	unsigned long value[2];
+	unsigned long value[AIA_HVIEN_CSRS];
 	unsigned int cpu;
 	bool off;
 
@@ -112,11 +118,9 @@ void aia_show_hvien(struct seq_file *m)
 
 	for_each_possible_cpu(cpu) {
 		off = smp_call_function_single(cpu, aia_hvien_read, value, true);
-		if (off) {
-			value[0] = per_cpu(aia_hvien.went, cpu);
-			value[1] = per_cpu(aia_hvien.went_hvictl, cpu);
-		}
-		seq_printf(m, "%u %s %#lx %#lx %#lx\n", cpu, off ? "off" : "on", value[0],
-			   per_cpu(aia_hvien.writable, cpu), value[1]);
+		if (off)
+			memcpy(value, per_cpu(aia_hvien.went, cpu), sizeof(value));
+		seq_printf(m, "%u %s %#lx %#lx %#lx %#lx %#lx\n", cpu, off ? "off" : "on", value[0],
+			   per_cpu(aia_hvien.writable, cpu), value[1], value[2], value[3]);
 	}
 }

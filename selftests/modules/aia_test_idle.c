@@ -23,6 +23,7 @@
 static struct {
 	/* In the state */
 	unsigned long hvien;
+	unsigned long injects;
 	/* Before it, and after it */
 	unsigned long hgeie[2];
 	/* After it */
@@ -39,9 +40,12 @@ static long aia_idle(void *unused)
 
 	local_irq_save(flags);
 	aia_idle_seen.hgeie[0] = csr_read(CSR_HGEIE);
+	/* A hart without a guest may have anything there */
+	csr_write(CSR_HVICTL, ~0UL);
 	rc = cpu_pm_enter();
 	if (!rc) {
 		aia_idle_seen.hvien = csr_read(CSR_HVIEN);
+		aia_idle_seen.injects = csr_read(CSR_HVICTL);
 		/* Each bit other than it was */
 		csr_write(CSR_HGEIE, ~aia_idle_seen.hgeie[0]);
 		csr_clear(CSR_HIE, BIT(IRQ_S_GEXT));
@@ -80,7 +84,7 @@ int aia_write_idle(char *buf)
 
 void aia_show_idle(struct seq_file *m)
 {
-	seq_printf(m, "%#lx %#lx %#lx %#lx %#lx %#lx\n", aia_idle_seen.hvien,
-		   aia_idle_seen.hgeie[0], aia_idle_seen.hgeie[1], aia_idle_seen.hvictl,
+	seq_printf(m, "%#lx %#lx %#lx %#lx %#lx %#lx %#lx\n", aia_idle_seen.hvien,
+		   aia_idle_seen.injects, aia_idle_seen.hgeie[0], aia_idle_seen.hgeie[1], aia_idle_seen.hvictl,
 		   aia_idle_seen.hviprio1, aia_idle_seen.hviprio2);
 }

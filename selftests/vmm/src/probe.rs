@@ -28,6 +28,8 @@ pub struct Hvien {
     pub mask: u64,
     /// The CSR hvictl, at the same time.
     pub hvictl: u64,
+    /// hviprio1 and hviprio2, at the same time.
+    pub hviprio: [u64; 2],
 }
 
 /// What an idle state leaves, and what it finds.
@@ -35,6 +37,8 @@ pub struct Hvien {
 pub struct Idle {
     /// hvien in the state.
     pub hvien: u64,
+    /// hvictl in the state.
+    pub injects: u64,
     /// hgeie before it, and after it.
     pub hgeie: [u64; 2],
     /// hvictl after it.
@@ -106,12 +110,13 @@ impl Probe {
             let words: Vec<_> = line.split_whitespace().collect();
 
             match words[..] {
-                [c, state, value, mask, hvictl] if c == cpu => {
+                [c, state, value, mask, hvictl, first, second] if c == cpu => {
                     return Ok(Hvien {
                         online: state == "on",
                         value: number(value)?,
                         mask: number(mask)?,
                         hvictl: number(hvictl)?,
+                        hviprio: [number(first)?, number(second)?],
                     });
                 }
                 _ => (),
@@ -130,8 +135,9 @@ impl Probe {
             .collect::<Result<Vec<_>>>()?;
 
         match words[..] {
-            [hvien, before, after, hvictl, first, second] => Ok(Idle {
+            [hvien, injects, before, after, hvictl, first, second] => Ok(Idle {
                 hvien,
+                injects,
                 hgeie: [before, after],
                 hvictl,
                 hviprio: [first, second],
