@@ -2,7 +2,10 @@
 
 //! KVM_IRQ_LINE and KVM_SIGNAL_MSI: what they answer.
 
-use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_GUEST_BITS;
+use kvm_bindings::{
+    KVM_DEV_RISCV_AIA_CONFIG_GUEST_BITS,
+    KVM_DEV_RISCV_AIA_CONFIG_HART_BITS, //
+};
 use libc::{
     EBUSY,
     EINVAL,
@@ -110,4 +113,47 @@ pub(crate) fn guest_pages(m: &Machine) -> Result<()> {
     same(f.aia.imsic(0, EIP0).ok(), Some(0), || "eip0".into())?;
     f.msi(page(0), 5).context("the page itself")?;
     same(f.aia.imsic(0, EIP0).ok(), Some(1 << 5), || "eip0".into())
+}
+
+/// Of vCPUs whose addresses differ in the bits of the guest index only, MSIs by address are for the one
+/// of which they are 0, whichever was made first.
+pub(crate) fn one_hart_index(m: &Machine) -> Result<()> {
+    for pages in [[1, 0], [0, 1], [3, 0], [0, 2]] {
+        let what = || format!("vCPUs at guest pages {pages:?}");
+        let f = Fixture::new(m, 2)?;
+        let canonical = pages.iter().position(|&n| n == 0).unwrap_or(0);
+        let pending = |wanted: u64| -> Result<()> {
+            for vcpu in [0, 1] {
+                let wanted = if vcpu == canonical { wanted } else { 0 };
+
+                same(f.aia.imsic(vcpu, EIP0).ok(), Some(wanted), || {
+                    format!("eip0 of vCPU {vcpu}, {}", what())
+                })?;
+            }
+            Ok(())
+        };
+
+        f.configure(63, 4)?;
+        for (attr, bits) in [
+            (KVM_DEV_RISCV_AIA_CONFIG_GUEST_BITS, 2),
+            (KVM_DEV_RISCV_AIA_CONFIG_HART_BITS, 0),
+        ] {
+            f.aia
+                .set_config(attr, bits)
+                .context(format!("CONFIG {attr}"))?;
+        }
+        for (vcpu, guest) in pages.into_iter().enumerate() {
+            f.aia.set_imsic_addr(vcpu, page(guest)).context(what())?;
+        }
+        f.aia.init().context(format!("INIT, {}", what()))?;
+        f.msi(page(0), 5).context(what())?;
+        pending(1 << 5)?;
+        for guest in 1..4 {
+            refused(f.msi(page(guest), 6), ENODEV, || {
+                format!("guest page {guest}, {}", what())
+            })?;
+        }
+        pending(1 << 5)?;
+    }
+    Ok(())
 }

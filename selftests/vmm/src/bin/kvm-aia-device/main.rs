@@ -82,6 +82,11 @@ const TESTS: &[Test] = &[
     ("inject: lines", Nothing, inject::lines),
     ("inject: MSIs", Nothing, inject::msis),
     ("inject: guest pages", Nothing, inject::guest_pages),
+    (
+        "inject: vCPUs of one hart index",
+        Nothing,
+        inject::one_hart_index,
+    ),
 ];
 
 fn main() -> ExitCode {
