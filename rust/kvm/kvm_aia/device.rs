@@ -254,8 +254,13 @@ impl Device for AiaDevice {
         if vm.has_run()? {
             return Err(EBUSY);
         }
-        vm.set_aia_in_kernel();
+        vm.set_aia_in_kernel(true);
         Ok(())
+    }
+
+    fn destroy(mut vm: VmLocked<'_>) {
+        // User space may not have got the device, for want of a descriptor, and try again.
+        vm.set_aia_in_kernel(false);
     }
 
     fn set(vm: &Vm, attr: &Attr) -> Result {

@@ -84,6 +84,10 @@ pub trait Device {
     /// Creates the device.
     fn create(vm: VmLocked<'_>) -> Result;
 
+    /// Undoes [`Self::create`]: the virtual machine ends, or user space did not get the device. May
+    /// sleep.
+    fn destroy(vm: VmLocked<'_>);
+
     /// Sets an attribute. May sleep, no lock is held.
     fn set(vm: &Vm, attr: &Attr) -> Result;
 
@@ -100,7 +104,7 @@ pub const fn ops<D: Device>() -> bindings::kvm_device_ops {
         name: as_char_ptr_in_const_context(D::NAME),
         create: Some(create::<D>),
         init: None,
-        destroy: Some(destroy),
+        destroy: Some(destroy::<D>),
         release: None,
         set_attr: Some(set::<D>),
         get_attr: Some(get::<D>),
@@ -158,7 +162,9 @@ unsafe extern "C" fn create<D: Device>(device: *mut bindings::kvm_device, _kind:
 /// # Safety
 ///
 /// Only for KVM, which gives the device up.
-unsafe extern "C" fn destroy(device: *mut bindings::kvm_device) {
+unsafe extern "C" fn destroy<D: Device>(device: *mut bindings::kvm_device) {
+    // SAFETY: By the requirements of this function. The virtual machine is still there.
+    D::destroy(unsafe { vm(device) }.lock());
     // SAFETY: KVM has allocated it by `kzalloc()`, and leaves it to us to free it.
     unsafe { bindings::kfree(device.cast::<ffi::c_void>()) };
 }

@@ -307,10 +307,11 @@ impl<'a> VmLocked<'a> {
         }
     }
 
-    /// Puts the interrupt controllers into the kernel.
-    pub fn set_aia_in_kernel(&mut self) {
+    /// Puts the interrupt controllers into the kernel, or leaves them to user space.
+    pub fn set_aia_in_kernel(&mut self, in_kernel: bool) {
         // SAFETY: A field of a valid structure.
-        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).in_kernel)) }.store(true, Relaxed);
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).in_kernel)) }
+            .store(in_kernel, Relaxed);
     }
 
     /// Makes the interrupt controllers known to be initialised, after everything else.

@@ -5,11 +5,15 @@
 use libc::{
     EBUSY,
     EEXIST,
-    EINTR, //
+    EINTR,
+    EMFILE,
+    ENXIO, //
 };
+use std::fs::File;
 use vmm::{
     fixture::{
         errno,
+        page,
         Fixture, //
     },
     refused,
@@ -43,4 +47,34 @@ pub(crate) fn after_vcpus(m: &Machine) -> Result<()> {
     refused(Aia::new(&vm), EBUSY, || "with a vCPU that has run".into())?;
     // Still so: a failure leaves nothing behind that answers in its place.
     refused(Aia::new(&vm), EBUSY, || "again".into())
+}
+
+/// A device for which there is no file descriptor is none.
+pub(crate) fn no_descriptor(m: &Machine) -> Result<()> {
+    let vm = m.kvm().create_vm().context("KVM_CREATE_VM")?;
+    let mut files = Vec::new();
+    let full = loop {
+        match File::open("/dev/null") {
+            Ok(file) => files.push(file),
+            Err(e) => break e,
+        }
+    };
+
+    for _ in 0..2 {
+        refused(Aia::new(&vm), EMFILE, || {
+            format!("a device with {} files open: {full}", files.len())
+        })?;
+    }
+    drop(files);
+    refused(vm.set_irq_line(1, true).map_err(errno), ENXIO, || {
+        "KVM_IRQ_LINE without a device".into()
+    })?;
+    let vcpu = vm.create_vcpu(0).context("KVM_CREATE_VCPU")?;
+    let aia = Aia::new(&vm).context("with a descriptor")?;
+
+    refused(Aia::new(&vm), EEXIST, || "a second device".into())?;
+    aia.set_imsic_addr(0, page(0)).context("IMSIC address")?;
+    aia.init().context("INIT")?;
+    drop(vcpu);
+    Ok(())
 }

@@ -27,6 +27,11 @@ const TESTS: &[Test] = &[
         Nothing,
         create::after_vcpus,
     ),
+    (
+        "create: without a file descriptor",
+        Nothing,
+        create::no_descriptor,
+    ),
     ("CONFIG: defaults", Nothing, config::defaults),
     ("CONFIG: modes", Nothing, config::mode),
     ("CONFIG: numbers of identities", Nothing, config::ids),
