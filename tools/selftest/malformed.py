@@ -754,7 +754,9 @@ def for_kernel(case, directory, kernel, initrd, append):
 def boot(case, row, kernel, initrd, log):
     """Boots a tree; returns the results."""
     case = dataclasses.replace(case, machine=row.machine)
-    args = {"malformed": f"{case.left},cpus:{case.cpus}", **case.args}
+    # What is in the row's other arguments is about QEMU's own tree.
+    args = {"malformed": f"{case.left},cpus:{case.cpus}", **case.args,
+            **row.rust_args}
     extra = "printk.devkmsg=on"
     if case.log or not case.tests:
         extra += " aia.log"

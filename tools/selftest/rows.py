@@ -13,6 +13,7 @@ import guest_trace
 import image
 import linux_guest
 import malformed
+import skips
 from machine import Machine
 
 # Tests of the MSI side, on any machine with an IMSIC.
@@ -106,14 +107,11 @@ def matrix():
                 Machine(guest_files=guests, smp=smp, sockets=sockets,
                         cpu=SVPBMT if guests == 7 else Machine.cpu),
                 ["topology", "trigger", "kvm-guestfile"],
-                args={"topology": f"guests={guests}",
-                      "kvm_files": guests},
                 long=smp == 8 and sockets == 1)
     # Harts with fewer files than pages, of which there is a power of two.
     for guests in (2, 5):
         yield Row(f"matrix-g{guests}-h2-s1", Machine(guest_files=guests),
-                  ["topology", "kvm-guestfile"],
-                  args={"topology": f"guests={guests}", "kvm_files": guests})
+                  ["topology", "kvm-guestfile"])
 
 
 def kvm():
@@ -233,7 +231,17 @@ def checked():
     yield debug("kvm-noaia", Machine(smp=2, aia="aplic"), ["kvm-noaia"],
                 timeout=900)
     yield debug("kvm-hvien", Machine(smp=2, qemu="bpo", cpu=SSCOFPMF),
-                ["kvm-aia-hvien"], timeout=900)
+                ["kvm-aia-hvien"], args={"kvm_hvien": 1}, timeout=900)
+
+
+def _tell(row):
+    """Tells the programs of a row what they are to find."""
+    row.rust_args = {name: EXACT[name] for name in row.tests
+                     if name in EXACT} | {"kvm_aia_extensions": 1,
+                                          **row.rust_args}
+    if skips.has_imsic(row):
+        row.args = {"topology": f"guests={row.machine.guest_files}",
+                    "kvm_files": skips.files(row), **row.args}
 
 
 def table():
@@ -283,12 +291,7 @@ def table():
         *checked(),
     ]
     for row in rows:
-        row.rust_args = {name: EXACT[name] for name in row.tests
-                         if name in EXACT} | row.rust_args
-        # As many guest files as the machine has, in each row that looks.
-        if row.machine.aia == "aplic-imsic" and "topology" in row.tests:
-            row.args = {"topology": f"guests={row.machine.guest_files}"} \
-                | row.args
+        _tell(row)
     names = [row.name for row in rows]
     assert len(names) == len(set(names)), "two rows of one name"
     return rows
