@@ -82,9 +82,11 @@ class Row:
         """The row as it is for these drivers."""
         if impl != "rust":
             return self
+        args = dict(self.args)
+        for name, value in self.rust_args.items():
+            args[name] = f"{args[name]};{value}" if name in args else value
         return dataclasses.replace(
-            self, args={**self.args, **self.rust_args},
-            suites=kunit_suites() if self.kunit else ())
+            self, args=args, suites=kunit_suites() if self.kunit else ())
 
     def kernel_name(self, impl):
         """The kernel that it boots: build/kernel-NAME."""

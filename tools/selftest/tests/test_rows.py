@@ -55,6 +55,13 @@ class Skips(unittest.TestCase):
 
 
 class Table(unittest.TestCase):
+    def test_arguments_of_the_drivers_come_on_top(self):
+        row = Row("row", Machine(), [], args={"a": "x=1", "b": 1},
+                  rust_args={"a": "y=2", "c": 3})
+        self.assertEqual(row.for_impl("c").args, {"a": "x=1", "b": 1})
+        self.assertEqual(row.for_impl("rust").args,
+                         {"a": "x=1;y=2", "b": 1, "c": 3})
+
     # KVM is built in there. And these boot the kernel once more in the
     # machine, for which the debug kernel takes too long.
     NOT_CHECKED = {"kvm-module", "kvm-memcg", "client", "vmm-linux"}

@@ -303,7 +303,10 @@ fn left(tap: &mut Tap, module: &Module) {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("aplic_probe");
+    let args = Args::of(
+        "aplic_probe",
+        &["late", "unknown", "msi", "left", "numbers", "lines"],
+    );
     let given = |word: &str| args.given(word).is_some();
     let module = match Module::load() {
         Ok(module) => module,

@@ -200,7 +200,7 @@ fn main() -> ExitCode {
     if cpu::online().len() != 2 {
         return Tap::skip_all("for two CPUs");
     }
-    let exact = Args::of("crowded").given("exact").is_some();
+    let exact = Args::of("crowded", &["exact"]).given("exact").is_some();
     let mut tap = Tap::new(4);
     let mark = kmsg::Mark::now();
     let base = irqdebug::occupancy();

@@ -71,7 +71,7 @@ fn come_and_go(module: &Module, rounds: u64) -> Result<u64> {
 }
 
 fn main() -> ExitCode {
-    let rounds = Args::of("debugfs").number("rounds", 300);
+    let rounds = Args::of("debugfs", &["rounds"]).number("rounds", 300);
     let module = match Module::for_imsic() {
         Ok(module) => module,
         Err(exit) => return exit,

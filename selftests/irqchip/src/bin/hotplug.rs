@@ -104,7 +104,7 @@ fn down_to_one(device: &Device) -> Result {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("hotplug");
+    let args = Args::of("hotplug", &["rounds", "exact"]);
     let rounds = args.number("rounds", 8);
     let exact = args.given("exact").is_some();
     let duplicates = || match exact {

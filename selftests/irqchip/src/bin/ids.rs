@@ -276,7 +276,7 @@ fn main() -> ExitCode {
     let Some(imsic) = Imsic::find() else {
         return Tap::skip_all("no device tree");
     };
-    let count = Args::of("ids").number("rounds", 1000).max(1) as usize;
+    let count = Args::of("ids", &["rounds"]).number("rounds", 1000).max(1) as usize;
     let busy = count.div_ceil(5);
     let mut tap = Tap::new(8);
     let mark = kmsg::Mark::now();

@@ -326,7 +326,7 @@ fn hotplug() -> Result {
 }
 
 fn main() -> ExitCode {
-    let count = Args::of("ipi").number("count", 2000);
+    let count = Args::of("ipi", &["count"]).number("count", 2000);
 
     if cpu::online().len() < 2 {
         return Tap::skip_all("one CPU only");

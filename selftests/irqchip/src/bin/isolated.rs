@@ -103,7 +103,7 @@ fn comes_and_goes(module: &Module, alone: usize, rounds: u64) -> Result<Woken> {
 }
 
 fn main() -> ExitCode {
-    let rounds = Args::of("isolated").number("rounds", 30);
+    let rounds = Args::of("isolated", &["rounds"]).number("rounds", 30);
     let module = match Module::for_imsic() {
         Ok(module) => module,
         Err(exit) => return exit,

@@ -600,7 +600,7 @@ fn main() -> ExitCode {
     if cpu::online().len() < 2 {
         return Tap::skip_all("one CPU only");
     }
-    let exact = Args::of("moves").given("exact").is_some();
+    let exact = Args::of("moves", &["exact"]).given("exact").is_some();
     let mut tap = Tap::new(15);
     let mark = kmsg::Mark::now();
     let base = irqdebug::occupancy();

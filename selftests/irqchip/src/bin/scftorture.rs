@@ -165,7 +165,7 @@ fn some_go(seconds: u64) -> Result {
 }
 
 fn main() -> ExitCode {
-    let seconds = Args::of("scftorture").number("seconds", 4);
+    let seconds = Args::of("scftorture", &["seconds"]).number("seconds", 4);
 
     if cpu::online().len() < 2 {
         return Tap::skip_all("one CPU only");

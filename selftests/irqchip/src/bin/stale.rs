@@ -217,7 +217,7 @@ fn main() -> ExitCode {
     let Some(imsic) = Imsic::find() else {
         return Tap::skip_all("no device tree");
     };
-    let exact = Args::of("stale").given("exact").is_some();
+    let exact = Args::of("stale", &["exact"]).given("exact").is_some();
     let mut tap = Tap::new(8);
     let mark = kmsg::Mark::now();
 

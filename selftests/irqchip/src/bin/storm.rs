@@ -231,7 +231,7 @@ fn accounted(devices: &[Device]) -> Result {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("storm");
+    let args = Args::of("storm", &["count", "settle", "exact"]);
     let count = args.number("count", 20_000).max(100);
     let settle = args.number("settle", 20);
     let exact = args.given("exact").is_some();

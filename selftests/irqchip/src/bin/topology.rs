@@ -300,7 +300,7 @@ fn ipis() -> Result {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("topology");
+    let args = Args::of("topology", &["guests"]);
     let mode = dt::mode();
     let mut tap = Tap::new(14);
 

@@ -89,7 +89,7 @@ fn judge(tap: &mut Tap, what: &str, result: Result<Times>, least: Option<u64>) {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("unmask_latency");
+    let args = Args::of("unmask_latency", &["rounds", "exact"]);
     let rounds = args.number("rounds", 25);
     // By chance, a tick or so may come first.
     let least = args.given("exact").map(|_| rounds.div_ceil(4));

@@ -513,7 +513,7 @@ fn freed(module: &Module) -> Result {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("wired");
+    let args = Args::of("wired", &["once", "exact"]);
     let mode = dt::mode();
 
     if mode == Mode::None {

@@ -14,7 +14,6 @@ mod running;
 
 use noise::Random;
 use std::{
-    env,
     process::ExitCode,
     sync::atomic::{
         AtomicBool,
@@ -27,7 +26,10 @@ use std::{
     },
 };
 use vmm::{
-    suite,
+    suite::{
+        self,
+        told, //
+    },
     Error,
     Need::{
         Nothing,
@@ -39,11 +41,9 @@ use vmm::{
 
 /// How long a test takes that could go on for ever.
 fn duration() -> Duration {
-    let seconds = env::var("AIA_ARG_kvm_aia_race")
-        .ok()
-        .and_then(|n| n.parse().ok());
+    let seconds = told("kvm_aia_race").expect("a number of seconds");
 
-    Duration::from_secs(seconds.unwrap_or(2))
+    Duration::from_secs(seconds.unwrap_or(2).into())
 }
 
 /// What a thread does again and again.

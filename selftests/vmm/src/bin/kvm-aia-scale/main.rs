@@ -14,12 +14,12 @@ mod plan;
 mod senders;
 mod tally;
 
-use std::{
-    env,
-    process::ExitCode, //
-};
+use std::process::ExitCode;
 use vmm::{
-    suite,
+    suite::{
+        self,
+        told, //
+    },
     Need::{
         Files,
         FilesAndCpus,
@@ -30,10 +30,10 @@ use vmm::{
 
 /// The number of MSIs with sequence numbers.
 fn count() -> u64 {
-    env::var("AIA_ARG_kvm_aia_scale")
-        .ok()
-        .and_then(|n| n.parse().ok())
+    told("kvm_aia_scale")
+        .expect("a number of MSIs")
         .unwrap_or(60_000)
+        .into()
 }
 
 const TESTS: &[Test] = &[
