@@ -679,6 +679,7 @@ fn interrupts_go_where_they_are_taken() {
 fn a_cpu_that_went_has_nothing_to_give() {
     let model = Model::new(2);
     let device = model.device(1, &[1], Kind::Platform).unwrap();
+    let _less_is_free_here = model.device(2, &[0], Kind::Platform).unwrap();
 
     model.offline(1);
     device.free(0);
