@@ -17,10 +17,12 @@
 //! order, the first one with the source 0 that does not exist; vCPUs in ascending order of their
 //! IDs. Reserved fields are 0.
 //!
-//! [`Snapshot`] reads such a block, and has checked all of it; [`SnapshotMut`] writes one.
+//! [`Snapshot`] reads such a block, and has checked all of it; [`SnapshotMut`] writes one. What is
+//! saved and restored in which order is in [`machine`].
 
 mod fields;
 mod layout;
+pub mod machine;
 
 pub use self::layout::{
     Header,

@@ -9,6 +9,7 @@ use aia_core::{
     },
     eix::EixWord,
     guest::state::{
+        machine,
         Header,
         Layout,
         Snapshot,
@@ -49,12 +50,17 @@ use std::{
         RefCell, //
     },
     collections::BTreeMap,
-    fmt, //
+    convert::Infallible,
+    fmt,
+    rc::Rc, //
 };
+
+/// What is done to the controllers, one step after the other.
+type Steps = Rc<RefCell<Vec<&'static str>>>;
 
 /// The words of any APLIC.
 #[derive(Default)]
-struct AllWords(RefCell<[SourceWord; 32]>);
+struct AllWords(RefCell<[SourceWord; 32]>, Steps);
 
 impl Words for AllWords {
     fn count(&self) -> usize {
@@ -62,6 +68,7 @@ impl Words for AllWords {
     }
 
     fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+        self.1.borrow_mut().push("aplic");
         self.0.borrow_mut().get_mut(word).map(f)
     }
 }
@@ -82,6 +89,7 @@ struct Machine {
     aplic: Option<Aplic<AllWords>>,
     files: BTreeMap<u32, SwFile>,
     sent: Count,
+    steps: Steps,
 }
 
 impl fmt::Debug for Machine {
@@ -92,11 +100,15 @@ impl fmt::Debug for Machine {
 
 impl Machine {
     fn new(nr_ids: NrIds, nr_sources: Option<NrSources>, ids: impl Iterator<Item = u32>) -> Self {
+        let steps = Steps::default();
+        let words = AllWords(RefCell::default(), steps.clone());
+
         Self {
             nr_ids,
-            aplic: nr_sources.and_then(|nr| Aplic::new(nr, AllWords::default())),
+            aplic: nr_sources.and_then(|nr| Aplic::new(nr, words)),
             files: ids.map(|id| (id, SwFile::new(nr_ids))).collect(),
             sent: Count::default(),
+            steps,
         }
     }
 
@@ -118,64 +130,51 @@ impl Machine {
         )
     }
 
-    /// As KVM does.
     fn save(&self) -> Vec<u8> {
         let layout = self.layout();
         let mut bytes = vec![0xa5; layout.size()];
-        let mut snapshot = SnapshotMut::new(layout, &mut bytes).unwrap();
 
-        if let Some(aplic) = &self.aplic {
-            snapshot.set_domain(&aplic.save_domain()).unwrap();
-            for word in layout.words() {
-                snapshot
-                    .set_word(word, &aplic.save_word(word).unwrap())
-                    .unwrap();
-            }
-        }
-        for (position, (&id, file)) in self.files.iter().enumerate() {
-            snapshot
-                .set_vcpu(position as u32, VcpuId::new(id), &peek(file))
-                .unwrap();
-        }
+        machine::save(&mut &*self, layout, &mut bytes).unwrap();
         bytes
     }
 
-    /// As KVM does; `false` if the bytes are refused.
+    /// Returns `false` if the bytes are refused.
     fn restore(&self, bytes: &[u8]) -> bool {
         let layout = self.layout();
-        let Ok(snapshot) = Snapshot::open(layout, bytes) else {
-            return false;
-        };
-        let ids = (0..layout.nr_vcpus()).map(|n| snapshot.vcpu_id(n).unwrap().get());
-        if !ids.eq(self.files.keys().copied()) {
-            return false;
-        }
 
-        let mut image = Image::default();
-        for (position, file) in self.files.values().enumerate() {
-            snapshot.vcpu(position as u32, &mut image).unwrap();
-            file.reset();
-            file.merge(&image);
-        }
-        if let Some(aplic) = &self.aplic {
-            for word in layout.words() {
-                aplic
-                    .restore_word(word, &snapshot.word(word).unwrap())
-                    .unwrap();
-            }
-            aplic.restore_domain(&snapshot.domain().unwrap());
-        }
-        true
+        Snapshot::open(layout, bytes)
+            .is_ok_and(|snapshot| machine::restore(&mut &*self, layout, &snapshot).is_ok())
     }
 }
 
-/// What is in a file, left there.
-fn peek(file: &SwFile) -> Image {
-    let mut image = Image::default();
+impl machine::Machine for &Machine {
+    type Words = AllWords;
+    type Error = Infallible;
 
-    file.take(&mut image);
-    file.merge(&image);
-    image
+    fn aplic(&self) -> Option<&Aplic<AllWords>> {
+        self.aplic.as_ref()
+    }
+
+    fn vcpu_from(&mut self, from: u32) -> Option<VcpuId> {
+        self.files
+            .range(from..)
+            .next()
+            .map(|(id, _)| VcpuId::new(*id))
+    }
+
+    fn save(&mut self, vcpu: VcpuId, image: &mut Image) -> Result<(), Infallible> {
+        self.steps.borrow_mut().push("file");
+        self.files[&vcpu.get()].copy(image);
+        Ok(())
+    }
+
+    fn restore(&mut self, vcpu: VcpuId, image: &Image) {
+        let file = &self.files[&vcpu.get()];
+
+        self.steps.borrow_mut().push("file");
+        file.reset();
+        file.merge(image);
+    }
 }
 
 fn any_machine() -> impl Strategy<Value = Machine> {
@@ -248,7 +247,10 @@ proptest! {
             }
         }
         for (to, from) in copy.files.values().zip(other.files.values()) {
-            to.merge(&peek(from));
+            let mut image = Image::default();
+
+            from.copy(&mut image);
+            to.merge(&image);
         }
         prop_assert!(copy.restore(&bytes));
         prop_assert_eq!(&copy.save(), &bytes);
@@ -401,4 +403,36 @@ fn all_words_of_a_file() {
     assert_eq!(eip[0][0], 0xfe);
     assert!(eip[1..].iter().all(|eip| *eip == [0xff; 8]));
     assert!(machine.another().restore(&bytes));
+}
+
+/// What the APLIC has sent is in the files that are saved; what it sends finds those that are restored.
+#[test]
+fn the_aplic_is_saved_first_and_restored_last() {
+    let machine = Machine::new(NrIds::MIN, NrSources::new(1), 3..5);
+
+    machine.steps.take();
+    let bytes = machine.save();
+    assert_eq!(machine.steps.take(), ["aplic", "file", "file"]);
+    assert!(machine.restore(&bytes));
+    assert_eq!(machine.steps.take(), ["file", "file", "aplic"]);
+}
+
+/// A snapshot is of the vCPUs of the machine, all of them and no others; else nothing changes.
+#[test]
+fn a_snapshot_of_other_vcpus_is_refused() {
+    let machine = Machine::new(NrIds::MIN, None, [2, 5].into_iter());
+    let bytes = machine.save();
+
+    for ids in [[2, 6], [1, 5], [5, 6], [1, 2]] {
+        let other = Machine::new(NrIds::MIN, None, ids.into_iter());
+
+        other.steps.take();
+        assert!(!other.restore(&bytes), "{ids:?}");
+        assert_eq!(other.steps.take(), [""; 0]);
+    }
+    assert!(machine.restore(&bytes));
+
+    // There is no ID beyond the last.
+    let machine = Machine::new(NrIds::MIN, None, [0, u32::MAX].into_iter());
+    assert!(machine.restore(&machine.save()));
 }

@@ -8,12 +8,17 @@
 
 use aia_core::{
     guest::state::{
+        machine::{
+            self,
+            Machine,
+            SaveError, //
+        },
         Error as FormatError,
         Header,
         Layout,
-        Snapshot,
-        SnapshotMut, //
+        Snapshot, //
     },
+    guest_aplic::Aplic,
     ids::VcpuId,
     swfile::Image, //
 };
@@ -29,6 +34,7 @@ use kvm_ext::{
 };
 
 use crate::{
+    aplic::LockedWords,
     device,
     ffi,
     imsic,
@@ -80,46 +86,55 @@ pub(crate) fn get(vm: &Vm, attr: &Attr) -> Result {
 
     {
         let vm = vm.lock();
+        let vcpus = &mut vm.try_lock_vcpus()?;
 
-        save(&mut vm.try_lock_vcpus()?, aia, layout, &mut bytes)?;
+        machine::save(&mut Controllers { vcpus, aia }, layout, &mut bytes).map_err(|error| {
+            match error {
+                SaveError::Layout => EINVAL,
+                SaveError::File(error) => error,
+            }
+        })?;
     }
     attr.write_bytes(&bytes)
 }
 
-/// Fills `bytes`. The APLIC comes first: what it has sent is then in the files.
-fn save(vcpus: &mut VcpusLocked<'_>, aia: &VmAia, layout: Layout, bytes: &mut [u8]) -> Result {
-    let mut snapshot = SnapshotMut::new(layout, bytes).ok_or(EINVAL)?;
+/// All interrupt controllers, with no vCPU running.
+struct Controllers<'a, 'b> {
+    vcpus: &'a mut VcpusLocked<'b>,
+    aia: &'a VmAia,
+}
 
-    if let Some(aplic) = &aia.aplic {
-        snapshot
-            .set_domain(&aplic.domain.save_domain())
-            .ok_or(EINVAL)?;
-        for word in layout.words() {
-            aplic
-                .domain
-                .save_word(word)
-                .and_then(|saved| snapshot.set_word(word, &saved))
-                .ok_or(EINVAL)?;
-        }
+impl Machine for Controllers<'_, '_> {
+    type Words = LockedWords;
+    type Error = Error;
+
+    fn aplic(&self) -> Option<&Aplic<LockedWords>> {
+        self.aia.aplic.as_ref().map(|aplic| &aplic.domain)
     }
 
-    let mut image = Image::default();
-    let mut position = 0;
+    fn vcpu_from(&mut self, from: u32) -> Option<VcpuId> {
+        (from..VcpusLocked::MAX_IDS)
+            .find(|id| {
+                self.vcpus
+                    .by_id(*id)
+                    .is_some_and(|vcpu| imsic::of(vcpu.vcpu()).is_some())
+            })
+            .map(VcpuId::new)
+    }
 
-    for id in 0..VcpusLocked::MAX_IDS {
-        let Some(vcpu) = vcpus.by_id(id) else {
-            continue;
-        };
+    fn save(&mut self, vcpu: VcpuId, image: &mut Image) -> Result {
+        let vcpu = self.vcpus.by_id(vcpu.get()).ok_or(EINVAL)?;
 
-        if let Some(imsic) = imsic::of(vcpu.vcpu()) {
-            imsic.save(&vcpu, &mut image)?;
-            snapshot
-                .set_vcpu(position, VcpuId::new(id), &image)
-                .ok_or(EINVAL)?;
-            position += 1;
+        imsic::of(vcpu.vcpu()).ok_or(EINVAL)?.save(&vcpu, image)
+    }
+
+    fn restore(&mut self, vcpu: VcpuId, image: &Image) {
+        if let Some(vcpu) = self.vcpus.by_id(vcpu.get()) {
+            if let Some(imsic) = imsic::of(vcpu.vcpu()) {
+                imsic.restore(&vcpu, image);
+            }
         }
     }
-    Ok(())
 }
 
 /// Restores a snapshot from user memory.
@@ -142,44 +157,8 @@ pub(crate) fn set(vm: &Vm, attr: &Attr) -> Result {
     attr.read_bytes(&mut bytes)?;
     let snapshot = Snapshot::open(layout, &bytes).map_err(error)?;
     let vm = vm.lock();
-    let mut vcpus = vm.try_lock_vcpus()?;
+    let vcpus = &mut vm.try_lock_vcpus()?;
 
-    restore(&mut vcpus, aia, &layout, &snapshot)
-}
-
-fn restore(
-    vcpus: &mut VcpusLocked<'_>,
-    aia: &VmAia,
-    layout: &Layout,
-    snapshot: &Snapshot<'_>,
-) -> Result {
-    // Each once, since they ascend and are as many.
-    for position in 0..layout.nr_vcpus() {
-        let id = snapshot.vcpu_id(position).ok_or(EINVAL)?;
-        let vcpu = vcpus.by_id(id.get()).ok_or(EINVAL)?;
-
-        imsic::of(vcpu.vcpu()).ok_or(EINVAL)?;
-    }
-
-    // Nothing fails from here on.
-    let mut image = Image::default();
-
-    for position in 0..layout.nr_vcpus() {
-        let id = snapshot.vcpu(position, &mut image).ok_or(EINVAL)?;
-
-        if let Some(vcpu) = vcpus.by_id(id.get()) {
-            if let Some(imsic) = imsic::of(vcpu.vcpu()) {
-                imsic.restore(&vcpu, &image);
-            }
-        }
-    }
-    if let (Some(aplic), Some(domain)) = (&aia.aplic, snapshot.domain()) {
-        for word in layout.words() {
-            if let Some(saved) = snapshot.word(word) {
-                aplic.domain.restore_word(word, &saved);
-            }
-        }
-        aplic.domain.restore_domain(&domain);
-    }
-    Ok(())
+    machine::restore(&mut Controllers { vcpus, aia }, layout, &snapshot)
+        .map_err(|machine::OtherVcpus| EINVAL)
 }
