@@ -6,6 +6,7 @@
 //! - [`config`]: what user space configures before the interrupt controllers are initialised;
 //! - [`address_map`]: where in guest-physical memory the interrupt files are;
 //! - [`hart_table`]: which vCPU a hart index of the guest means;
+//! - [`hart`]: the CSRs of a hart that are the same for all guests;
 //! - [`hgei`]: which guest external interrupt lines of a hart are in use;
 //! - [`iprio`]: the priorities of a guest's major interrupts;
 //! - [`file`]: how the state of an interrupt file gets into a guest file of a hart, and out;
@@ -18,6 +19,7 @@ pub mod attribute;
 pub mod binding;
 pub mod config;
 pub mod file;
+pub mod hart;
 pub mod hart_table;
 pub mod hgei;
 pub mod imsic;

@@ -4,7 +4,10 @@
 //! the interrupt of a hart that says that one of them is pending.
 
 use aia_core::{
-    guest::hgei::Lines,
+    guest::{
+        hart,
+        hgei::Lines, //
+    },
     ids::{
         Hgei,
         NrIds, //
@@ -49,9 +52,6 @@ use crate::{
 };
 
 pub(crate) use crate::ffi::host;
-
-/// The filter for overflow interrupts of performance counters, in `hvien`.
-const HVIEN_PMU_OVF: usize = 1 << bindings::IRQ_PMU_OVF;
 
 /// The interrupts that any guest has, as in `sie`.
 const GUEST_INTERRUPTS: u64 =
@@ -112,8 +112,8 @@ impl Host {
             sgei: PerCpuIrq::of_intc(IRQ_S_GEXT, c"riscv-kvm").inspect_err(|_| {
                 pr_err!("unable to request SGEI IRQ\n");
             })?,
-            // Each hart takes away what its `hvien` lacks. CAST: As wide as the hart.
-            guest_interrupts: Word::new(GUEST_INTERRUPTS | HVIEN_PMU_OVF as u64),
+            // Each hart takes away what its `hvien` lacks.
+            guest_interrupts: Word::new(GUEST_INTERRUPTS | hart::HVIEN_PMU_OVF),
             max_ids: riscv_imsic::nr_guest_ids().unwrap_or(NrIds::MAX),
         })
     }
@@ -149,15 +149,13 @@ impl Host {
     /// This CPU can run guests from now on, again if it was asleep.
     pub(crate) fn enable(&self, irqs_off: &LocalInterruptDisabled) {
         let hart = self.hart(irqs_off);
-        let count = hart
-            .count()
-            .min(riscv_imsic::nr_guest_files(CpuId::current()));
+        let count = hart::lines(Csrs(hart), riscv_imsic::nr_guest_files(CpuId::current()));
 
         ffi::lower_nr_hgei(count);
         self.harts
             .here(irqs_off)
             .change(|lines| lines.set_count(count));
-        self.restore(hart);
+        self.without(hart::begin(Csrs(hart)));
         for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
             ffi::unpark(&self.harts.here(irqs_off).lines, CpuId::current(), line);
         }
@@ -186,14 +184,8 @@ impl Host {
 
     /// This CPU takes no interrupts of guests any more.
     fn cease(&self, irqs_off: &LocalInterruptDisabled) {
-        let hart = self.hart(irqs_off);
-
-        if csr::has_sscofpmf() {
-            hart.change_hvien(HVIEN_PMU_OVF, false);
-        }
-        hart.take_guest_external(false);
+        hart::end(Csrs(self.hart(irqs_off)));
         self.sgei.disable(irqs_off);
-        hart.write_hvictl(NO_INTERRUPT);
     }
 
     /// All of the system goes to sleep, and this is the last CPU: no task runs before it is back. The
@@ -227,43 +219,78 @@ impl Host {
 
     /// Saves what a state that loses the CSRs would lose.
     pub(crate) fn enter_low_power(&self, irqs_off: &LocalInterruptDisabled) {
-        let hart = self.hart(irqs_off);
+        let saved = hart::suspend(Csrs(self.hart(irqs_off)));
 
-        if csr::has_sscofpmf() {
-            hart.change_hvien(HVIEN_PMU_OVF, false);
-        }
-        hart.write_hvictl(NO_INTERRUPT);
-        self.harts.here(irqs_off).saved.swap(hart.enabled());
+        self.harts.here(irqs_off).saved.swap(saved);
     }
 
     /// Undoes [`Self::enter_low_power`].
     pub(crate) fn exit_low_power(&self, irqs_off: &LocalInterruptDisabled) {
-        let hart = self.hart(irqs_off);
         let saved = self.harts.here(irqs_off).saved.load();
 
-        hart.disable(!saved);
-        hart.enable(saved);
-        self.restore(hart);
+        self.without(hart::resume(Csrs(self.hart(irqs_off)), saved));
     }
 
-    /// The CSRs that are the same for all guests.
-    fn restore(&self, hart: Hypervisor<'_>) {
-        hart.write_hvictl(NO_INTERRUPT);
-        hart.clear_priorities();
-        hart.take_guest_external(true);
-        // Only if it is there: the bit is read-only zero otherwise.
-        if csr::has_sscofpmf() {
-            hart.change_hvien(HVIEN_PMU_OVF, true);
-        }
-        if hart.hvien() & HVIEN_PMU_OVF == 0 {
-            // CAST: As wide as the hart.
-            self.guest_interrupts.clear(HVIEN_PMU_OVF as u64);
+    /// Guests do not get `interrupts`.
+    fn without(&self, interrupts: u64) {
+        if interrupts != 0 {
+            self.guest_interrupts.clear(interrupts);
         }
     }
 }
 
-/// `hvictl` that injects nothing: IID 9 with IPRIO 0 (AIA 6.3.3).
-pub(crate) const NO_INTERRUPT: usize = (bindings::IRQ_S_EXT as usize) << 16;
+/// The running hart's CSRs, for [`hart`].
+#[derive(Clone, Copy)]
+struct Csrs<'a>(Hypervisor<'a>);
+
+impl hart::Csrs for Csrs<'_> {
+    fn has_pmu_ovf(self) -> bool {
+        csr::has_sscofpmf()
+    }
+
+    fn enabled(self) -> u64 {
+        self.0.enabled()
+    }
+
+    fn enable(self, lines: u64) {
+        self.0.enable(lines);
+    }
+
+    fn disable(self, lines: u64) -> u64 {
+        self.0.disable(lines)
+    }
+
+    fn swap_enabled(self, lines: u64) -> u64 {
+        self.0.swap_enabled(lines)
+    }
+
+    fn write_hvictl(self, value: u64) {
+        // CAST: As wide as the hart.
+        self.0.write_hvictl(value as usize);
+    }
+
+    fn clear_priorities(self) {
+        self.0.clear_priorities();
+    }
+
+    fn hvien(self) -> u64 {
+        // CAST: As wide as the hart.
+        self.0.hvien() as u64
+    }
+
+    fn change_hvien(self, mask: u64, set: bool) {
+        // CAST: As wide as the hart.
+        self.0.change_hvien(mask as usize, set);
+    }
+
+    fn take_guest_external(self, on: bool) {
+        self.0.take_guest_external(on);
+    }
+}
+
+/// `hvictl` that injects nothing.
+// CAST: As wide as the hart.
+pub(crate) const NO_INTERRUPT: usize = hart::NO_INTERRUPT as usize;
 
 /// `hvictl.IPRIOM`: the guest sees the priority of the top interrupt in `stopi` (AIA 6.3.3).
 pub(crate) const SHOW_PRIORITIES: usize = 1 << 8;

@@ -155,13 +155,11 @@ impl<'a> Hypervisor<'a> {
         }
     }
 
-    /// How many guest external interrupts this hart has (GEILEN); all are disabled afterwards.
-    pub fn count(self) -> u32 {
-        access!("csrrw", number::HGEIE, usize::MAX);
-        // Bit 0 is none.
-        usize::BITS
-            .saturating_sub(access!("csrrw", number::HGEIE, 0usize).leading_zeros())
-            .saturating_sub(1)
+    /// Lets exactly those of the guest external interrupts `lines` interrupt this hart that it has;
+    /// returns which did.
+    pub fn swap_enabled(self, lines: u64) -> u64 {
+        // CAST: As wide as the hart.
+        access!("csrrw", number::HGEIE, lines as usize) as u64
     }
 
     /// Writes `hvictl`.
