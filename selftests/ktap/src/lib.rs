@@ -45,6 +45,11 @@ pub struct Tap {
 
 /// Writes one line. Errors are ignored: without a console there is nobody to tell.
 fn line(text: &str) {
+    // What tests of this crate write is not to be taken for theirs: only the macro's output is caught.
+    if cfg!(test) {
+        println!("{text}");
+        return;
+    }
     let mut out = stdout().lock();
 
     let _ = writeln!(out, "{text}");
