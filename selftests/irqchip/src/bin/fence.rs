@@ -93,6 +93,25 @@ fn in_vain(module: &Module, deaf: usize) -> Result {
             format!("round {round}: the kernel does not say that the APLIC fails")
         })?;
     }
+    some(waited)
+}
+
+/// After that, no other CPU asks, or has a proof.
+fn not_asked(module: &Module) -> Result {
+    let (aplic, device) = line(module)?;
+    let vec = device.vecs[0];
+    let cpus = cpu::online();
+    let mut waited = 0;
+
+    for round in 0..ROUNDS {
+        waited += u32::from(leave(vec, cpus[round % 2], cpus[1 - round % 2])?);
+        works(&aplic, vec)?;
+    }
+    some(waited)
+}
+
+/// Moves were seen to wait.
+fn some(waited: u32) -> Result {
     ktap::diag(format!("{waited} of {ROUNDS} moves were seen to wait"));
     ensure(waited > 0, || {
         "no move waits, though nothing is proven".into()
@@ -113,13 +132,17 @@ fn main() -> ExitCode {
         return Tap::skip_all("all CPUs are online");
     };
 
-    let mut tap = Tap::new(3);
+    let mut tap = Tap::new(4);
     let mark = kmsg::Mark::now();
 
     tap.check(asked(&module), "a move of a line is over when it is made");
     tap.check(
         in_vain(&module, deaf),
         "a move of a line waits for a tick if its APLIC cannot be asked",
+    );
+    tap.check(
+        not_asked(&module),
+        "so do those that leave other CPUs, once an APLIC has failed",
     );
     tap.check(mark.quiet(), "no complaint of the kernel");
     tap.finish()
