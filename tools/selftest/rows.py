@@ -228,6 +228,7 @@ def checked():
                 timeout=900)
     yield debug("kvm-vcpu", two, ["kvm-aia-vcpu", "kvm-aia-scale"],
                 args={"kvm_aia_scale": 2000}, timeout=1800)
+    yield debug("kvm-faults", two, ["kvm-aia-faults"], timeout=900)
     yield debug("kvm-races", two, ["kvm-aia-hwaccel", "kvm-aia-race"],
                 timeout=1800)
     yield debug("kvm-noaia", Machine(smp=2, aia="aplic"), ["kvm-noaia"],

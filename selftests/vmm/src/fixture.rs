@@ -23,7 +23,10 @@ use kvm_ioctls::{
     VcpuFd,
     VmFd, //
 };
-use std::io;
+use std::{
+    io,
+    os::fd::OwnedFd, //
+};
 
 /// A machine with an AIA device.
 #[derive(Debug)]
@@ -67,6 +70,11 @@ impl Fixture {
                 .context(format!("KVM_CREATE_VCPU {id}"))?,
         );
         Ok(())
+    }
+
+    /// KVM_CREATE_VCPU for a vCPU that is only there.
+    pub fn bare_vcpu(&self, id: u64) -> io::Result<OwnedFd> {
+        sys::create_vcpu(&self.vm, id)
     }
 
     /// Sets everything that the device needs before INIT.

@@ -43,7 +43,8 @@ use std::{
     },
     os::fd::{
         AsRawFd,
-        FromRawFd, //
+        FromRawFd,
+        OwnedFd, //
     },
     os::unix::fs::OpenOptionsExt,
     ptr::{
@@ -53,6 +54,7 @@ use std::{
     slice,
 };
 
+const KVM_CREATE_VCPU: libc::c_ulong = 0xae41;
 const KVM_GET_STATS_FD: libc::c_ulong = 0xaece;
 const KVM_GET_REG_LIST: libc::c_ulong = 0xc008_aeb0;
 const KVM_INTERRUPT: libc::c_ulong = 0x4004_ae86;
@@ -293,6 +295,19 @@ pub(crate) fn stats_fd(fd: &impl AsRawFd) -> io::Result<File> {
             return Err(io::Error::last_os_error());
         }
         Ok(File::from_raw_fd(stats))
+    }
+}
+
+/// KVM_CREATE_VCPU, and nothing else: not the mapping that the crate makes.
+pub(crate) fn create_vcpu(vm: &impl AsRawFd, id: u64) -> io::Result<OwnedFd> {
+    // SAFETY: The ioctl takes a number and returns a new file descriptor, which is ours.
+    unsafe {
+        let vcpu = libc::ioctl(vm.as_raw_fd(), KVM_CREATE_VCPU as _, id);
+
+        if vcpu < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(OwnedFd::from_raw_fd(vcpu))
     }
 }
 
