@@ -296,6 +296,20 @@ fn offline_uses_no_vcpu_that_is_gone() {
     });
 }
 
+/// An interrupt of its file wakes up a vCPU that goes away while a hart that goes offline has it.
+#[test]
+fn an_interrupt_wakes_no_vcpu_that_is_gone() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[]);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+        let interrupt = spawn(&machine, |machine| machine.wake_owner(0));
+
+        machine.destroy();
+        offline.join().unwrap();
+        interrupt.join().unwrap();
+    });
+}
+
 /// User space reads a register while the hart that has it goes offline: it ends, and finds it.
 #[test]
 fn user_space_finds_the_state_of_a_hart_that_goes() {

@@ -493,6 +493,11 @@ impl Machine {
         }
     }
 
+    /// An interrupt in the file of `hart` wakes its owner up.
+    pub(crate) fn wake_owner(&self, hart: usize) {
+        evict::Hart::with_owner(&self.owners(hart), Hgei::MIN, |owner| owner.touch());
+    }
+
     /// The vCPU goes away.
     pub(crate) fn destroy(&self) {
         release::destroy(self);
