@@ -63,6 +63,8 @@ int aia_write_latency(char *buf)
 		while (atomic64_read(&vec->total) == before && ktime_get_ns() < end)
 			cpu_relax();
 		t = ktime_get_ns() - t;
+		/* Pairs with the barrier of the handler */
+		smp_rmb();
 
 		aia_latency.rounds++;
 		if (atomic64_read(&vec->total) == before)

@@ -26,8 +26,8 @@ static irqreturn_t aia_handler(int irq, void *data)
 	struct aia_vec *vec = data;
 
 	this_cpu_inc(*vec->hits);
-	/* Before the count that tells of it */
 	WRITE_ONCE(vec->taken, kstat_cpu_irqs_sum(raw_smp_processor_id()));
+	/* Before the total: pairs with the barrier of who has seen that change */
 	smp_wmb();
 	atomic64_inc(&vec->total);
 	if (vec->level)
