@@ -20,9 +20,6 @@ const IDC_SIZE: usize = 32;
 /// `domaincfg`: interrupts are delivered.
 const IE: u32 = 1 << 8;
 
-/// `domaincfg`: the delivery mode is MSI.
-const DM: u32 = 1 << 2;
-
 /// One APLIC.
 #[derive(Debug)]
 pub struct Aplic {
@@ -54,11 +51,6 @@ impl Aplic {
     /// Whether it delivers interrupts.
     pub fn delivers(&self) -> bool {
         self.registers.read(DOMAINCFG) & IE != 0
-    }
-
-    /// Whether it turns interrupts into MSIs.
-    pub fn sends_msis(&self) -> bool {
-        self.registers.read(DOMAINCFG) & DM != 0
     }
 
     /// Whether a hart gets interrupts directly, by the number that the APLIC has for it.
