@@ -102,6 +102,23 @@ fn comes_and_goes(module: &Module, alone: usize, rounds: u64) -> Result<Woken> {
     })
 }
 
+/// A driver that wakes the CPU up does so each time, the kernel's timers do not.
+fn left_alone(tap: &Tap, module: &Module, alone: usize, rounds: u64) -> Result {
+    const TRIES: usize = 5;
+    let mut last = 0;
+
+    for _ in 0..TRIES {
+        let woken = comes_and_goes(module, alone, rounds)?;
+
+        tap.diag(format!("CPU {alone} in {rounds} rounds: {woken:?}"));
+        if woken.times < woken.counted + rounds {
+            return Ok(());
+        }
+        last = woken.times;
+    }
+    Err(format!("woken up {last} times and more"))
+}
+
 fn main() -> ExitCode {
     let rounds = Args::of("isolated", &["rounds"]).number("rounds", 30);
     let module = match Module::for_imsic() {
@@ -118,19 +135,9 @@ fn main() -> ExitCode {
     };
     let mut tap = Tap::new(3);
     let mark = kmsg::Mark::now();
-    let result = isolate(alone, others).and_then(|()| comes_and_goes(&module, alone, rounds));
+    let result = isolate(alone, others).and_then(|()| left_alone(&tap, &module, alone, rounds));
 
-    if let Ok(woken) = result {
-        tap.diag(format!("CPU {alone} in {rounds} rounds: {woken:?}"));
-    }
-    tap.check(
-        result.and_then(|woken| {
-            ensure(woken.times < woken.counted + rounds, || {
-                format!("woken up {} times", woken.times)
-            })
-        }),
-        "a CPU that no interrupt may go to is left alone",
-    );
+    tap.check(result, "a CPU that no interrupt may go to is left alone");
     tap.check(
         write(DEFAULT_AFFINITY, all.trim()).and_then(|()| sys::pin(&cpus)),
         "all CPUs take interrupts again",
