@@ -80,6 +80,8 @@ class Tap:
         self.bailed = None
         self.skip_all = None
         self.seen_plan = False
+        # What was said since the last result.
+        self.said = []
 
     def line(self, line):
         """Takes one line; says whether it belonged to the stream."""
@@ -102,9 +104,21 @@ class Tap:
             return True
         m = _RESULT.match(text)
         if not m:
+            if text.startswith("# "):
+                self.said.append(text.removeprefix("# ").strip())
             return text.startswith(("KTAP version", "TAP version"))
         self._result(depth, m)
+        self.said = []
         return True
+
+    def _why(self, name):
+        """Why a test has failed: what it says of itself before its result."""
+        start = name.replace("\\#", "#") + ": "
+        for i, line in enumerate(self.said):
+            if line.startswith(start):
+                first = line.removeprefix(start)
+                return " ".join([first, *self.said[i + 1:]])[:400]
+        return ""
 
     def _result(self, depth, m):
         self.counts[depth] = self.counts.get(depth, 0) + 1
@@ -117,6 +131,8 @@ class Tap:
             why = skip[1]
             if status == PASS:
                 status = SKIP
+        elif status == FAIL:
+            why = self._why(name)
         name = ".".join([self.names[d] for d in sorted(self.names)
                          if 0 < d <= depth] + [name or f"test {m[2]}"])
         children = self.deeper.pop(depth + 1, None)

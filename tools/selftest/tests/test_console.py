@@ -151,6 +151,17 @@ class Program(unittest.TestCase):
     def test_failed(self):
         self.refused("ok 2", "not ok 2")
 
+    def test_failed_for_a_reason(self):
+        log = GOOD.replace("ok 1 first", "# second: of another\nok 1 first")
+        log = log.replace("ok 2 second", "# a remark\n# second: 2 of 3\n"
+                          "#   came\nnot ok 2 second")
+        self.assertEqual(failures(log), ["one: second: 2 of 3 came"])
+        log = GOOD.replace("ok 2 second", "# second: of another\n"
+                           "not ok 2 second \\#2")
+        self.assertEqual(failures(log), ["one: second \\#2: "])
+        log = log.replace("# second: of", "# second #2: of")
+        self.assertEqual(failures(log), ["one: second \\#2: of another"])
+
     def test_failed_and_skipped(self):
         self.refused("ok 2 second", "not ok 2 second # SKIP why")
 
