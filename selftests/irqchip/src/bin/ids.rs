@@ -39,20 +39,26 @@ fn fill(module: &Module) -> Result<Vec<Device>> {
     let mut devices = Vec::new();
     let mut size = 64;
     let mut taken = 0;
+    let mut refused = false;
 
     while size > 0 {
         match module.alloc(size, "") {
             Ok(device) => {
                 devices.push(device);
                 taken += size as u64;
+                refused = false;
             }
             Err(e) if no_space(&e) => {
-                size /= 2;
-                // What was had of this one comes back first.
+                // What was had of this one comes back first. Some may only have waited for their
+                // hart, which has looked now.
                 back(Occupancy {
                     available: start.available.saturating_sub(taken),
                     allocated: start.allocated + taken,
                 })?;
+                if refused {
+                    size /= 2;
+                }
+                refused = !refused;
             }
             Err(e) => return Err(e),
         }
