@@ -234,7 +234,7 @@ def checked():
                 args={"kvm_aia_scale": 2000}, timeout=1800)
     yield debug("kvm-faults", two, ["kvm-aia-faults"], timeout=900)
     yield debug("kvm-races", two, ["kvm-aia-hwaccel", "kvm-aia-race"],
-                timeout=1800)
+                args={"kvm_rounds": 8}, timeout=1800)
     yield debug("kvm-noaia", Machine(smp=2, aia="aplic"), ["kvm-noaia"],
                 timeout=900)
     yield debug("kvm-hvien", Machine(smp=2, qemu="bpo", cpu=SSCOFPMF),

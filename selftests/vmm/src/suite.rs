@@ -11,6 +11,10 @@
 //! - `kvm_ssaia=1`: Ssaia can be taken from a vCPU
 //! - `kvm_hvien=1`: hvien has KVM's bit
 //! - `kvm_aia_extensions=1`: the kernel has the extensions of the AIA device
+//!
+//! And how long they try, where a race is met by chance:
+//!
+//! - `kvm_rounds`: so many rounds at most, for kernels that take several times as long for each
 
 use crate::{
     host::{
@@ -44,6 +48,7 @@ pub struct Machine {
     cpus: Vec<usize>,
     files: u32,
     imsics: Option<Imsics>,
+    rounds: Option<u32>,
 }
 
 /// Brings all CPUs of a machine back when it is dropped, whatever happens.
@@ -85,6 +90,7 @@ impl Machine {
             cpus: host::online_cpus()?,
             files,
             imsics,
+            rounds: told("kvm_rounds")?,
         })
     }
 
@@ -101,6 +107,11 @@ impl Machine {
     /// The CPU on which vCPU `n` of several runs.
     pub fn cpu(&self, n: usize) -> usize {
         self.cpus[n % self.cpus.len()]
+    }
+
+    /// How many rounds to do of a test that meets a race by chance, and would do `most`.
+    pub fn rounds(&self, most: u32) -> u32 {
+        self.rounds.map_or(most, |told| told.min(most))
     }
 
     /// Guest interrupt files that every CPU has at least.

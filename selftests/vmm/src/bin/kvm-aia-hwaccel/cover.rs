@@ -172,11 +172,11 @@ fn eidelivery(mut guest: Guest) -> Result<(Guest, u64)> {
 /// A vCPU whose file is covered goes elsewhere, or tries to, while the CPU goes that has it: its file is
 /// somewhere, and can be read.
 pub(crate) fn hotplug(m: &Machine) -> Result<()> {
-    const ROUNDS: u32 = 16;
+    let rounds = m.rounds(16);
     let _back = m.cpus_back();
     let mut failures = 0;
 
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let cpu = m.cpu(1);
         let guest = covered(m, 1, cpu)?;
 

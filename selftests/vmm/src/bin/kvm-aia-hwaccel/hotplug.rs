@@ -228,7 +228,7 @@ fn end_while_it_goes(
 
 /// Machines end while the CPU goes that has their guest files (candidate 9a).
 pub(crate) fn ends(m: &Machine) -> Result<()> {
-    const ROUNDS: u32 = 16;
+    let rounds = m.rounds(16);
     let _back = m.cpus_back();
     let cpus = m.unlike(&m.cpus()[1..]);
     let mut ended = 0;
@@ -236,7 +236,7 @@ pub(crate) fn ends(m: &Machine) -> Result<()> {
     for &cpu in &cpus {
         let mut takes = Duration::ZERO;
 
-        for round in 0..ROUNDS {
+        for round in 0..rounds {
             // The CPU goes at another point of the ends each time.
             let (meanwhile, all) = end_while_it_goes(m, cpu, round, takes * (round % 8) / 8)?;
 
@@ -254,12 +254,12 @@ pub(crate) fn ends(m: &Machine) -> Result<()> {
 /// vCPUs are reset while the CPU goes that has their guest files: nothing is left in them, and the
 /// files are free.
 pub(crate) fn resets(m: &Machine) -> Result<()> {
-    const ROUNDS: u32 = 16;
+    let rounds = m.rounds(16);
     let _back = m.cpus_back();
     let cpu = m.cpu(1);
     let mut takes = Duration::ZERO;
 
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut guest = Guest::new(m.kvm(), Config::new(1, Mode::Hwaccel))?;
 
         guest.boot(0, &[cpu])?;

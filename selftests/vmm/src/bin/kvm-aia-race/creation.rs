@@ -91,10 +91,9 @@ fn create(f: &Fixture, index: usize) -> Result<VcpuFd> {
 /// INIT fails as it should while vCPUs are made, and does not stay busy. KVM's core
 /// of Linux 7.3 makes each under the lock that INIT takes, so that it is never busy.
 pub(crate) fn failing(m: &Machine) -> Result<()> {
-    const MACHINES: u32 = 40;
     let (mut busy, mut invalid) = (0, 0);
 
-    for _ in 0..MACHINES {
+    for _ in 0..m.rounds(40) {
         let f = Fixture::new(m, 1)?;
         let maker = Maker::new();
 
@@ -156,10 +155,10 @@ fn place(f: &Fixture, index: usize) -> Result<VcpuFd> {
 /// vCPUs made before INIT have an interrupt file, those made after it have none,
 /// and the others have one or not.
 pub(crate) fn files(m: &Machine) -> Result<()> {
-    const MACHINES: usize = 60;
+    let machines = m.rounds(60) as usize;
     let mut seen = [0; VCPUS + 1];
 
-    for round in 0..MACHINES {
+    for round in 0..machines {
         let f = Fixture::new(m, 1)?;
         let maker = Maker::new();
 

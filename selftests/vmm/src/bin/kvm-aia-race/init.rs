@@ -201,7 +201,7 @@ pub(crate) fn consistent(m: &Machine) -> Result<()> {
 
 /// Many threads want INIT: one gets it.
 pub(crate) fn twice(m: &Machine) -> Result<()> {
-    for _ in 0..200 {
+    for _ in 0..m.rounds(200) {
         let f = Fixture::new(m, 3)?;
 
         f.configure(63, 8)?;

@@ -36,9 +36,9 @@ use vmm::{
 /// nothing (candidate 11).
 fn init(m: &Machine, mode: Mode) -> Result<()> {
     const VCPUS: usize = 2;
-    const ROUNDS: u32 = 40;
+    let rounds = m.rounds(40);
 
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let mut guest = Guest::bare(m.kvm(), Config::new(VCPUS, mode))?;
 
         for n in 0..VCPUS {
@@ -67,7 +67,7 @@ fn init(m: &Machine, mode: Mode) -> Result<()> {
             same(guest.total(n), 41, || format!("interrupts of vCPU {n}"))?;
         }
     }
-    diag(format!("{ROUNDS} machines"));
+    diag(format!("{rounds} machines"));
     Ok(())
 }
 
