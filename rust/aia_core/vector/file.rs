@@ -828,12 +828,12 @@ impl<S: Deref<Target = [Word]>> File<S> {
         let _ = self.leave(hart, Some(owner_of));
     }
 
-    /// How many identities are nobody's any more, but still wait for the own hart. Takes long.
-    pub fn draining(&self) -> u32 {
+    /// How many identities are somebody's, and not only wait for the own hart. Takes long.
+    pub fn in_use(&self) -> u32 {
         // CAST: At most 2047.
         self.pool
             .iter()
-            .filter(|eiid| self.slot(*eiid) == Slot::Drain)
+            .filter(|eiid| self.slot(*eiid) != Slot::Drain)
             .count() as u32
     }
 
@@ -1340,7 +1340,7 @@ mod tests {
         hart.pending.set(1 << eiid.get());
         assert!(file.free(eiid, owner()));
         // Not reusable before its hart has looked.
-        assert_eq!(file.draining(), 1);
+        assert_eq!((file.in_use(), file.pool().free()), (2, 60));
         assert_eq!(file.assign(owner(), false), Some(id(eiid.get() + 1)));
         assert!(file.mark(eiid));
         let _ = file.sync(&hart);

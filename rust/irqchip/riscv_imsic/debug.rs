@@ -4,7 +4,6 @@
 
 use aia_core::{
     ids::{
-        Cpu,
         Eiid,
         NrIds, //
     },
@@ -72,9 +71,12 @@ macro_rules! line {
     };
 }
 
-/// How many identities can be had; of those that were freed, when their hart has looked.
-fn obtainable(file: &File<Words>) -> u32 {
-    file.pool().free() + file.draining()
+/// The identities of one file, or of several.
+struct Occupancy {
+    /// Can be had; of those that were freed, when their hart has looked.
+    obtainable: u32,
+    /// Are in use.
+    used: u32,
 }
 
 impl Imsic {
@@ -84,25 +86,29 @@ impl Imsic {
     pub(crate) fn show(&self, to: &SeqFile, indent: usize) {
         let indent = Indent(indent);
         let online = self.sum(|local| local.file.is_online().into());
-        let available = self.sum(|local| match local.file.is_online() {
-            true => obtainable(&local.file).into(),
-            false => 0,
-        });
-        let used = self.sum(|local| (self.nr_ids.get() - obtainable(&local.file)).into());
         let reserved: u32 = self
             .nr_ids
             .iter()
             .map(|eiid| u32::from(self.is_reserved(eiid)))
             .sum();
+        let mut all = Occupancy {
+            obtainable: 0,
+            used: 0,
+        };
+
+        for local in self.locals() {
+            let Occupancy { obtainable, used } = self.occupancy(&local.file);
+
+            all.used += used - reserved;
+            if local.file.is_online() {
+                all.obtainable += obtainable;
+            }
+        }
 
         seq_print!(to, "Online bitmaps:   {:>6}\n", online);
-        seq_print!(to, "Global available: {:>6}\n", available);
+        seq_print!(to, "Global available: {:>6}\n", all.obtainable);
         seq_print!(to, "Global reserved:  {:>6}\n", 0);
-        seq_print!(
-            to,
-            "Total allocated:  {:>6}\n",
-            used.saturating_sub(self.sum(|_| reserved.into()))
-        );
+        seq_print!(to, "Total allocated:  {:>6}\n", all.used);
         // Zero is none at all.
         seq_print!(
             to,
@@ -132,15 +138,17 @@ impl Imsic {
             };
 
             if file.is_online() {
+                let Occupancy { obtainable, used } = self.occupancy(file);
+
                 seq_print!(
                     to,
                     "{}  {:>4}  {:>4}  {:>4}  {:>4} {:>4}  {}\n",
                     indent,
                     cpu.get(),
-                    obtainable(file),
+                    obtainable,
                     file.forwarded(),
                     file.dropped(),
-                    self.nr_ids.get() - reserved - obtainable(file),
+                    used - reserved,
                     Ranges(self.nr_ids, |eiid| !self.is_reserved(eiid)
                         && file.pool().is_used(eiid))
                 );
@@ -148,11 +156,22 @@ impl Imsic {
         }
     }
 
+    fn locals(&self) -> impl Iterator<Item = &LocalHart> {
+        cpumask::possible().filter_map(|cpu| self.local(to_cpu(cpu)))
+    }
+
     fn sum(&self, value: impl Fn(&LocalHart) -> u64) -> u64 {
-        cpumask::possible()
-            .filter_map(|cpu| self.local(Cpu::new(cpu.as_u32())))
-            .map(value)
-            .sum()
+        self.locals().map(value).sum()
+    }
+
+    /// Both numbers are of the same moment: what is freed meanwhile is in one of them.
+    fn occupancy(&self, file: &File<Words>) -> Occupancy {
+        let used = file.in_use();
+
+        Occupancy {
+            obtainable: self.nr_ids.get() - used,
+            used,
+        }
     }
 
     /// Shows the vectors of one interrupt.
