@@ -263,7 +263,7 @@ impl Model {
         let hart = self.hart(cpu);
 
         hart.registers.lock().unwrap().enabled = u64::MAX;
-        let _ = hart.file.go_online(&self.on(cpu));
+        operations::go_online(&self.on(cpu));
         hart.online.store(1, Release);
     }
 
@@ -618,6 +618,50 @@ fn a_freed_identity_comes_back_once() {
         assert_eq!(model.file(0).slot(eiid), Slot::Free);
         assert_eq!(model.file(0).pool().free(), before);
     });
+}
+
+/// While one hart takes an identity and another one gives one back, or goes offline, the placement
+/// ends up with what there is, and not with what one of them had seen before the other was done.
+#[test]
+fn the_placement_knows_what_is_free() {
+    for offline in [false, true] {
+        bounded(move || {
+            let model = Model::new(true);
+            let eiid = model.interrupt(1, 1);
+            let vectors = Vectors {
+                current: on(1, eiid),
+                previous: None,
+            };
+
+            operations::free(&model.on(0), vectors, owner(1));
+            let remote = {
+                let model = model.clone();
+                thread::spawn(move || {
+                    operations::alloc(&model.on(0), &Only(1), owner(2));
+                })
+            };
+            if offline {
+                model.offline(1);
+            } else {
+                operations::sync(&model.on(1));
+            }
+            remote.join().unwrap();
+
+            let best = |free| {
+                model.placement.update(Cpu::new(0), free);
+                model.placement.best_of([0, 1].into_iter().map(Cpu::new))
+            };
+            let (first, second) = (Some(Cpu::new(0)), Some(Cpu::new(1)));
+            let free = model.file(1).pool().free();
+
+            // Of two equal ones, it is the first.
+            assert_eq!(best(free), first);
+            assert_eq!(
+                best(if offline { 0 } else { free - 1 }),
+                if offline { None } else { second }
+            );
+        });
+    }
 }
 
 /// An MSI that arrived at a forwarder reaches the vector that the interrupt ends up at, also if the

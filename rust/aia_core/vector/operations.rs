@@ -131,8 +131,19 @@ pub fn sync<M: Machine>(machine: &M) {
 
 /// Tells the placement how many identities `file`, that of `cpu`, has left.
 fn account<M: Machine>(machine: &M, cpu: Cpu, file: &File<M::Words>) {
-    if file.is_online() {
-        machine.placement().update(cpu, file.pool().free());
+    let left = || match file.is_online() {
+        true => file.pool().free(),
+        false => 0,
+    };
+    let mut told = left();
+
+    // Whoever tells last has looked after all that the others have done.
+    loop {
+        machine.placement().update(cpu, told);
+        match left() {
+            now if now == told => return,
+            now => told = now,
+        }
     }
 }
 
@@ -444,11 +455,22 @@ fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, source: Source)
     }
 }
 
+/// The running hart comes up, with all its enable bits set.
+pub fn go_online<M: Machine>(machine: &M) {
+    let file = machine.here();
+
+    if let Some(due) = file.go_online(machine).due {
+        machine.look_again(due);
+    }
+    account(machine, machine.cpu(), file);
+}
+
 /// The running hart goes away; its interrupts have moved away before, as far as they could.
 pub fn go_offline<M: Machine>(machine: &M) {
-    machine
-        .here()
-        .go_offline(machine, |vector| owner_of(machine, vector));
+    let file = machine.here();
+
+    file.go_offline(machine, |vector| owner_of(machine, vector));
+    account(machine, machine.cpu(), file);
 }
 
 /// Whose `vector` is, or was before it moved away.

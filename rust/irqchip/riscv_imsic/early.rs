@@ -11,10 +11,7 @@ use aia_core::{
     addr::PAGE_SIZE,
     vector::{
         file::Hart,
-        operations::{
-            self,
-            Machine, //
-        },
+        operations,
         POKE, //
     }, //
 };
@@ -93,33 +90,25 @@ impl cpuhp::Prepare for Hotplug {
 }
 
 impl cpuhp::Starting for Hotplug {
-    fn starting(cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
+    fn starting(_cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
         let Some(imsic) = ffi::imsic() else {
             return;
         };
         let hart = ThisHart::new(imsic, irqs_off);
-        let local = hart.local();
 
         hart.reset();
-        if let Some(due) = local.file.go_online(&hart).due {
-            hart.look_again(due);
-        }
-        imsic
-            .placement
-            .update(to_cpu(cpu), local.file.pool().free());
+        operations::go_online(&hart);
         imsic.parent.enable(irqs_off);
         hart.deliver();
     }
 
-    fn dying(cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
+    fn dying(_cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
         let Some(imsic) = ffi::imsic() else {
             return;
         };
         let hart = ThisHart::new(imsic, irqs_off);
-        let local = hart.local();
 
-        imsic.placement.update(to_cpu(cpu), 0);
-        local.timer.stop();
+        hart.local().timer.stop();
         operations::go_offline(&hart);
         hart.disable(POKE);
     }

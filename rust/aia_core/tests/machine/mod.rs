@@ -217,9 +217,7 @@ impl Model {
         let hart = self.hart(cpu);
 
         hart.enabled.set(u64::MAX);
-        hart.timer.set(hart.file.go_online(&self.on(cpu)).due);
-        self.placement
-            .update(Cpu::new(cpu), hart.file.pool().free());
+        operations::go_online(&self.on(cpu));
         hart.online.set(true);
     }
 
@@ -228,7 +226,6 @@ impl Model {
         let hart = self.hart(cpu);
 
         hart.online.set(false);
-        self.placement.update(Cpu::new(cpu), 0);
         hart.timer.set(None);
         operations::go_offline(&self.on(cpu));
     }
