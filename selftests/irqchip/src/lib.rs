@@ -2,7 +2,8 @@
 
 //! What the tests of the IMSIC and APLIC drivers share: the machine as the
 //! device tree describes it, `/proc/interrupts`, irq debugfs, affinity, CPU
-//! hotplug, the kernel log, the test module, registers, and the host.
+//! hotplug, the kernel log, the test module, registers, allocations that fail,
+//! and the host.
 
 #![deny(unsafe_code)]
 
@@ -11,6 +12,7 @@ pub mod args;
 pub mod cpu;
 pub mod device;
 pub mod dt;
+pub mod faults;
 pub mod host;
 pub mod interrupts;
 pub mod irqdebug;

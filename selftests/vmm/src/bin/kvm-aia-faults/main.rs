@@ -10,7 +10,7 @@ mod faults;
 #[path = "../kvm-aia-extensions/sys.rs"]
 mod sys;
 
-use faults::Faults;
+use faults::each;
 use kvm_bindings::{
     KVM_DEV_RISCV_AIA_GRP_APLIC,
     KVM_DEV_RISCV_AIA_GRP_IMSIC, //
@@ -100,7 +100,7 @@ fn works(f: &Fixture, vcpus: usize) -> Result<()> {
 }
 
 fn device(m: &Machine) -> Result<()> {
-    Faults::new()?.each(
+    each(
         // The device, and its file.
         2,
         || m.kvm().create_vm().context("KVM_CREATE_VM"),
@@ -116,7 +116,7 @@ fn device(m: &Machine) -> Result<()> {
 }
 
 fn vcpu(m: &Machine) -> Result<()> {
-    Faults::new()?.each(
+    each(
         1,
         || Fixture::new(m, 0),
         |f| f.bare_vcpu(0),
@@ -131,7 +131,7 @@ fn vcpu(m: &Machine) -> Result<()> {
 }
 
 fn init(m: &Machine) -> Result<()> {
-    Faults::new()?.each(
+    each(
         // A file, and its place on the bus, for each vCPU; tables, routes, the APLIC and its place.
         2 * VCPUS as u32 + 5,
         || {
@@ -173,7 +173,7 @@ fn with_snapshot(m: &Machine) -> Result<(Fixture, Device, Vec<u8>)> {
 }
 
 fn get(m: &Machine) -> Result<()> {
-    Faults::new()?.each(
+    each(
         1,
         || with_snapshot(m),
         |(_, device, bytes)| match device.get(bytes) {
@@ -191,7 +191,7 @@ fn get(m: &Machine) -> Result<()> {
 }
 
 fn set(m: &Machine) -> Result<()> {
-    Faults::new()?.each(
+    each(
         1,
         || {
             let (_, _, bytes) = with_snapshot(m)?;
@@ -236,7 +236,7 @@ fn registers(aia: &Aia) -> Result<()> {
 
 fn guest_file(m: &Machine) -> Result<()> {
     pin_self(&[m.cpu(0)])?;
-    Faults::new()?.each(
+    each(
         1,
         || {
             let guest = Plain::new(m.kvm(), &[STORE])?;

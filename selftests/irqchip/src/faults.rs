@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Lets one allocation of the calling thread fail, see the kernel's
+//! Documentation/fault-injection.
+
+use crate::{
+    write,
+    Result, //
+};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt, //
+};
+
+const DEBUGFS: &str = "/sys/kernel/debug";
+const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
+
+/// The thread's own count of allocations until one fails.
+#[derive(Debug)]
+pub struct Faults(File);
+
+impl Faults {
+    /// For the calling thread. An error if the kernel cannot do that.
+    pub fn new() -> Result<Self> {
+        for (file, value) in [
+            // Those that may sleep fail, too, and those of single pages.
+            ("failslab/ignore-gfp-wait", "N"),
+            ("fail_page_alloc/ignore-gfp-wait", "N"),
+            ("fail_page_alloc/min-order", "0"),
+            // Without a word about it.
+            ("failslab/verbose", "0"),
+            ("fail_page_alloc/verbose", "0"),
+        ] {
+            write(&format!("{DEBUGFS}/{file}"), value)?;
+        }
+        File::options()
+            .read(true)
+            .write(true)
+            .open(FAIL_NTH)
+            .map(Self)
+            .map_err(|e| format!("{FAIL_NTH}: {e}"))
+    }
+
+    fn set(&self, n: u32) -> Result {
+        self.0
+            .write_at(n.to_string().as_bytes(), 0)
+            .map(drop)
+            .map_err(|e| format!("{FAIL_NTH}: {n}: {e}"))
+    }
+
+    /// Does `what` with its `n`th allocation failing; says whether it had that many.
+    pub fn fail<T>(&self, n: u32, what: impl FnOnce() -> T) -> Result<(T, bool)> {
+        let mut left = [0; 16];
+
+        self.set(n)?;
+        let result = what();
+        let len = self.0.read_at(&mut left, 0);
+
+        // Whatever comes now is not to fail.
+        self.set(0)?;
+        let len = len.map_err(|e| format!("{FAIL_NTH}: {e}"))?;
+
+        Ok((
+            result,
+            String::from_utf8_lossy(&left[..len]).trim_end() == "0",
+        ))
+    }
+}
