@@ -1112,6 +1112,26 @@ fn identities_have_one_owner() {
     });
 }
 
+/// An identity that comes back while somebody finds none can be had by whoever comes next.
+#[test]
+fn what_comes_back_to_a_full_pool_can_be_had() {
+    loom::model(|| {
+        let pool = Arc::new(Pool::new(Words::new(1)).unwrap());
+
+        for n in 1..64 {
+            assert!(pool.claim(id(n)));
+        }
+        let other = {
+            let pool = pool.clone();
+            thread::spawn(move || pool.release(id(5)))
+        };
+        let early = pool.alloc();
+
+        other.join().unwrap();
+        assert_eq!(early.or_else(|| pool.alloc()), Some(id(5)));
+    });
+}
+
 /// Whatever concurrent changes do, the tree ends up with the best CPU at its root.
 #[test]
 fn placement_converges() {
