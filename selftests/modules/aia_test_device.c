@@ -167,10 +167,10 @@ static int aia_alloc(u32 nr_vecs, bool deferred, bool unlazy)
 	adev->deferred = deferred;
 	adev->unlazy = unlazy;
 
-	/* The domain of the device is there even if its interrupts are not */
-	adev->msis = true;
 	dev_set_msi_domain(&adev->pdev->dev, aia_domain);
 	rc = platform_device_msi_init_and_alloc_irqs(&adev->pdev->dev, nr_vecs, aia_write_msg);
+	/* The domain of the device is there even if its interrupts are not; but with -ENODEV */
+	adev->msis = rc != -ENODEV;
 	if (rc) {
 		aia_free(adev);
 		return rc;
