@@ -20,8 +20,10 @@ from machine import Machine
 MSI = ["topology", "trigger", "ids", "moves", "stale", "hotplug",
        "debugfs", "ipi", "scftorture", "unmask_latency", "storm"]
 
-# What programs make the drivers, and genirq, warn of.
+# What programs make the drivers, genirq and KVM warn of.
 WARNS = {
+    "kvm-aia-faults": r"Failed to topup G-stage cache|VCPU exit error -12"
+                      r"|SEPC=0x|SCAUSE=0x14 ",
     "stale": r"too many stray MSIs, ID \d+ is off",
     "wired": r"source \d+: there is no trigger 0x"
              r"|genirq: Setting trigger mode \d+ for irq \d+ failed",
