@@ -234,7 +234,7 @@ def checked():
                 timeout=900)
     yield debug("kvm-vcpu", two, ["kvm-aia-vcpu", "kvm-aia-scale"],
                 args={"kvm_aia_scale": 2000}, timeout=1800)
-    yield debug("faults", two, ["faults"], timeout=1200)
+    yield debug("faults", two, ["faults"], timeout=2400)
     yield debug("kvm-faults", two, ["kvm-aia-faults"], timeout=900)
     yield debug("kvm-races", two, ["kvm-aia-hwaccel", "kvm-aia-race"],
                 args={"kvm_rounds": 8}, timeout=1800)
