@@ -156,6 +156,12 @@ int aia_write_probe(char *buf);
 int aia_write_states(char *buf);
 void aia_release_states(void);
 
+/* aia_test_faults.c */
+int aia_faults_init(void);
+void aia_faults_exit(void);
+int aia_write_fail(char *buf);
+void aia_show_fail(struct seq_file *m);
+
 /* aia_test_latency.c */
 int aia_write_latency(char *buf);
 void aia_show_latency(struct seq_file *m);

@@ -46,6 +46,9 @@
  *               compatible with aia-test,lines
  *   probe    w  "ADDR... [orphan]": make devices of APLICs, all at once, whose
  *               nodes are disabled. orphan: with an MSI domain that takes none
+ *   fail     w  "N": the Nth allocation of the next probe of an APLIC fails; needs a
+ *               kernel that can do that
+ *   fail     r  1 if it had that many
  *   states   w  "0|1": take all dynamic states of CPU hotplug there are, or give
  *               them back
  *   hvien    w  "BIT": set that bit of hvien of each CPU, before KVM uses it; 0: of
@@ -110,6 +113,7 @@ static const struct aia_file aia_files[] = {
 	{ "line", aia_write_line, NULL },
 	{ "wires", aia_write_wires, NULL },
 	{ "probe", aia_write_probe, NULL },
+	{ "fail", aia_write_fail, aia_show_fail },
 	{ "states", aia_write_states, NULL },
 	{ "hvien", aia_write_hvien, aia_show_hvien },
 	{ "idle", aia_write_idle, aia_show_idle },

@@ -19,14 +19,22 @@ static int __init aia_test_init(void)
 	if (rc)
 		return rc;
 
+	rc = aia_faults_init();
+	if (rc)
+		goto err_hold;
+
 	rc = aia_map(imsic_get_global_config());
-	if (rc) {
-		aia_hold_exit();
-		return rc;
-	}
+	if (rc)
+		goto err_faults;
 
 	aia_debugfs_init();
 	return 0;
+
+err_faults:
+	aia_faults_exit();
+err_hold:
+	aia_hold_exit();
+	return rc;
 }
 
 static void __exit aia_test_exit(void)
@@ -36,6 +44,7 @@ static void __exit aia_test_exit(void)
 	aia_free_all();
 	aia_wires_remove();
 	aia_release_states();
+	aia_faults_exit();
 	aia_hold_exit();
 	aia_unmap();
 	xa_destroy(&aia_vecs);

@@ -6,6 +6,7 @@ import re
 import typing
 
 import acpi
+import aplics
 import client
 import fence
 import few_ids
@@ -291,6 +292,7 @@ def table():
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
         *few_ids.rows(Row, debug),
         *fence.rows(Row, debug),
+        *aplics.rows(Row, debug),
         *kvm(),
         *module(),
         *plain(),

@@ -109,6 +109,18 @@ impl Module {
         tell("probe", format!("{} {flags}", list.join(" ")))
     }
 
+    /// Probes an APLIC as [`Self::probe`] with the `n`th allocation of the driver failing; says
+    /// what came of it, and whether there were that many. An error if the kernel cannot do that.
+    pub fn probe_failing(&self, aplic: u64, n: u32) -> Result<(Result, bool)> {
+        tell("fail", n.to_string())?;
+        let probed = self.probe(&[aplic], "");
+        let failed = ask("fail")?
+            .first()
+            .is_some_and(|row| row.first().is_some_and(|word| word == "1"));
+
+        Ok((probed, failed))
+    }
+
     /// Takes all dynamic states of CPU hotplug that are left, or gives them back.
     pub fn take_states(&self, take: bool) -> Result {
         tell("states", u32::from(take).to_string())

@@ -98,15 +98,21 @@ fn walk(dir: &Path, nodes: &mut Vec<Node>) {
     }
 }
 
-/// All nodes that are enabled and compatible.
-pub fn find(compatible: &str) -> Vec<Node> {
+/// All nodes that are compatible, also disabled ones.
+pub fn all(compatible: &str) -> Vec<Node> {
     let mut nodes = Vec::new();
 
     walk(Path::new(ROOT), &mut nodes);
+    nodes.retain(|n| n.is(compatible));
     nodes
-        .into_iter()
-        .filter(|n| n.is(compatible) && n.enabled())
-        .collect()
+}
+
+/// All nodes that are enabled and compatible.
+pub fn find(compatible: &str) -> Vec<Node> {
+    let mut nodes = all(compatible);
+
+    nodes.retain(Node::enabled);
+    nodes
 }
 
 /// How wired and message-signalled interrupts reach the harts.

@@ -8,12 +8,57 @@ use crate::{
     Result, //
 };
 use std::{
-    fs::File,
+    fs::{
+        self,
+        File, //
+    },
     os::unix::fs::FileExt, //
 };
 
 const DEBUGFS: &str = "/sys/kernel/debug";
 const FAIL_NTH: &str = "/proc/thread-self/fail-nth";
+
+/// Whatever is to fail can, and fails without a word about it. An error if the kernel cannot do that.
+pub fn quietly() -> Result {
+    set(&[
+        // Those that may sleep fail, too, and those of single pages.
+        ("failslab/ignore-gfp-wait", "N"),
+        ("fail_page_alloc/ignore-gfp-wait", "N"),
+        ("fail_page_alloc/min-order", "0"),
+        ("failslab/verbose", "0"),
+        ("fail_page_alloc/verbose", "0"),
+    ])
+}
+
+/// As [`quietly`], but only what is allocated by `kmalloc()` fails: kmemleak and KASAN allocate, too,
+/// each time that somebody does, and do without.
+pub fn kmalloc_only() -> Result {
+    const SLAB: &str = "/sys/kernel/slab";
+
+    quietly()?;
+    // Nobody asks for that many pages.
+    set(&[
+        ("fail_page_alloc/min-order", "20"),
+        ("failslab/cache-filter", "Y"),
+    ])?;
+    for cache in fs::read_dir(SLAB).map_err(|e| format!("{SLAB}: {e}"))? {
+        let cache = cache.map_err(|e| format!("{SLAB}: {e}"))?.path();
+
+        if cache
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("kmalloc"))
+        {
+            write(&cache.join("failslab").to_string_lossy(), "1")?;
+        }
+    }
+    Ok(())
+}
+
+fn set(values: &[(&str, &str)]) -> Result {
+    values
+        .iter()
+        .try_for_each(|(file, value)| write(&format!("{DEBUGFS}/{file}"), value))
+}
 
 /// The thread's own count of allocations until one fails.
 #[derive(Debug)]
@@ -22,17 +67,7 @@ pub struct Faults(File);
 impl Faults {
     /// For the calling thread. An error if the kernel cannot do that.
     pub fn new() -> Result<Self> {
-        for (file, value) in [
-            // Those that may sleep fail, too, and those of single pages.
-            ("failslab/ignore-gfp-wait", "N"),
-            ("fail_page_alloc/ignore-gfp-wait", "N"),
-            ("fail_page_alloc/min-order", "0"),
-            // Without a word about it.
-            ("failslab/verbose", "0"),
-            ("fail_page_alloc/verbose", "0"),
-        ] {
-            write(&format!("{DEBUGFS}/{file}"), value)?;
-        }
+        quietly()?;
         File::options()
             .read(true)
             .write(true)

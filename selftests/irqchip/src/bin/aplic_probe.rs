@@ -11,6 +11,7 @@
 //! `left`     nothing is late: only what was left is looked for
 //! `numbers`  the APLIC's own numbers of harts, in MSI mode, are not those of the IMSIC
 //! `lines`    a node of the tree has an interrupt of each trigger, and more
+//! `faults`   APLICs are spare, see `tools/selftest/aplics.py`
 
 use irqtest::{
     aplic::Aplic,
@@ -19,6 +20,7 @@ use irqtest::{
     device::Module,
     dt,
     ensure,
+    faults,
     interrupts,
     irqdebug::{
         self,
@@ -300,10 +302,109 @@ fn left(tap: &mut Tap, module: &Module) {
     );
 }
 
+/// The APLICs that are there to be probed, by their addresses.
+fn spare() -> Vec<u64> {
+    dt::all("riscv,aplic")
+        .iter()
+        .filter(|node| !node.enabled())
+        .filter_map(|node| Some(node.regions().first()?.0))
+        .filter(|address| address & 0xff_ffff >= 0x1_0000)
+        .collect()
+}
+
+fn is_direct() -> bool {
+    dt::find("riscv,imsics").is_empty()
+}
+
+/// The CPUs that the second APLIC can interrupt, of those with one hart each.
+fn cpus_of_second() -> Vec<usize> {
+    if is_direct() {
+        vec![1]
+    } else {
+        cpu::online()
+    }
+}
+
+/// Nothing is left of an APLIC that was refused.
+fn refused(address: u64) -> Result {
+    let claim = format!("{address:x}-");
+
+    ensure(!has_domain(address), || "it has a domain".into())?;
+    ensure(
+        !read("/proc/iomem")?
+            .lines()
+            .any(|line| line.trim_start().starts_with(&claim) && line.ends_with("riscv-aplic")),
+        || "its registers are claimed".into(),
+    )?;
+    ensure(!Aplic::at(address)?.delivers(), || {
+        "it delivers interrupts".into()
+    })
+}
+
+/// Probes APLICs with each of a probe's allocations failing, one after the other. One that is done
+/// without takes an APLIC, as drivers cannot give one back.
+fn probes(module: &Module) -> Result {
+    /// For the driver's state, the words of its sources, the domain, and what its names take.
+    const LEAST: u32 = 5;
+
+    faults::kmalloc_only()?;
+    let mut aplics = spare().into_iter();
+    let mut address = aplics.next().ok_or("no spare APLIC")?;
+    let (mut failed, mut bound) = (0, 0);
+
+    for n in 1.. {
+        let (probed, reached) = module.probe_failing(address, n)?;
+        let what = || format!("allocation {n} of {address:#x}");
+
+        match (probed, reached) {
+            (Err(e), false) => return Err(format!("{}: none fails: {e}", what())),
+            (Err(_), true) => {
+                failed += 1;
+                refused(address).map_err(|e| format!("{}: {e}", what()))?;
+                if is_direct() && bound == 0 {
+                    nothing_left().map_err(|e| format!("{}: {e}", what()))?;
+                }
+            }
+            (Ok(()), reached) => {
+                bound += 1;
+                quiet(address).map_err(|e| format!("{}: {e}", what()))?;
+                if !reached {
+                    ktap::diag(format!("{n} allocations, {failed} cannot be done without"));
+                    break;
+                }
+                ktap::diag(format!("allocation {n} is done without"));
+                address = aplics
+                    .next()
+                    .ok_or_else(|| format!("{n} allocations, {failed} essential: no APLIC left"))?;
+            }
+        }
+    }
+    ensure(failed >= LEAST, || {
+        format!("{failed} failures instead of {LEAST} or more")
+    })
+}
+
+fn faults(tap: &mut Tap, module: &Module) {
+    tap.check(
+        probes(module),
+        "each allocation of a probe fails: nothing is left, or it is done without",
+    );
+    tap.check(
+        module.probe(&[SECOND], ""),
+        "then another one is probed, all of whose allocations succeed",
+    );
+    tap.check(
+        works(module, SECOND, &cpus_of_second()),
+        "it interrupts its CPUs",
+    );
+}
+
 fn main() -> ExitCode {
     let args = Args::of(
         "aplic_probe",
-        &["late", "unknown", "msi", "left", "numbers", "lines"],
+        &[
+            "late", "unknown", "msi", "left", "numbers", "lines", "faults",
+        ],
     );
     let given = |word: &str| args.given(word).is_some();
     let module = match Module::load() {
@@ -317,6 +418,7 @@ fn main() -> ExitCode {
         ("left", left, dt::find("riscv,aplic").len() + 2),
         ("numbers", numbers, 1),
         ("lines", lines, LINES),
+        ("faults", faults, 3),
     ];
     let Some((_, test, count)) = what.into_iter().find(|(word, ..)| given(word)) else {
         return Tap::skip_all("not said what is unusual");
