@@ -6,6 +6,7 @@
 //! module holds the whole life of a vector as lock-free state on borrowed words, without any
 //! access to hardware of its own:
 //!
+//! - [`access`]: what a hart does to its own file;
 //! - [`pool`]: which identities of one CPU are in use;
 //! - [`placement`]: which CPU a new vector should go to;
 //! - [`slot`]: what an identity means right now;
@@ -26,6 +27,7 @@
 //! - A moved vector stays behind as a *forwarder* until no MSI for it can be in flight. Whatever
 //!   still arrives there is sent on to the new vector, so a move loses nothing.
 
+pub mod access;
 pub mod entry;
 pub mod file;
 pub mod operations;

@@ -6,9 +6,7 @@
 //! The ranges are those of the interface (`arch/riscv/include/uapi/asm/kvm.h`), not the wider ones
 //! of the specification.
 
-mod raw;
-
-pub use self::raw::RawConfig;
+pub mod raw;
 
 use super::{
     address_map::GuestMap,
@@ -26,7 +24,7 @@ use crate::{
     },
 };
 
-/// What [`RawConfig::aplic_addr`], or the address of a vCPU's interrupt file, is while it is not
+/// What the address of the APLIC, or the address of a vCPU's interrupt file, is while it is not
 /// set (`KVM_RISCV_AIA_UNDEF_ADDR`).
 pub const UNDEF_ADDR: u64 = u64::MAX;
 

@@ -20,13 +20,17 @@
 //! [`Snapshot`] reads such a block, and has checked all of it; [`SnapshotMut`] writes one. What is
 //! saved and restored in which order is in [`machine`].
 
+mod error;
 mod fields;
 mod layout;
 pub mod machine;
 
-pub use self::layout::{
-    Header,
-    Layout, //
+pub use self::{
+    error::Error,
+    layout::{
+        Header,
+        Layout, //
+    }, //
 };
 
 use core::ops::Range;
@@ -41,7 +45,6 @@ use crate::{
         regs::SourceWord as WordNr,
         target::genmsi, //
     },
-    error::EINVAL,
     guest_aplic::{
         saved::{
             SavedDomain,
@@ -66,37 +69,6 @@ const GENMSI_BITS: u32 = genmsi(HartIndex::MAX, Eiid::MAX);
 /// The bits that `eidelivery` and `eithreshold` of a guest's interrupt file can have (AIA 3.8).
 const EIDELIVERY_BITS: u64 = 1;
 const EITHRESHOLD_BITS: u64 = Eiid::MAX.get() as u64;
-
-/// Why a snapshot is refused.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Error {
-    /// The version is an unknown one.
-    Version,
-    /// The size is not what the numbers make it.
-    Size,
-    /// The virtual machine has other numbers of identities, sources or vCPUs.
-    Counts,
-    /// A reserved field is not 0.
-    Reserved,
-    /// `domaincfg` or `genmsi` cannot have this value.
-    Domain,
-    /// No source can be in this state.
-    Source,
-    /// A source is pending and enabled, and the domain delivers: then it would have been sent.
-    Due,
-    /// The IDs of the vCPUs do not ascend.
-    VcpuOrder,
-    /// No interrupt file can be in this state.
-    File,
-}
-
-impl Error {
-    /// Returns the error number of Linux, which is negative.
-    #[inline]
-    pub const fn errno(self) -> i32 {
-        EINVAL
-    }
-}
 
 /// A snapshot to restore.
 ///

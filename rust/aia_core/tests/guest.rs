@@ -21,9 +21,9 @@ use aia_core::{
         },
         config::{
             checked_addr,
+            raw::RawConfig,
             Config,
             Limits,
-            RawConfig,
             UNDEF_ADDR, //
         },
         hart_table::{
@@ -39,7 +39,7 @@ use aia_core::{
         NrIds,
         VcpuId,
         VcpuIndex, //
-    },
+    }, //
 };
 use proptest::{
     collection::vec,

@@ -33,14 +33,15 @@ use aia_core::{
         NrIds, //
     },
     vector::{
+        access::{
+            Fence,
+            HartAccess, //
+        },
         entry::{
             self,
             Entry, //
         },
-        file::{
-            File,
-            Hart, //
-        },
+        file::File,
         operations::{
             self,
             Choice,
@@ -50,10 +51,7 @@ use aia_core::{
         },
         placement::Placement,
         pool::Pool,
-        proof::{
-            self,
-            Fence, //
-        },
+        proof,
         slot::{
             InFlight,
             Owner,
@@ -406,7 +404,7 @@ impl Here<'_> {
     }
 }
 
-impl Hart for Here<'_> {
+impl HartAccess for Here<'_> {
     fn enable(&self, eiid: Eiid) {
         self.hart().registers.lock().unwrap().enabled |= bit(eiid);
     }

@@ -7,11 +7,9 @@
 mod machine;
 
 use aia_core::vector::{
+    access::Fence,
     operations::MoveError,
-    proof::{
-        self,
-        Fence, //
-    },
+    proof,
     slot::Slot, //
 };
 use machine::{

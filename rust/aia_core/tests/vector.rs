@@ -11,12 +11,12 @@ use aia_core::{
         NrIds, //
     },
     vector::{
-        file::{
-            File,
-            Hart, //
+        access::{
+            Fence,
+            HartAccess, //
         },
+        file::File,
         pool,
-        proof::Fence,
         slot::{
             Owner,
             Slot, //
@@ -85,7 +85,7 @@ fn all_identities_of_every_size_can_be_had() {
 #[derive(Default)]
 struct Still(Word);
 
-impl Hart for Still {
+impl HartAccess for Still {
     fn enable(&self, _eiid: Eiid) {}
 
     fn disable(&self, _eiid: Eiid) {}

@@ -7,10 +7,8 @@
 //! interrupt.
 
 use super::{
-    file::{
-        Arrival,
-        Hart, //
-    },
+    access::HartAccess,
+    file::Arrival,
     operations::{
         self,
         Machine, //

@@ -5,14 +5,15 @@
 use core::ops::Deref;
 
 use super::{
+    access::{
+        Fence,
+        HartAccess, //
+    },
     pool::{
         self,
         Pool, //
     },
-    proof::{
-        self,
-        Fence, //
-    },
+    proof,
     slot::{
         InFlight,
         Owner,
@@ -34,54 +35,6 @@ use crate::{
     },
     word::Word, //
 };
-
-/// What only the file's own hart can do.
-///
-/// An implementation stands for the executing hart with its interrupts disabled: nothing else
-/// accesses the same registers meanwhile.
-pub trait Hart {
-    /// Sets the enable bit of `eiid`.
-    fn enable(&self, eiid: Eiid);
-
-    /// Clears the enable bit of `eiid`.
-    fn disable(&self, eiid: Eiid);
-
-    /// Clears the pending bit of `eiid` and returns whether it was set.
-    fn take_pending(&self, eiid: Eiid) -> bool;
-
-    /// Sends an MSI to `to`. Returns without waiting for its arrival.
-    fn send(&self, to: VectorId);
-
-    /// Returns whether `eiid` is pending.
-    fn is_pending(&self, eiid: Eiid) -> bool;
-
-    /// Clears the pending bits `mask` of `word`.
-    fn clear_pending(&self, word: EixWord, mask: u64);
-
-    /// Makes `eiid` of this hart pending by an MSI.
-    fn send_here(&self, eiid: Eiid);
-
-    /// Orders everything that the hart did before, with memory, devices and its own file, before
-    /// everything that it does later.
-    fn barrier(&self);
-
-    /// Passes the time between two looks at a pending bit.
-    fn pause(&self);
-
-    /// Lets all senders of the [`Sender::Fenced`] kind send `marker` to this hart, and waits for it:
-    /// see [`proof::ask_all`].
-    fn fence(&self, marker: Eiid) -> Fence;
-
-    /// A marker has not arrived. From now on nothing is proven to this hart, moved vectors wait for
-    /// the time to pass.
-    fn marker_lost(&self);
-
-    /// What the clock says.
-    fn now(&self) -> Tick;
-
-    /// How many identities of all harts hold what is for an owner that is [`Slot::Away`]; at least.
-    fn away(&self) -> &Word;
-}
 
 /// How many whole ticks a posted write to a device may take at most.
 const POSTED_TICKS: u32 = 1;
@@ -116,7 +69,7 @@ pub enum Arrival {
 /// One CPU's supervisor interrupt file.
 ///
 /// The words are borrowed: one per identity for the slots, [`pool::words_for`] for each bitmap.
-/// Everything can be called from any CPU at any time, except what takes a [`Hart`].
+/// Everything can be called from any CPU at any time, except what takes a [`HartAccess`].
 pub struct File<S> {
     /// A set bit per word of `dirty` that is not zero; all that interrupt entry has to look at.
     summary: Word,
@@ -249,14 +202,14 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Enables `eiid` on the own hart, now.
     #[inline]
-    pub fn enable_here(&self, hart: &impl Hart, eiid: Eiid) {
+    pub fn enable_here(&self, hart: &impl HartAccess, eiid: Eiid) {
         self.want(eiid, true);
         hart.enable(eiid);
     }
 
     /// Disables `eiid` on the own hart, now.
     #[inline]
-    pub fn disable_here(&self, hart: &impl Hart, eiid: Eiid) {
+    pub fn disable_here(&self, hart: &impl HartAccess, eiid: Eiid) {
         self.want(eiid, false);
         hart.disable(eiid);
     }
@@ -353,7 +306,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// The hart of the settled forwarder `eiid` is offline: keeps what arrives for `owner`, whose
     /// interrupt can then move on without leaving a chain of forwarders behind.
-    pub fn depart(&self, hart: &impl Hart, eiid: Eiid, owner: Owner, to: VectorId) {
+    pub fn depart(&self, hart: &impl HartAccess, eiid: Eiid, owner: Owner, to: VectorId) {
         loop {
             let slot = self.slot(eiid);
 
@@ -370,7 +323,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Changes `eiid` from the forwarder `slot` to [`Slot::Away`]; returns whether it was that.
-    fn go_away(&self, hart: &impl Hart, eiid: Eiid, slot: Slot, owner: Owner) -> bool {
+    fn go_away(&self, hart: &impl HartAccess, eiid: Eiid, slot: Slot, owner: Owner) -> bool {
         let sender = match slot {
             Slot::Forward(_, InFlight::Ordered) => Sender::Ordered,
             Slot::Forward(_, InFlight::Fenced) => Sender::Fenced,
@@ -389,7 +342,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Lets all that holds something for `owner`, who is [`Slot::Away`], drop it, since the interrupt
     /// is no more.
-    pub fn abandon_away(&self, hart: &impl Hart, owner: Owner) {
+    pub fn abandon_away(&self, hart: &impl HartAccess, owner: Owner) {
         for eiid in self.pool.iter() {
             loop {
                 let slot = self.slot(eiid);
@@ -463,7 +416,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// What becomes of an MSI that arrived at `eiid`, which is not assigned: it is sent on, or
     /// dropped, or for somebody who is away.
-    pub fn forward(&self, hart: &impl Hart, eiid: Eiid) -> Arrival {
+    pub fn forward(&self, hart: &impl HartAccess, eiid: Eiid) -> Arrival {
         let mut sent = None;
 
         loop {
@@ -504,7 +457,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Disables `eiid`, which the caller has taken from the pool, until the hart is reset: MSIs for
     /// nobody keep or may keep arriving there.
-    pub fn switch_off(&self, hart: &impl Hart, eiid: Eiid) {
+    pub fn switch_off(&self, hart: &impl HartAccess, eiid: Eiid) {
         self.publish(eiid, Slot::Off);
         hart.disable(eiid);
     }
@@ -519,13 +472,13 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Applies everything that waits for the own hart.
-    pub fn sync(&self, hart: &impl Hart) -> Remains {
+    pub fn sync(&self, hart: &impl HartAccess) -> Remains {
         self.look(hart, self.summary.swap(0));
         self.leave(hart, None::<Nobody>)
     }
 
     /// Looks at all identities that are marked in the words of `summary`.
-    fn look(&self, hart: &impl Hart, mut summary: u64) {
+    fn look(&self, hart: &impl HartAccess, mut summary: u64) {
         while summary != 0 {
             // CAST: A bit number below 64.
             let index = summary.trailing_zeros() as usize;
@@ -545,7 +498,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Applies what waits for `eiid`, but for its end as a forwarder, which may need a proof that is
     /// given to all of them at once.
-    fn look_at(&self, hart: &impl Hart, eiid: Eiid) {
+    fn look_at(&self, hart: &impl HartAccess, eiid: Eiid) {
         // What the owner wants was written before the slot.
         match self.slot_acquire(eiid) {
             // Enabled, so that what arrives by mistake is claimed and dropped, and no pending bit
@@ -572,7 +525,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Ends a drained identity. Nobody else changes that state.
-    fn drain(&self, hart: &impl Hart, eiid: Eiid) {
+    fn drain(&self, hart: &impl HartAccess, eiid: Eiid) {
         if hart.take_pending(eiid) {
             self.dropped.add(1);
         }
@@ -594,7 +547,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// knows the owners of vectors, the hart goes away and does not wait.
     fn leave<F: Fn(VectorId) -> Option<Owner>>(
         &self,
-        hart: &impl Hart,
+        hart: &impl HartAccess,
         last: Option<F>,
     ) -> Remains {
         let mut remains = Remains::default();
@@ -640,7 +593,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Ends `eiid` if nothing can be in flight to it any more; else returns when to look again.
-    fn leave_one<H: Hart, F: Fn(VectorId) -> Option<Owner>>(
+    fn leave_one<H: HartAccess, F: Fn(VectorId) -> Option<Owner>>(
         &self,
         hart: &H,
         proofs: &mut Proofs<'_, S, H>,
@@ -727,7 +680,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// Makes sure that all MSIs that were written to the file before are pending or have been taken;
     /// of those that come from devices, all that came before what the hart has read from them.
     /// Returns `false` if that cannot be told; then nothing can until the hart is reset.
-    pub fn has_arrived(&self, hart: &impl Hart) -> bool {
+    pub fn has_arrived(&self, hart: &impl HartAccess) -> bool {
         if self.lost.load() != 0 {
             return false;
         }
@@ -740,11 +693,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// As [`Self::has_arrived`], for MSIs of senders of the [`Sender::Fenced`] kind.
-    fn is_fenced(&self, hart: &impl Hart) -> bool {
+    fn is_fenced(&self, hart: &impl HartAccess) -> bool {
         self.lost.load() == 0 && self.is_proven(hart, hart.fence(self.marker))
     }
 
-    fn is_proven(&self, hart: &impl Hart, outcome: Fence) -> bool {
+    fn is_proven(&self, hart: &impl HartAccess, outcome: Fence) -> bool {
         if outcome == Fence::Lost {
             self.lost.store_release(1);
             hart.marker_lost();
@@ -753,7 +706,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Sends on what is pending at the forwarder `eiid`, or is `owed` already.
-    fn send_on(&self, hart: &impl Hart, eiid: Eiid, owed: &mut bool) {
+    fn send_on(&self, hart: &impl HartAccess, eiid: Eiid, owed: &mut bool) {
         *owed |= hart.take_pending(eiid);
         if *owed {
             *owed = matches!(self.forward(hart, eiid), Arrival::For(_));
@@ -778,7 +731,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// The own hart comes up, with all its enable bits set: clears the pending bits of what is
     /// nobody's, and applies the desired state of every identity in use.
-    pub fn go_online(&self, hart: &impl Hart) -> Remains {
+    pub fn go_online(&self, hart: &impl HartAccess) -> Remains {
         // Not online yet: nobody gets an identity whose pending bit is not clear.
         for (word, used) in (0..).map_while(EixWord::new).zip(self.pool.used()) {
             hart.clear_pending(word, !self.owned(word, used.load()));
@@ -804,7 +757,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Applies the desired state of every identity in use again, after the hart lost its enables.
-    pub fn refresh(&self, hart: &impl Hart) -> Remains {
+    pub fn refresh(&self, hart: &impl HartAccess) -> Remains {
         self.mark_all();
         self.sync(hart)
     }
@@ -821,7 +774,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     ///
     /// Forwarders to which nothing is in flight end. What may still arrive at the others waits until
     /// the hart is back, for the owner that `owner_of` finds for their targets.
-    pub fn go_offline(&self, hart: &impl Hart, owner_of: impl Fn(VectorId) -> Option<Owner>) {
+    pub fn go_offline(&self, hart: &impl HartAccess, owner_of: impl Fn(VectorId) -> Option<Owner>) {
         self.online.swap(0);
         self.mark_all();
         self.look(hart, self.summary.swap(0));
@@ -866,7 +819,7 @@ struct Proofs<'a, S, H> {
     now: Option<Tick>,
 }
 
-impl<'a, S: Deref<Target = [Word]>, H: Hart> Proofs<'a, S, H> {
+impl<'a, S: Deref<Target = [Word]>, H: HartAccess> Proofs<'a, S, H> {
     fn new(file: &'a File<S>, hart: &'a H) -> Self {
         Self {
             file,
@@ -890,7 +843,7 @@ impl<'a, S: Deref<Target = [Word]>, H: Hart> Proofs<'a, S, H> {
         }
     }
 
-    /// See [`Hart::now`].
+    /// See [`HartAccess::now`].
     fn now(&mut self) -> Tick {
         *self.now.get_or_insert_with(|| self.hart.now())
     }
@@ -936,7 +889,7 @@ mod tests {
         }
     }
 
-    impl Hart for TestHart {
+    impl HartAccess for TestHart {
         fn enable(&self, eiid: Eiid) {
             self.enabled.set(self.enabled.get() | 1 << eiid.get());
         }

@@ -8,10 +8,8 @@
 use core::ops::Deref;
 
 use super::{
-    file::{
-        File,
-        Hart, //
-    },
+    access::HartAccess,
+    file::File,
     placement::Placement,
     slot::{
         InFlight,
@@ -32,7 +30,7 @@ use crate::{
 };
 
 /// The running hart, and what it can reach: the files of all CPUs.
-pub trait Machine: Hart {
+pub trait Machine: HartAccess {
     /// The words under the shared state.
     type Words: Deref<Target = [Word]>;
 
@@ -78,7 +76,7 @@ pub struct Counts {
     pub moves: Word,
     /// Interrupts that may have been raised twice, as nobody could tell whose they were.
     pub duplicates: Word,
-    /// Identities that hold what is for an owner that is away, now: see [`Hart::away`].
+    /// Identities that hold what is for an owner that is away, now: see [`HartAccess::away`].
     pub away: Word,
 }
 

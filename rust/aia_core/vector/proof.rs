@@ -8,26 +8,18 @@
 //! MSIs of an APLIC may be made later than the hart's own store. There, the APLIC has to send the
 //! marker (AIA 4.9.3).
 
-use super::file::Hart;
+use super::access::{
+    Fence,
+    HartAccess, //
+};
 use crate::ids::Eiid;
 
 /// How often the pending bit is looked at before the marker counts as lost: the hart has interrupts
 /// off, and should wait for some microseconds only.
 const PATIENCE: u32 = 1_000;
 
-/// What asking senders for extempore MSIs has shown.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fence {
-    /// No MSI of any sender is on its way.
-    Proven,
-    /// Nothing was asked, or somebody could not be.
-    NotAsked,
-    /// Somebody was asked, and the marker did not arrive: it still may.
-    Lost,
-}
-
 /// Lets `send` send `marker` to the file of `hart`, and waits for it.
-pub fn ask(hart: &impl Hart, marker: Eiid, send: impl FnOnce() -> bool) -> Fence {
+pub fn ask(hart: &impl HartAccess, marker: Eiid, send: impl FnOnce() -> bool) -> Fence {
     // Nobody else sends it, but anything could.
     hart.take_pending(marker);
     if !send() {
@@ -45,7 +37,7 @@ pub fn ask(hart: &impl Hart, marker: Eiid, send: impl FnOnce() -> bool) -> Fence
 
 /// As [`ask`], for each of `senders`, until one does not answer.
 pub fn ask_all<S>(
-    hart: &impl Hart,
+    hart: &impl HartAccess,
     marker: Eiid,
     senders: impl Iterator<Item = S>,
     mut send: impl FnMut(S) -> bool,

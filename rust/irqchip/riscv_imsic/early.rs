@@ -10,7 +10,7 @@
 use aia_core::{
     addr::PAGE_SIZE,
     vector::{
-        file::Hart,
+        access::HartAccess,
         operations,
         POKE, //
     }, //

@@ -13,16 +13,16 @@ use aia_core::{
     },
     isel::Isel,
     vector::{
-        file::{
-            File,
-            Hart, //
+        access::{
+            Fence,
+            HartAccess, //
         },
+        file::File,
         operations::{
             Counts,
             Machine, //
         },
         placement::Placement,
-        proof::Fence,
         tick::Tick,
         VectorId, //
     },
@@ -126,7 +126,7 @@ fn eip(eiid: Eiid) -> (usize, usize) {
     )
 }
 
-impl Hart for ThisHart<'_> {
+impl HartAccess for ThisHart<'_> {
     #[inline(always)]
     fn enable(&self, eiid: Eiid) {
         let (isel, mask) = eie(eiid);

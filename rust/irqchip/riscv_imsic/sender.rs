@@ -11,9 +11,9 @@ use core::ptr;
 
 use aia_core::{
     ids::Eiid,
-    vector::proof::{
-        self,
-        Fence, //
+    vector::{
+        access::Fence,
+        proof, //
     },
     word::Word, //
 };

@@ -14,9 +14,9 @@ use aia_core::{
         attribute::Attribute,
         config::{
             checked_addr,
+            raw::RawConfig,
             Config,
             Limits,
-            RawConfig,
             UNDEF_ADDR, //
         }, //
     },

@@ -5,11 +5,11 @@
 use core::ops::Range;
 
 use super::{
+    error::Error,
     fields::{
         Reader,
         Writer, //
-    },
-    Error, //
+    }, //
 };
 use crate::{
     aplic::regs::SourceWord as WordNr,

@@ -15,14 +15,15 @@ use aia_core::{
         NrIds, //
     },
     vector::{
+        access::{
+            Fence,
+            HartAccess, //
+        },
         entry::{
             self,
             Entry, //
         },
-        file::{
-            File,
-            Hart, //
-        },
+        file::File,
         operations::{
             self,
             Choice,
@@ -36,10 +37,7 @@ use aia_core::{
             Placement, //
         },
         pool,
-        proof::{
-            self,
-            Fence, //
-        },
+        proof,
         slot::{
             Owner,
             Sender, //
@@ -49,7 +47,7 @@ use aia_core::{
         Vectors,
         POKE, //
     },
-    word::Word,
+    word::Word, //
 };
 use std::{
     cell::{
@@ -301,7 +299,7 @@ impl Here<'_> {
     }
 }
 
-impl Hart for Here<'_> {
+impl HartAccess for Here<'_> {
     fn enable(&self, eiid: Eiid) {
         self.hart()
             .enabled
