@@ -10,8 +10,12 @@ pub mod chip;
 pub mod data;
 pub mod desc;
 pub mod domain;
+pub mod domain_ops;
+pub mod flow;
 pub mod fwspec;
+pub mod new;
 pub mod percpu;
+pub mod trigger;
 
 pub use self::{
     chip::Chip,

@@ -26,8 +26,8 @@ use kernel_ext::{
     fwnode,
     io::Mapping,
     irq::{
-        chip::Trigger,
-        fwspec::Fwspec, //
+        fwspec::Fwspec,
+        trigger::Trigger, //
     },
     refuse, //
 };

@@ -46,16 +46,14 @@ use kernel_ext::{
         chained,
         chip::{
             self,
-            Moved,
-            Trigger, //
+            Moved, //
         },
-        domain::{
-            Domain,
-            Flow,
-            New,
-            Ops, //
-        },
+        domain::Domain,
+        domain_ops::Ops,
+        flow::FlowHandler,
         fwspec::Fwspec,
+        new::New,
+        trigger::Trigger,
         Chip,
         IrqData, //
     },
@@ -330,7 +328,7 @@ impl Ops for DirectDomain {
 
             aplic.controller.source(hwirq).ok_or(EINVAL)?;
             let data = new
-                .set_info(index, hwirq, &CHIP, aplic, Flow::FastEoi)
+                .set_info(index, hwirq, &CHIP, aplic, FlowHandler::FastEoi)
                 .ok_or(EINVAL)?;
             let affinity = new.affinity(index).ok_or(EINVAL)?;
             let all = cpumask::possible_mask();

@@ -24,8 +24,8 @@ use kernel::{
 };
 use kernel_ext::irq::{
     data::ChipData,
-    domain::New,
     fwspec::Fwspec,
+    new::New,
     Descriptor, //
 };
 

@@ -31,16 +31,17 @@ use kernel::{
 };
 use kernel_ext::{
     irq::{
-        chip::{
-            self,
-            Trigger, //
-        },
+        chip,
         fwspec::Fwspec,
+        trigger::Trigger,
         Chip,
         IrqData, //
     },
     msi::{
-        self,
+        wired::{
+            self,
+            WiredToMsi, //
+        },
         Message, //
     },
     refuse,
@@ -206,7 +207,7 @@ impl chip::WriteMsi for MsiChip {
 /// The domain of the sources.
 struct MsiDomain;
 
-impl msi::WiredToMsi for MsiDomain {
+impl WiredToMsi for MsiDomain {
     type Host = MsiAplic;
 
     fn translate(aplic: &'static MsiAplic, spec: &Fwspec) -> Result<(usize, Trigger)> {
@@ -222,7 +223,7 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, harts: &[HartW
         refuse!(node, "msi-parent", "there is no IMSIC");
         ENODEV
     })?;
-    if !msi::has_parent(dev) {
+    if !wired::has_parent(dev) {
         return Err(EPROBE_DEFER);
     }
     let address = MsiAddrConfig::new(&geometry).map_err(|error| {
@@ -247,7 +248,7 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, harts: &[HartW
     aplic.program_address(node)?;
 
     let count = config.nr_sources.get() + 1;
-    let aplic = msi::create_wired::<MsiDomain>(dev, CHIP, aplic, count).inspect_err(|_| {
+    let aplic = wired::create::<MsiDomain>(dev, CHIP, aplic, count).inspect_err(|_| {
         pr_err!("{}: cannot create the domain\n", node.display_name());
     })?;
 

@@ -36,12 +36,12 @@ use kernel_ext::{
             Moved, //
         },
         data::Packed,
-        domain::{
-            Flow,
-            New,
+        domain_ops::{
             Ops,
             Shown, //
         },
+        flow::FlowHandler,
+        new::New,
         Chip,
         IrqData, //
     },
@@ -190,7 +190,7 @@ impl chip::SetAffinity for ImsicChip {
             return Ok(Moved::AndDone);
         }
 
-        let device = data.outermost();
+        let device = msi::Outermost::of(data);
         let sender = match device.bus() {
             msi::Bus::PciMsi | msi::Bus::PciMsix => Sender::Ordered,
             msi::Bus::WiredToMsi if sender::is_known(device.controller()) => Sender::Fenced,
@@ -248,9 +248,9 @@ impl Ops for ImsicDomain {
             current,
             previous: None,
         };
-        let data = pack(vectors)
-            .ok()
-            .and_then(|packed| new.set_info(0, new.irq() as usize, &CHIP, packed, Flow::Edge));
+        let data = pack(vectors).ok().and_then(|packed| {
+            new.set_info(0, new.irq() as usize, &CHIP, packed, FlowHandler::Edge)
+        });
 
         match (data, CpuId::from_u32(vectors.current.cpu().get())) {
             (Some(data), Some(cpu)) => {

@@ -34,13 +34,11 @@ use kernel_ext::{
     fwnode,
     io::Mapping,
     ipi_mux,
-    irq::{
-        chained::{
-            self,
-            Parent, //
-        },
-        Domain, //
+    irq::chained::{
+        self,
+        Parent, //
     },
+    msi,
     of, //
 };
 
@@ -258,7 +256,7 @@ pub(crate) fn probe(dev: &Device) -> Result {
         pr_err!("{}: has a domain already\n", node.display_name());
         return Err(EEXIST);
     }
-    Domain::<ImsicDomain>::msi_parent::<ImsicDomain>(node, imsic)
+    msi::parent::create::<ImsicDomain, ImsicDomain>(node, imsic)
         .inspect_err(|_| {
             pr_err!("{}: cannot create the domain\n", node.display_name());
         })?

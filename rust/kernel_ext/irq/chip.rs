@@ -14,50 +14,14 @@ use kernel::{
     prelude::*, //
 };
 
-use super::data::{
-    ChipData,
-    IrqData, //
+use super::{
+    data::{
+        ChipData,
+        IrqData, //
+    },
+    trigger::Trigger, //
 };
-use crate::msi;
-
-/// How a device signals an interrupt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Trigger {
-    /// Low to high.
-    EdgeRising,
-    /// High to low.
-    EdgeFalling,
-    /// As long as it is high.
-    LevelHigh,
-    /// As long as it is low.
-    LevelLow,
-}
-
-impl Trigger {
-    /// Decodes an `IRQ_TYPE_*`, of which only the lower four bits count; [`None`] for none and for
-    /// combinations.
-    #[inline]
-    pub fn from_raw(raw: u32) -> Option<Self> {
-        match raw & bindings::IRQ_TYPE_SENSE_MASK {
-            bindings::IRQ_TYPE_EDGE_RISING => Some(Trigger::EdgeRising),
-            bindings::IRQ_TYPE_EDGE_FALLING => Some(Trigger::EdgeFalling),
-            bindings::IRQ_TYPE_LEVEL_HIGH => Some(Trigger::LevelHigh),
-            bindings::IRQ_TYPE_LEVEL_LOW => Some(Trigger::LevelLow),
-            _ => None,
-        }
-    }
-
-    /// The `IRQ_TYPE_*` of the trigger.
-    #[inline]
-    pub fn to_raw(self) -> u32 {
-        match self {
-            Trigger::EdgeRising => bindings::IRQ_TYPE_EDGE_RISING,
-            Trigger::EdgeFalling => bindings::IRQ_TYPE_EDGE_FALLING,
-            Trigger::LevelHigh => bindings::IRQ_TYPE_LEVEL_HIGH,
-            Trigger::LevelLow => bindings::IRQ_TYPE_LEVEL_LOW,
-        }
-    }
-}
+use crate::msi::message::Message;
 
 /// What `irq_set_affinity` has done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -132,13 +96,13 @@ pub trait SetType: Ops {
 /// Knows which message raises the interrupt (`irq_compose_msi_msg`).
 pub trait ComposeMsi: Ops {
     /// The message. Any context.
-    fn compose(data: &IrqData<Self::Data>) -> Result<msi::Message>;
+    fn compose(data: &IrqData<Self::Data>) -> Result<Message>;
 }
 
 /// Takes the message that it has to send (`irq_write_msi_msg`).
 pub trait WriteMsi: Ops {
     /// Stores the message in the device. Any context.
-    fn write(data: &IrqData<Self::Data>, message: &msi::Message);
+    fn write(data: &IrqData<Self::Data>, message: &Message);
 }
 
 /// A chip whose interrupts carry a `D`.
@@ -349,30 +313,7 @@ unsafe extern "C" fn write_msi<T: WriteMsi>(
     // SAFETY: The core passes valid data of an interrupt with this chip.
     let data = unsafe { IrqData::from_raw(data) };
     // SAFETY: The message is valid for reads.
-    let message = unsafe { msi::Message::from_raw(&*msg) };
+    let message = unsafe { Message::from_raw(&*msg) };
 
     T::write(data, &message);
-}
-
-#[kernel::macros::kunit_tests(kernel_ext_irq_chip)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn triggers() {
-        for raw in 0..=0x1ff {
-            let expected = match raw & 0xf {
-                1 => Some(Trigger::EdgeRising),
-                2 => Some(Trigger::EdgeFalling),
-                4 => Some(Trigger::LevelHigh),
-                8 => Some(Trigger::LevelLow),
-                _ => None,
-            };
-
-            assert_eq!(Trigger::from_raw(raw), expected);
-            if let Some(trigger) = expected {
-                assert_eq!(trigger.to_raw(), raw & 0xf);
-            }
-        }
-    }
 }

@@ -22,10 +22,9 @@ use kernel::{
 };
 
 use super::{
-    chip::Trigger,
-    desc::Descriptor, //
+    desc::Descriptor,
+    trigger::Trigger, //
 };
-use crate::msi;
 
 /// A value that fits in the `chip_data` pointer of an interrupt. A null pointer is none: that of an
 /// interrupt that is not set up yet, or not any more.
@@ -91,7 +90,7 @@ pub(super) unsafe fn chip_data(data: *mut bindings::irq_data) -> *mut c_void {
 
 /// The data of one interrupt in a domain whose chips carry `D`.
 ///
-/// It is one that is set up: chips have no others. See [`Shown`](super::domain::Shown) for debugfs,
+/// It is one that is set up: chips have no others. See [`Shown`](super::domain_ops::Shown) for debugfs,
 /// which does.
 ///
 /// # Invariants
@@ -192,65 +191,5 @@ impl<D: ChipData> IrqData<D> {
     pub fn descriptor(&self) -> Descriptor {
         // SAFETY: The structure is part of a valid descriptor's hierarchy.
         unsafe { Descriptor::from_data(self.as_raw()) }
-    }
-
-    /// The outermost controller of the interrupt: the one that talks to the device.
-    pub fn outermost(&self) -> Outermost<'_> {
-        // SAFETY: The structure is valid, so its descriptor is, and so is the data in that.
-        let data =
-            unsafe { bindings::irq_desc_get_irq_data(bindings::irq_data_to_desc(self.as_raw())) };
-
-        Outermost {
-            data,
-            _life: PhantomData,
-        }
-    }
-}
-
-/// The data of an interrupt at its outermost controller.
-pub struct Outermost<'a> {
-    data: *mut bindings::irq_data,
-    _life: PhantomData<&'a ()>,
-}
-
-impl Outermost<'_> {
-    /// Whether the interrupt can be moved at any time, since the device changes over from one
-    /// message to the other at once.
-    pub fn moves_at_once(&self) -> bool {
-        // SAFETY: The data is valid.
-        unsafe { bindings::irq_can_move_in_process_context(self.data) }
-    }
-
-    /// What kind of domain it is.
-    pub fn bus(&self) -> msi::Bus {
-        // SAFETY: The data is valid, and it has a domain when it is in use.
-        let domain = unsafe { (*self.data).domain };
-
-        if domain.is_null() {
-            return msi::Bus::Other;
-        }
-        // SAFETY: Just checked.
-        msi::Bus::from_raw(unsafe { (*domain).bus_token })
-    }
-
-    /// What the domain stored for the chip, to recognise the controller by: the address of a
-    /// controller of ours, or anything.
-    pub fn controller(&self) -> *const c_void {
-        // SAFETY: The data is valid.
-        unsafe { (*self.data).chip_data }
-    }
-
-    /// Gives `message` to the device.
-    ///
-    /// Under the descriptor's lock, as in the chip's `set_affinity`.
-    pub fn write_message(&self, message: &msi::Message, _irqs_off: &LocalInterruptDisabled) {
-        // SAFETY: The data is valid and has a chip.
-        let write = unsafe { (*(*self.data).chip).irq_write_msi_msg };
-        let mut raw = message.to_raw();
-
-        if let Some(write) = write {
-            // SAFETY: The chip's own data and a valid message.
-            unsafe { write(self.data, &mut raw) };
-        }
     }
 }

@@ -11,7 +11,7 @@ use kernel::{
     types::Opaque, //
 };
 
-use super::chip::Trigger;
+use super::trigger::Trigger;
 
 /// An interrupt as the firmware names it.
 #[repr(transparent)]

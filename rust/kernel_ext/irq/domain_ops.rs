@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The callbacks of interrupt domains.
+//!
+//! C header: [`include/linux/irqdomain.h`](srctree/include/linux/irqdomain.h), `struct irq_domain_ops`
+
+use core::{
+    marker::PhantomData,
+    ptr::{
+        self,
+        NonNull, //
+    },
+};
+
+use kernel::{
+    bindings,
+    error::from_result,
+    prelude::*,
+    seq_file::SeqFile, //
+};
+
+#[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
+use super::data::chip_data;
+use super::{
+    data::{
+        ChipData,
+        IrqData, //
+    },
+    fwspec::Fwspec,
+    new::New,
+    trigger::Trigger, //
+};
+
+/// The callbacks of a domain. Unless said otherwise they may sleep.
+pub trait Ops: Sized + 'static {
+    /// The controller.
+    type Host: Sync + 'static;
+
+    /// What is stored per interrupt for the chip.
+    type Data: ChipData;
+
+    /// Sets new interrupts up. On an error, what was set up so far must be undone.
+    fn alloc(host: &'static Self::Host, new: &New<'_, Self::Data>) -> Result;
+
+    /// The interrupt is freed. It has been shut down, and its number is used no more.
+    fn free(host: &'static Self::Host, data: &IrqData<Self::Data>);
+
+    /// Decodes a specifier of firmware: number and trigger. Who asks for the interrupt hears only
+    /// that there is none, so say why.
+    fn translate(_host: &'static Self::Host, _spec: &Fwspec) -> Result<(usize, Trigger)> {
+        Err(EINVAL)
+    }
+
+    /// Shows the domain, or one of its interrupts, in debugfs, indented by `indent` columns.
+    fn debug_show(
+        _host: &'static Self::Host,
+        _to: &SeqFile,
+        _what: Shown<Self::Data>,
+        _indent: usize,
+    ) {
+    }
+}
+
+/// What debugfs shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown<D> {
+    /// The domain.
+    Domain,
+    /// An interrupt with this data; with none if it is not set up yet, or not any more: its file is
+    /// there before and after.
+    Interrupt(Option<D>),
+}
+
+/// The C callbacks of `T`.
+pub(crate) struct Vtable<T>(PhantomData<T>);
+
+impl<T: Ops> Vtable<T> {
+    /// The callbacks of a domain whose interrupts are set up by its own number and a specifier.
+    const OPS: bindings::irq_domain_ops = {
+        let mut ops = Self::PARENT_OPS;
+
+        ops.select = None;
+        ops.translate = Some(translate::<T>);
+        ops
+    };
+
+    /// The callbacks of a domain that is only a parent of others.
+    const PARENT_OPS: bindings::irq_domain_ops = {
+        // SAFETY: All fields may be zero: absent callbacks.
+        let mut ops: bindings::irq_domain_ops = unsafe { core::mem::zeroed() };
+
+        ops.alloc = Some(alloc::<T>);
+        ops.free = Some(free::<T>);
+        ops.select = Some(bindings::msi_lib_irq_domain_select);
+        #[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
+        {
+            ops.debug_show = Some(debug_show::<T>);
+        }
+        ops
+    };
+
+    pub(super) const OPS_REF: &'static bindings::irq_domain_ops = &Self::OPS;
+    pub(crate) const PARENT_OPS_REF: &'static bindings::irq_domain_ops = &Self::PARENT_OPS;
+}
+
+/// The controller of a domain of `T`.
+///
+/// # Safety
+///
+/// `domain` must have been created with a `&'static T::Host` as its host data.
+unsafe fn host<T: Ops>(domain: *mut bindings::irq_domain) -> &'static T::Host {
+    // SAFETY: By the requirements of this function.
+    unsafe { &*(*domain).host_data.cast::<T::Host>() }
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of a domain of `T`.
+unsafe extern "C" fn alloc<T: Ops>(
+    domain: *mut bindings::irq_domain,
+    virq: u32,
+    count: u32,
+    arg: *mut c_void,
+) -> c_int {
+    // SAFETY: The core passes valid arguments, and chips of this domain have a `T::Data`.
+    let new = unsafe { New::from_raw(domain, virq, count, arg) };
+
+    from_result(|| {
+        // SAFETY: All domains with this callback are created here.
+        T::alloc(unsafe { host::<T>(domain) }, &new)?;
+        Ok(0)
+    })
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of a domain of `T`.
+unsafe extern "C" fn free<T: Ops>(domain: *mut bindings::irq_domain, virq: u32, count: u32) {
+    for virq in virq..virq.saturating_add(count) {
+        // SAFETY: Looking up any interrupt is fine.
+        let raw = unsafe { bindings::irq_domain_get_irq_data(domain, virq) };
+
+        if raw.is_null() {
+            continue;
+        }
+        // SAFETY: All domains with this callback are created here, and all of their interrupts
+        // are set up by `New::set_info`, which stores a `T::Data`.
+        T::free(unsafe { host::<T>(domain) }, unsafe {
+            IrqData::from_raw(raw)
+        });
+        // SAFETY: The data is valid; its chip is no longer called.
+        unsafe { bindings::irq_domain_reset_irq_data(raw) };
+    }
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of a domain of `T`.
+unsafe extern "C" fn translate<T: Ops>(
+    domain: *mut bindings::irq_domain,
+    spec: *mut bindings::irq_fwspec,
+    hwirq: *mut usize,
+    kind: *mut u32,
+) -> c_int {
+    // SAFETY: All domains with this callback are created here.
+    let host = unsafe { host::<T>(domain) };
+
+    // SAFETY: The core passes a valid specifier, and places for number and trigger.
+    unsafe { Fwspec::translate(spec, hwirq, kind, |spec| T::translate(host, spec)) }
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of a domain of `T`.
+#[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
+unsafe extern "C" fn debug_show<T: Ops>(
+    to: *mut bindings::seq_file,
+    domain: *mut bindings::irq_domain,
+    data: *mut bindings::irq_data,
+    indent: c_int,
+) {
+    // The core passes a domain or an interrupt, not both.
+    let (domain, what) = if data.is_null() {
+        (domain, Shown::Domain)
+    } else {
+        // SAFETY: The core holds the descriptor's lock, and the data is one of the descriptor's.
+        let (domain, raw) = unsafe {
+            (
+                ptr::addr_of!((*data).domain).read_volatile(),
+                chip_data(data),
+            )
+        };
+
+        // SAFETY: What is not null was stored by `New::set_info`, as a `T::Data`.
+        let data = NonNull::new(raw).map(|raw| unsafe { T::Data::from_raw(raw) });
+
+        (domain, Shown::Interrupt(data))
+    };
+    if domain.is_null() {
+        return;
+    }
+    // SAFETY: All domains with this callback are created here, and the file is valid.
+    let (host, to) = unsafe { (host::<T>(domain), SeqFile::from_raw(to)) };
+
+    T::debug_show(host, to, what, usize::try_from(indent).unwrap_or(0));
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Interrupts that a domain sets up.
+//!
+//! C header: [`include/linux/irqdomain.h`](srctree/include/linux/irqdomain.h)
+
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+
+use kernel::{
+    bindings,
+    cpumask::Cpumask,
+    prelude::*, //
+};
+
+use super::{
+    chip::Chip,
+    data::{
+        ChipData,
+        IrqData, //
+    },
+    desc::Descriptor,
+    flow::FlowHandler,
+    fwspec::Fwspec, //
+};
+
+/// The interrupts that [`Ops::alloc`](super::domain_ops::Ops::alloc) sets up.
+pub struct New<'a, D> {
+    domain: *mut bindings::irq_domain,
+    virq: u32,
+    count: u32,
+    arg: *mut c_void,
+    _life: PhantomData<(&'a (), D)>,
+}
+
+impl<D: ChipData> New<'_, D> {
+    /// Wraps the arguments of the core's callback.
+    ///
+    /// # Safety
+    ///
+    /// They must be those of a domain whose interrupts carry a `D`, and valid as long as the value
+    /// is used.
+    pub(super) unsafe fn from_raw(
+        domain: *mut bindings::irq_domain,
+        virq: u32,
+        count: u32,
+        arg: *mut c_void,
+    ) -> Self {
+        Self {
+            domain,
+            virq,
+            count,
+            arg,
+            _life: PhantomData,
+        }
+    }
+
+    /// How many.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The Linux interrupt number of the first one; the others follow.
+    pub fn irq(&self) -> u32 {
+        self.virq
+    }
+
+    /// The descriptor of number `index`.
+    ///
+    /// It has to be forgotten when the interrupt is freed, see [`Descriptor`].
+    pub fn descriptor(&self, index: u32) -> Option<Descriptor> {
+        if index >= self.count {
+            return None;
+        }
+        // SAFETY: The core has allocated the descriptor, and it tells by `Ops::free`.
+        unsafe { Descriptor::of(self.virq + index) }
+    }
+
+    /// The CPUs that number `index` may go to: the default ones, or those that its device has asked
+    /// for. User space may change them at any time.
+    pub fn affinity(&self, index: u32) -> Option<&Cpumask> {
+        if index >= self.count {
+            return None;
+        }
+        // CAST: Interrupt numbers are small.
+        // SAFETY: Looking up any number is fine.
+        let mask = unsafe { bindings::irq_get_affinity_mask((self.virq + index) as i32) };
+
+        if mask.is_null() {
+            return None;
+        }
+        // SAFETY: The mask is part of the descriptor, which the core has allocated. C code reads it
+        // while it changes, too.
+        Some(unsafe { Cpumask::from_raw(mask) })
+    }
+
+    /// The specifier, in domains whose interrupts are allocated by one.
+    ///
+    /// # Safety
+    ///
+    /// The domain must be such a one: no hierarchy child that passes something else.
+    pub unsafe fn fwspec(&self) -> Option<&Fwspec> {
+        if self.arg.is_null() {
+            return None;
+        }
+        // SAFETY: By the requirements of this function.
+        Some(unsafe { Fwspec::from_raw(self.arg.cast()) })
+    }
+
+    /// Sets number `index` up: its number in the domain, its chip, and how it flows.
+    pub fn set_info(
+        &self,
+        index: u32,
+        hwirq: usize,
+        chip: &'static Chip<D>,
+        data: D,
+        flow: FlowHandler,
+    ) -> Option<&IrqData<D>> {
+        if index >= self.count {
+            return None;
+        }
+        let virq = self.virq + index;
+
+        // SAFETY: The core has allocated the interrupt for this domain; the chip lives for ever.
+        let raw = unsafe {
+            bindings::irq_domain_set_info(
+                self.domain,
+                virq,
+                hwirq,
+                &chip.raw,
+                data.into_raw().as_ptr(),
+                flow.as_raw(),
+                ptr::null_mut(),
+                ptr::null(),
+            );
+            bindings::irq_set_noprobe(virq);
+            bindings::irq_domain_get_irq_data(self.domain, virq)
+        };
+
+        if raw.is_null() {
+            return None;
+        }
+        // SAFETY: The data is valid, and a `D` was just stored.
+        Some(unsafe { IrqData::from_raw(raw) })
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The controller of an interrupt that gives the device its message.
+//!
+//! C header: [`include/linux/irq.h`](srctree/include/linux/irq.h), `irq_write_msi_msg`
+
+use core::marker::PhantomData;
+
+use kernel::{
+    bindings,
+    interrupt::LocalInterruptDisabled,
+    prelude::*, //
+};
+
+use super::{
+    bus::Bus,
+    message::Message, //
+};
+use crate::irq::data::{
+    ChipData,
+    IrqData, //
+};
+
+/// The data of an interrupt at its outermost controller.
+pub struct Outermost<'a> {
+    data: *mut bindings::irq_data,
+    _life: PhantomData<&'a ()>,
+}
+
+impl<'a> Outermost<'a> {
+    /// The outermost controller of an interrupt: the one that talks to the device.
+    pub fn of<D: ChipData>(data: &'a IrqData<D>) -> Self {
+        // SAFETY: The structure is valid, so its descriptor is, and so is the data in that.
+        let data =
+            unsafe { bindings::irq_desc_get_irq_data(bindings::irq_data_to_desc(data.as_raw())) };
+
+        Self {
+            data,
+            _life: PhantomData,
+        }
+    }
+
+    /// Whether the interrupt can be moved at any time, since the device changes over from one
+    /// message to the other at once.
+    pub fn moves_at_once(&self) -> bool {
+        // SAFETY: The data is valid.
+        unsafe { bindings::irq_can_move_in_process_context(self.data) }
+    }
+
+    /// What kind of domain it is.
+    pub fn bus(&self) -> Bus {
+        // SAFETY: The data is valid, and it has a domain when it is in use.
+        let domain = unsafe { (*self.data).domain };
+
+        if domain.is_null() {
+            return Bus::Other;
+        }
+        // SAFETY: Just checked.
+        Bus::from_raw(unsafe { (*domain).bus_token })
+    }
+
+    /// What the domain stored for the chip, to recognise the controller by: the address of a
+    /// controller of ours, or anything.
+    pub fn controller(&self) -> *const c_void {
+        // SAFETY: The data is valid.
+        unsafe { (*self.data).chip_data }
+    }
+
+    /// Gives `message` to the device.
+    ///
+    /// Under the descriptor's lock, as in the chip's `set_affinity`.
+    pub fn write_message(&self, message: &Message, _irqs_off: &LocalInterruptDisabled) {
+        // SAFETY: The data is valid and has a chip.
+        let write = unsafe { (*(*self.data).chip).irq_write_msi_msg };
+        let mut raw = message.to_raw();
+
+        if let Some(write) = write {
+            // SAFETY: The chip's own data and a valid message.
+            unsafe { write(self.data, &mut raw) };
+        }
+    }
+}
