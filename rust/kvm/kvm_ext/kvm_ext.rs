@@ -6,20 +6,24 @@
 //!
 //! C header: [`include/linux/kvm_host.h`](srctree/include/linux/kvm_host.h)
 
+mod aia;
 pub mod csr;
 pub mod device;
 pub mod io_bus;
+mod irqfd;
+mod mmu;
 mod vcpu;
+mod vcpus;
 mod vm;
 
 pub use self::{
+    aia::AiaConfig,
     vcpu::{
         Vcpu,
         VcpuLocked, //
     },
+    vcpus::VcpusLocked,
     vm::{
-        AiaConfig,
-        VcpusLocked,
         Vm,
         VmLocked, //
     },
