@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The C side.
+//! What needs unsafe code.
 
-#![expect(unsafe_code, reason = "the boundary to C")]
+#![expect(unsafe_code, reason = "descriptors that C frees, and a lock of C")]
 
 use core::ptr;
 
@@ -15,10 +15,7 @@ use aia_core::{
 };
 use kernel::{
     bindings,
-    device::Device,
-    error::from_result,
     interrupt::LocalInterruptDisabled,
-    macros::export,
     prelude::*,
     sync::Mutex, //
 };
@@ -28,8 +25,6 @@ use kernel_ext::irq::{
     new::New,
     Descriptor, //
 };
-
-use crate::probe;
 
 /// Which interrupt each source of a domain belongs to.
 ///
@@ -93,18 +88,4 @@ pub(crate) fn fwspec<'a, D: ChipData>(new: &'a New<'_, D>) -> Option<&'a Fwspec>
 pub(crate) fn setup_lock() -> &'static Mutex<()> {
     // SAFETY: The mutex is initialised where it is defined, in riscv_aplic_decl.c.
     unsafe { Mutex::from_raw(ptr::addr_of_mut!(bindings::riscv_aplic_setup_lock)) }
-}
-
-/// Called when the device of a node is probed.
-///
-/// # Safety
-///
-/// `pdev` must be valid.
-#[export]
-pub(crate) unsafe extern "C" fn riscv_aplic_probe(pdev: *mut bindings::platform_device) -> c_int {
-    from_result(|| {
-        // SAFETY: The device is valid while it is probed.
-        probe::probe(unsafe { Device::from_raw(ptr::addr_of_mut!((*pdev).dev)) })?;
-        Ok(0)
-    })
 }

@@ -26,7 +26,7 @@ pub(crate) fn probe(dev: &Device) -> Result {
 
     let config = Config::of_node(node)?;
     match &config.delivery {
-        Delivery::Msi(harts) => msi::setup(dev, node, &config, harts),
-        Delivery::Direct(wires) => direct::setup(dev, node, &config, wires),
+        Delivery::Msi(harts) => msi::setup::setup(dev, node, &config, harts),
+        Delivery::Direct(wires) => direct::setup::setup(dev, node, &config, wires),
     }
 }

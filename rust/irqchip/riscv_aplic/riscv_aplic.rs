@@ -5,17 +5,19 @@
 //!
 //! From the device tree only; ACPI and power management come later. The modules:
 //!
-//! - [`config`]: what the device tree says, checked;
-//! - [`controller`]: what both delivery modes share: the registers of the sources;
+//! - [`abi`]: what C calls;
+//! - [`probe`](mod@probe): which of the two delivery modes an APLIC is set up for;
 //! - [`direct`]: direct delivery by interrupt delivery controls (IDCs);
 //! - [`msi`]: delivery as MSIs;
-//! - [`probe`](mod@probe): set-up;
-//! - [`ffi`]: the C side.
+//! - [`controller`]: what both share: the registers of the sources;
+//! - [`config`]: what the device tree says, checked;
+//! - [`ffi`]: what needs unsafe code.
 //!
 //! What registers hold is pure logic, in [`aia_core::aplic`].
 
 #![deny(unsafe_code)]
 
+mod abi;
 mod config;
 mod controller;
 mod direct;

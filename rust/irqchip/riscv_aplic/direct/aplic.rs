@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The state of an APLIC, and what is done with its registers.
+
+use aia_core::{
+    aplic::{
+        domaincfg::DeliveryMode,
+        idc::{
+            self,
+            TopInterrupt, //
+        },
+        target::{
+            DirectTarget,
+            Iprio, //
+        }, //
+    },
+    ids::{
+        HartIndex,
+        SourceId, //
+    },
+};
+use kernel::{
+    cpumask::Cpumask,
+    device::property::FwNode,
+    prelude::*, //
+};
+use kernel_ext::{
+    cpumask,
+    irq::{
+        chained,
+        IrqData, //
+    },
+    percpu::PerCpu, //
+};
+
+use crate::{
+    config::{
+        Config,
+        HartWire, //
+    },
+    controller::Controller,
+    ffi, //
+};
+
+/// An APLIC that delivers directly.
+pub(crate) struct DirectAplic {
+    pub(super) controller: Controller,
+    /// The hart of each CPU in the domain, [`None`] for CPUs that it does not interrupt.
+    harts: PerCpu<Option<HartIndex>>,
+    pub(super) owners: ffi::Owners,
+}
+
+impl DirectAplic {
+    pub(super) fn new(node: &FwNode, config: &Config, wires: &[HartWire]) -> Result<Self> {
+        let aplic = Self {
+            controller: Controller::new(node, config, DeliveryMode::Direct)?,
+            harts: PerCpu::new(|cpu| {
+                Ok(wires
+                    .iter()
+                    .find(|wire| wire.cpu == cpu)
+                    .map(|wire| wire.hart))
+            })?,
+            owners: ffi::Owners::new(config.nr_sources)?,
+        };
+
+        for wire in wires {
+            aplic.controller.open_idc(wire.hart);
+        }
+        Ok(aplic)
+    }
+
+    /// Delivers interrupt `data` to the first of `cpus` that is online, or with `force` to the first
+    /// one, from now on.
+    ///
+    /// Fails with `EINVAL` if the domain interrupts none of them.
+    #[inline(always)]
+    pub(super) fn aim(&self, data: &IrqData<&'static Self>, cpus: &Cpumask, force: bool) -> Result {
+        let source = self.controller.source(data.hwirq()).ok_or(EINVAL)?;
+        let (cpu, hart) = cpumask::iter(cpus)
+            .filter(|cpu| force || cpumask::is_online(*cpu))
+            .find_map(|cpu| Some((cpu, (*self.harts.on(cpu)?)?)))
+            .ok_or(EINVAL)?;
+
+        if !self.controller.set_target(source, target(hart)) {
+            return Err(self.not_taken(source, hart));
+        }
+        data.set_effective_affinity(cpu);
+        Ok(())
+    }
+
+    #[cold]
+    fn not_taken(&self, source: SourceId, hart: HartIndex) -> Error {
+        pr_err!(
+            "source {}: target does not take hart {}\n",
+            source.get(),
+            hart.get()
+        );
+        EIO
+    }
+
+    /// Handles everything that is pending for this hart; returns whether anything was.
+    #[inline(always)]
+    pub(super) fn handle(&self, flow: &chained::Flow<'_>) -> bool {
+        let irqs_off = flow.irqs_off();
+        let Some(claimi) = (*self.harts.here(irqs_off)).and_then(|hart| {
+            let registers = &self.controller.registers().0;
+
+            registers.at(idc::claimi(hart)).ok()
+        }) else {
+            return false;
+        };
+        let mut claims = 0;
+
+        loop {
+            let claim = claimi.read();
+            let Some(top) = TopInterrupt::from_register(claim) else {
+                return claims != 0;
+            };
+
+            claims |= claim;
+            match self.owners.of(top.source, irqs_off) {
+                Some(descriptor) => descriptor.handle(flow),
+                None => self.silence(top.source),
+            }
+        }
+    }
+
+    /// Keeps the interrupt of `source`, which is nobody's, from coming again.
+    #[cold]
+    fn silence(&self, source: SourceId) {
+        self.controller.mask(source.index());
+    }
+}
+
+/// What the target register holds for delivery to `hart`.
+fn target(hart: HartIndex) -> u32 {
+    DirectTarget {
+        hart,
+        iprio: Iprio::DEFAULT,
+    }
+    .encode()
+}
+
+impl Drop for DirectAplic {
+    fn drop(&mut self) {
+        for hart in cpumask::possible().filter_map(|cpu| *self.harts.on(cpu)?) {
+            self.controller.close_idc(hart);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The interrupt domain.
+
+use kernel::prelude::*;
+use kernel_ext::{
+    cpumask,
+    irq::{
+        domain_ops::Ops,
+        flow::FlowHandler,
+        fwspec::Fwspec,
+        new::New,
+        trigger::Trigger,
+        IrqData, //
+    }, //
+};
+
+use super::{
+    aplic::DirectAplic,
+    chip::CHIP, //
+};
+use crate::ffi;
+
+/// The domain of the sources.
+pub(super) struct DirectDomain;
+
+impl Ops for DirectDomain {
+    type Host = DirectAplic;
+    type Data = &'static DirectAplic;
+
+    fn alloc(aplic: &'static DirectAplic, new: &New<'_, &'static DirectAplic>) -> Result {
+        let (first, _) = ffi::fwspec(new)
+            .ok_or(EINVAL)
+            .and_then(|spec| aplic.controller.translate(spec))?;
+
+        for index in 0..new.count() {
+            let hwirq = first + usize::try_from(index)?;
+
+            aplic.controller.source(hwirq).ok_or(EINVAL)?;
+            let data = new
+                .set_info(index, hwirq, &CHIP, aplic, FlowHandler::FastEoi)
+                .ok_or(EINVAL)?;
+            let affinity = new.affinity(index).ok_or(EINVAL)?;
+            let all = cpumask::possible_mask();
+
+            data.set_single_target();
+            // Before anything can come. Maybe all CPUs of the domain are offline.
+            [(affinity, false), (all, false), (all, true)]
+                .into_iter()
+                .find_map(|(cpus, force)| aplic.aim(data, cpus, force).ok())
+                .ok_or(EINVAL)?;
+        }
+        // Only when nothing can fail any more: nobody would take an owner back.
+        for (index, hwirq) in (0..new.count()).zip(first..) {
+            aplic.owners.give(hwirq, new, index);
+        }
+        Ok(())
+    }
+
+    fn free(aplic: &'static DirectAplic, data: &IrqData<&'static DirectAplic>) {
+        aplic.owners.take(data.hwirq());
+    }
+
+    fn translate(aplic: &'static DirectAplic, spec: &Fwspec) -> Result<(usize, Trigger)> {
+        aplic.controller.translate(spec)
+    }
+}

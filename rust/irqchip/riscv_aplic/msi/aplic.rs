@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The state of an APLIC, and what is done with its registers.
+
+use aia_core::{
+    addr::PhysAddr,
+    aplic::{
+        domaincfg::DeliveryMode,
+        hart_numbers::{
+            self,
+            HartNumbers, //
+        },
+        msi_addr::MsiAddrConfig,
+        regs,
+        target::{
+            self,
+            MsiTarget, //
+        }, //
+    },
+    ids::Eiid, //
+};
+use kernel::{
+    device::property::FwNode,
+    prelude::*,
+    static_lock_class, //
+};
+use kernel_ext::{
+    msi::Message,
+    sync::RawSpinLock, //
+};
+use riscv_imsic::sender::Extempore;
+
+use crate::{
+    config::{
+        Config,
+        HartWire, //
+    },
+    controller::Controller, //
+};
+
+/// How often `genmsi` is read before the APLIC counts as stuck.
+const PATIENCE: u32 = 1_000;
+
+/// An APLIC that delivers MSIs.
+#[pin_data]
+pub(crate) struct MsiAplic {
+    pub(super) controller: Controller,
+    address: MsiAddrConfig,
+    harts: HartNumbers<KVec<hart_numbers::Pair>>,
+    /// One extempore MSI at a time.
+    #[pin]
+    genmsi: RawSpinLock<()>,
+}
+
+impl MsiAplic {
+    /// Takes the registers over; nothing is delivered yet.
+    pub(super) fn new(
+        node: &FwNode,
+        config: &Config,
+        harts: &[HartWire],
+        address: MsiAddrConfig,
+    ) -> Result<Pin<KBox<Self>>> {
+        KBox::pin_init(
+            try_pin_init!(Self {
+                controller: Controller::new(node, config, DeliveryMode::Msi)?,
+                address,
+                harts: HartNumbers::new(numbers(harts, &address)?),
+                genmsi <- RawSpinLock::new((), c"aplic_genmsi", static_lock_class!()),
+            }? Error),
+            GFP_KERNEL,
+        )
+    }
+
+    /// What the target register holds for `message`; zero, which raises nothing, for none.
+    pub(super) fn target(&self, message: &Message) -> Result<u32> {
+        if *message == Message::default() {
+            return Ok(MsiTarget::NONE);
+        }
+
+        let eiid = Eiid::new(message.data).ok_or(EINVAL)?;
+        self.target_for(message.address, eiid)
+            .map(MsiTarget::encode)
+            .ok_or(EINVAL)
+    }
+
+    /// The target that makes the domain send `eiid` to `address`.
+    fn target_for(&self, address: u64, eiid: Eiid) -> Option<MsiTarget> {
+        let mut target = self.address.target_for(PhysAddr::new(address), eiid).ok()?;
+
+        target.hart = self.harts.of(target.hart);
+        Some(target)
+    }
+
+    /// Waits until an extempore MSI can be sent.
+    fn wait_idle(&self) -> bool {
+        (0..PATIENCE).any(|_| !target::genmsi_busy(self.controller.read(regs::GENMSI)))
+    }
+}
+
+impl Extempore for MsiAplic {
+    fn send(&self, address: u64, eiid: Eiid) -> bool {
+        let Some(genmsi) = self.target_for(address, eiid).and_then(MsiTarget::genmsi) else {
+            return false;
+        };
+
+        let _guard = self.genmsi.lock();
+        // Writes are ignored while it is busy (AIA 4.5.15).
+        if !self.wait_idle() {
+            return false;
+        }
+        self.controller.write(regs::GENMSI, genmsi);
+        self.wait_idle()
+    }
+}
+
+impl MsiAplic {
+    /// Programs where MSIs go: only machine-level domains can (AIA 4.5.3).
+    ///
+    /// Fails with `EIO` if they go somewhere else.
+    pub(super) fn program_address(&self, node: &FwNode) -> Result {
+        if !cfg!(CONFIG_RISCV_M_MODE) {
+            return Ok(());
+        }
+        self.controller
+            .write(regs::MMSIADDRCFG, self.address.mmsiaddrcfg());
+        self.controller
+            .write(regs::MMSIADDRCFGH, self.address.mmsiaddrcfgh());
+
+        let low = self.controller.read(regs::MMSIADDRCFG);
+        let high = self.controller.read(regs::MMSIADDRCFGH);
+        if self.address.is_programmed(low, high) {
+            return Ok(());
+        }
+        pr_err!(
+            "{}: MSIs go where mmsiaddrcfg says, {:#x} and {:#x}, which is not the IMSIC\n",
+            node.display_name(),
+            low,
+            high
+        );
+        Err(EIO)
+    }
+}
+
+/// The numbers of harts at the machine level, by the addresses of their interrupt files, and those
+/// of the domain.
+fn numbers(harts: &[HartWire], address: &MsiAddrConfig) -> Result<KVec<hart_numbers::Pair>> {
+    let mut pairs = KVec::with_capacity(harts.len(), GFP_KERNEL)?;
+
+    for wire in harts {
+        let machine = riscv_imsic::file_address(wire.cpu)
+            .and_then(|file| address.target_for(file, Eiid::MIN).ok());
+
+        // A CPU without an interrupt file is no target.
+        if let Some(machine) = machine {
+            pairs.push((machine.hart, wire.hart), GFP_KERNEL)?;
+        }
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The interrupt chip.
+
+use kernel::{
+    bindings,
+    interrupt::LocalInterruptDisabled,
+    prelude::*, //
+};
+use kernel_ext::{
+    irq::{
+        chip,
+        trigger::Trigger,
+        Chip,
+        IrqData, //
+    },
+    msi::Message, //
+};
+
+use super::aplic::MsiAplic;
+use crate::controller::source_mode;
+
+/// The chip. Its parent is the chip of the IMSIC.
+struct MsiChip;
+
+pub(super) const CHIP: Chip<&'static MsiAplic> = Chip::new(
+    c"APLIC-MSI",
+    bindings::IRQCHIP_SET_TYPE_MASKED
+        | bindings::IRQCHIP_SKIP_SET_WAKE
+        | bindings::IRQCHIP_MASK_ON_SUSPEND,
+)
+.with_mask::<MsiChip>()
+.with_unmask::<MsiChip>()
+.with_set_type::<MsiChip>()
+.with_eoi::<MsiChip>()
+.with_write_msi::<MsiChip>()
+.with_parent_affinity();
+
+impl chip::Ops for MsiChip {
+    type Data = &'static MsiAplic;
+}
+
+impl chip::Mask for MsiChip {
+    fn mask(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
+        data.chip_data().controller.mask(data.hwirq());
+        chip::mask_parent(data, irqs_off);
+    }
+}
+
+impl chip::Unmask for MsiChip {
+    fn unmask(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
+        chip::unmask_parent(data, irqs_off);
+        data.chip_data().controller.unmask(data.hwirq());
+    }
+}
+
+impl chip::SetType for MsiChip {
+    fn set_type(
+        data: &IrqData<&'static MsiAplic>,
+        trigger: Option<Trigger>,
+        _irqs_off: &LocalInterruptDisabled,
+    ) -> Result {
+        data.chip_data()
+            .controller
+            .set_trigger(data.hwirq(), trigger)
+    }
+}
+
+impl chip::Eoi for MsiChip {
+    fn eoi(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
+        let controller = &data.chip_data().controller;
+
+        // A change of affinity that came while a move was in flight: the flow of level interrupts
+        // has no acknowledgement that would carry it out.
+        data.move_pending(irqs_off);
+
+        if let Some(source) = controller.source(data.hwirq()) {
+            controller.retrigger(source, source_mode(data.trigger()));
+        }
+    }
+}
+
+impl chip::WriteMsi for MsiChip {
+    fn write(data: &IrqData<&'static MsiAplic>, message: &Message) {
+        let aplic = data.chip_data();
+        let Some(source) = aplic.controller.source(data.hwirq()) else {
+            return;
+        };
+
+        match aplic.target(message) {
+            Ok(target) => {
+                if !aplic.controller.set_target(source, target) {
+                    pr_err!(
+                        "source {}: target does not take {:#x}\n",
+                        source.get(),
+                        target
+                    );
+                }
+            }
+            Err(_) => pr_err!(
+                "source {}: cannot send {:#x} to {:#x}\n",
+                source.get(),
+                message.data,
+                message.address
+            ),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Set-up.
+
+use aia_core::aplic::msi_addr::MsiAddrConfig;
+use kernel::{
+    device::{
+        property::FwNode,
+        Device, //
+    },
+    prelude::*, //
+};
+use kernel_ext::{
+    msi::wired,
+    refuse, //
+};
+
+use super::{
+    aplic::MsiAplic,
+    chip::CHIP,
+    domain::MsiDomain, //
+};
+use crate::config::{
+    Config,
+    HartWire, //
+};
+
+/// Sets the APLIC of `node` up to deliver MSIs.
+///
+/// Fails with `EPROBE_DEFER` as long as there is no MSI controller, before anything is touched.
+pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, harts: &[HartWire]) -> Result {
+    let geometry = riscv_imsic::geometry().ok_or_else(|| {
+        refuse!(node, "msi-parent", "there is no IMSIC");
+        ENODEV
+    })?;
+    if !wired::has_parent(dev) {
+        return Err(EPROBE_DEFER);
+    }
+    let address = MsiAddrConfig::new(&geometry).map_err(|error| {
+        refuse!(
+            node,
+            "msi-parent",
+            "{} of the IMSIC: {}",
+            error.property(),
+            error.message()
+        )
+    })?;
+
+    let aplic = MsiAplic::new(node, config, harts, address)?;
+    aplic.program_address(node)?;
+
+    let count = config.nr_sources.get() + 1;
+    let aplic = wired::create::<MsiDomain>(dev, CHIP, aplic, count).inspect_err(|_| {
+        pr_err!("{}: cannot create the domain\n", node.display_name());
+    })?;
+
+    // As long as it does not deliver, nothing of it is in flight.
+    if riscv_imsic::sender::register(aplic).is_err() {
+        pr_warn!(
+            "{}: too many APLICs: moved vectors wait for a jiffy instead of asking\n",
+            node.display_name()
+        );
+    }
+    aplic.controller.start();
+    dev_info!(
+        dev,
+        "{} interrupts forwarded to MSI base {:#018x}\n",
+        config.nr_sources.get(),
+        address.base().get()
+    );
+    Ok(())
+}
