@@ -4,8 +4,6 @@
 //!
 //! C header: [`include/linux/irq_work.h`](srctree/include/linux/irq_work.h)
 
-use core::marker::PhantomData;
-
 use kernel::{
     bindings,
     cpu::CpuId,
@@ -26,26 +24,24 @@ pub trait Run {
 ///
 /// The work is initialised and does not move.
 #[pin_data(PinnedDrop)]
-pub struct IrqWork<T> {
+pub struct IrqWork {
     #[pin]
     raw: Opaque<bindings::irq_work>,
-    _run: PhantomData<fn(T)>,
 }
 
 // SAFETY: Work can be asked for anywhere, and is claimed atomically.
-unsafe impl<T> Send for IrqWork<T> {}
+unsafe impl Send for IrqWork {}
 // SAFETY: As above.
-unsafe impl<T> Sync for IrqWork<T> {}
+unsafe impl Sync for IrqWork {}
 
-impl<T: Run> IrqWork<T> {
-    /// Creates work that nobody has asked for.
-    pub fn new() -> impl PinInit<Self> {
+impl IrqWork {
+    /// Creates work, `T`, that nobody has asked for.
+    pub fn new<T: Run>() -> impl PinInit<Self> {
         pin_init!(Self {
             raw <- Opaque::ffi_init(|raw| {
                 // SAFETY: The place is valid, and the callback has the right signature.
                 unsafe { bindings::init_irq_work_hard(raw, Some(run::<T>)) }
             }),
-            _run: PhantomData,
         })
     }
 
@@ -62,7 +58,7 @@ impl<T: Run> IrqWork<T> {
 }
 
 #[pinned_drop]
-impl<T> PinnedDrop for IrqWork<T> {
+impl PinnedDrop for IrqWork {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: Initialised by the type invariant.
         unsafe { bindings::irq_work_sync(self.raw.get()) };

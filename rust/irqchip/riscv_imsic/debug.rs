@@ -19,13 +19,11 @@ use kernel::{
 };
 use kernel_ext::cpumask;
 
-use crate::{
-    state::{
-        Imsic,
-        LocalHart,
-        Words, //
-    },
-    vectors::to_cpu, //
+use crate::state::{
+    to_cpu,
+    Imsic,
+    LocalHart,
+    Words, //
 };
 
 /// So many columns of nothing.

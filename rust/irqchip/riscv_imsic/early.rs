@@ -1,28 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Set-up before there are devices, CPU hotplug, and unwinding if the set-up fails.
+//! Set-up before there are devices, and unwinding if it fails.
 
-#![expect(
-    unsafe_code,
-    reason = "registers live as long as their mapping, which only this file can promise"
-)]
-
-use aia_core::{
-    addr::PAGE_SIZE,
-    vector::{
-        access::HartAccess,
-        operations,
-        POKE, //
-    }, //
-};
+use aia_core::vector::POKE;
 use kernel::{
     bindings,
-    cpu::CpuId,
-    device::{
-        property::FwNode,
-        Device, //
-    },
-    interrupt::LocalInterruptDisabled,
+    device::property::FwNode,
     prelude::*, //
 };
 use kernel_ext::{
@@ -32,137 +15,30 @@ use kernel_ext::{
     },
     cpuhp,
     fwnode,
-    io::Mapping,
     ipi_mux,
-    irq::chained::{
-        self,
-        Parent, //
-    },
-    msi,
+    irq::chained::Parent,
     of, //
 };
 
 use crate::{
     config::Config,
-    domain::ImsicDomain,
+    doorbell,
     entry::Entry,
-    ffi,
-    hart::ThisHart,
-    state::{
-        Doorbell,
-        Imsic, //
+    hotplug::Hotplug,
+    ipi::Ipi,
+    look::Look,
+    published::{
+        self,
+        Publication, //
     },
-    vectors::{
-        to_cpu,
-        Look, //
-    }, //
+    state::Imsic, //
 };
-
-/// IPIs are MSIs with the identity for pokes.
-struct Ipi;
-
-impl ipi_mux::Send for Ipi {
-    fn send(cpu: CpuId) {
-        if let Some(imsic) = ffi::imsic() {
-            imsic.ring(to_cpu(cpu));
-        }
-    }
-}
-
-/// CPUs come and go.
-struct Hotplug;
-
-impl cpuhp::Prepare for Hotplug {
-    fn prepare(cpu: CpuId) -> Result {
-        let local = ffi::imsic().and_then(|imsic| imsic.locals.on(cpu));
-
-        if local.ok_or(ENODEV)?.doorbell.is_none() {
-            pr_err!(
-                "CPU {} has no interrupt file, it stays offline\n",
-                cpu.as_u32()
-            );
-            return Err(ENODEV);
-        }
-        Ok(())
-    }
-}
-
-impl cpuhp::Starting for Hotplug {
-    fn starting(_cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
-        let Some(imsic) = ffi::imsic() else {
-            return;
-        };
-        let hart = ThisHart::new(imsic, irqs_off);
-
-        hart.reset();
-        operations::go_online(&hart);
-        imsic.parent.enable(irqs_off);
-        hart.deliver();
-    }
-
-    fn dying(_cpu: CpuId, irqs_off: &LocalInterruptDisabled) {
-        let Some(imsic) = ffi::imsic() else {
-            return;
-        };
-        let hart = ThisHart::new(imsic, irqs_off);
-
-        hart.local().timer.stop();
-        operations::go_offline(&hart);
-        hart.disable(POKE);
-    }
-}
-
-/// The doorbell of each CPU that has one.
-type Doorbells = KVec<(CpuId, Doorbell)>;
-
-/// Maps what harts use of the regions, and finds the doorbell of each CPU in them.
-fn map(config: &Config) -> Result<(KVec<Mapping>, Doorbells)> {
-    let mut mappings = KVec::with_capacity(config.regions.len(), GFP_KERNEL)?;
-
-    for (index, region) in config.regions.iter().enumerate() {
-        let used = config
-            .harts
-            .iter()
-            .filter(|hart| hart.place.region == index)
-            .map(|hart| hart.place.offset + (1 + u64::from(hart.place.guest_files)) * PAGE_SIZE)
-            .max()
-            // A region of none of our harts: the list keeps its order.
-            .unwrap_or(PAGE_SIZE);
-
-        mappings.push(
-            Mapping::new(region.start.get(), usize::try_from(used)?)?,
-            GFP_KERNEL,
-        )?;
-    }
-
-    let mut doorbells = KVec::with_capacity(config.harts.len(), GFP_KERNEL)?;
-    for hart in config.harts.iter() {
-        let mapping = mappings.get(hart.place.region).ok_or(EINVAL)?;
-        let offset = usize::try_from(hart.place.offset)?;
-        // SAFETY: Doorbells are only kept in an `Imsic`, which drops its mappings last.
-        let register = unsafe { mapping.register(offset) }?;
-
-        doorbells.push(
-            (
-                hart.cpu,
-                Doorbell {
-                    register,
-                    address: hart.place.addr.get(),
-                    guest_files: hart.place.guest_files,
-                },
-            ),
-            GFP_KERNEL,
-        )?;
-    }
-
-    Ok((mappings, doorbells))
-}
 
 /// Sets the IMSIC of `node` up: interrupts can be taken, and IPIs sent, when it returns.
 ///
 /// On an error, everything that was done is undone. Early boot, one CPU online.
 pub(crate) fn init(node: &FwNode) -> Result {
-    if ffi::imsic().is_some() {
+    if published::imsic().is_some() {
         pr_err!(
             "{}: compatible: there is an IMSIC already, this one is ignored\n",
             node.display_name()
@@ -181,10 +57,10 @@ pub(crate) fn init(node: &FwNode) -> Result {
             node.display_name()
         );
     })?;
-    let (mappings, doorbells) = map(&config).inspect_err(|_| {
+    let (mappings, doorbells) = doorbell::map(&config).inspect_err(|_| {
         pr_err!("{}: reg: cannot be mapped\n", node.display_name());
     })?;
-    let imsic = Imsic::new(
+    let imsic = Imsic::new::<Look>(
         &config,
         aia,
         fwnode::Held::new(node),
@@ -193,9 +69,9 @@ pub(crate) fn init(node: &FwNode) -> Result {
         &doorbells,
     )?;
 
-    // From here on, dropping `published` takes the IMSIC back.
-    let published = ffi::Published::new(KBox::new(imsic, GFP_KERNEL)?);
-    let imsic = published.imsic();
+    // From here on, dropping `publication` takes the IMSIC back.
+    let publication = Publication::new(KBox::new(imsic, GFP_KERNEL)?);
+    let imsic = publication.imsic();
 
     let files = cpuhp::Registration::new_prepare::<Hotplug>(c"irqchip/riscv/imsic:prepare")?;
     imsic.parent.install::<Entry<'_>>();
@@ -210,7 +86,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
         );
     })?;
 
-    let ours = !ffi::noipi() && !ipi_mux::is_provided();
+    let ours = !published::noipi() && !ipi_mux::is_provided();
     let late = if ours {
         None
     } else {
@@ -237,60 +113,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
     files.leak();
     hotplug.leak();
     late.map(cpuhp::Registration::leak);
-    published.leak();
+    publication.leak();
     of::populate_again(node);
-    Ok(())
-}
-
-/// Makes the IMSIC the parent of all MSI domains, once there are devices.
-pub(crate) fn probe(dev: &Device) -> Result {
-    let node = dev.fwnode().ok_or(ENODEV)?;
-    let imsic = ffi::imsic()
-        .filter(|imsic| imsic.node.is(node))
-        .ok_or_else(|| {
-            pr_err!("{}: was not set up early\n", node.display_name());
-            ENODEV
-        })?;
-
-    if chained::has_domain(node) {
-        pr_err!("{}: has a domain already\n", node.display_name());
-        return Err(EEXIST);
-    }
-    msi::parent::create::<ImsicDomain, ImsicDomain>(node, imsic)
-        .inspect_err(|_| {
-            pr_err!("{}: cannot create the domain\n", node.display_name());
-        })?
-        .leak();
-
-    let geometry = &imsic.geometry;
-    pr_info!(
-        "{}:  hart-index-bits: {},  guest-index-bits: {}\n",
-        node.display_name(),
-        geometry.hart_index_bits(),
-        geometry.guest_index_bits()
-    );
-    pr_info!(
-        "{}: group-index-bits: {}, group-index-shift: {}\n",
-        node.display_name(),
-        geometry.group_index_bits(),
-        geometry.group_index_shift()
-    );
-    pr_info!(
-        "{}: per-CPU IDs {} at base address {:#018x}\n",
-        node.display_name(),
-        imsic.nr_ids.get(),
-        geometry.base().get(),
-    );
-    pr_info!(
-        "{}: {} to {} guest files per hart\n",
-        node.display_name(),
-        imsic.global.fewest_guest_files(),
-        imsic.global.most_guest_files(),
-    );
-    pr_info!(
-        "{}: total {} interrupts available\n",
-        node.display_name(),
-        imsic.available()
-    );
     Ok(())
 }

@@ -25,8 +25,9 @@ use kernel_ext::{
 };
 
 use crate::{
-    ffi,
-    hart::ThisHart, //
+    descriptor::descriptor,
+    hart::ThisHart,
+    published, //
 };
 
 /// The handler, and one run of it.
@@ -37,7 +38,7 @@ pub(crate) struct Entry<'a> {
 
 impl Handler for Entry<'_> {
     fn handle(flow: &Flow<'_>) {
-        if let Some(imsic) = ffi::imsic() {
+        if let Some(imsic) = published::imsic() {
             entry::handle(&Entry {
                 hart: ThisHart::new(imsic, flow.irqs_off()),
                 flow,
@@ -71,7 +72,7 @@ impl<'a> entry::Entry for Entry<'a> {
 
     #[inline(always)]
     fn deliver(&self, owner: Owner) {
-        if let Some(descriptor) = ffi::descriptor(owner) {
+        if let Some(descriptor) = descriptor(owner) {
             descriptor.handle(self.flow);
         }
     }

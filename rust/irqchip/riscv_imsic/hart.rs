@@ -47,11 +47,11 @@ use kernel_ext::{
 use crate::{
     sender,
     state::{
+        to_cpu,
         Imsic,
         LocalHart,
         Words, //
     }, //
-    vectors::to_cpu,
 };
 
 /// The running hart, for as long as its interrupts are off.

@@ -5,40 +5,60 @@
 //! From the device tree only; ACPI and power management come later. The modules, from firmware to
 //! interrupt:
 //!
-//! - [`config`]: what the device tree says, checked;
-//! - [`early`]: set-up and unwinding, CPU hotplug;
-//! - [`state`]: everything that the driver keeps;
-//! - [`hart`]: the registers of the running hart's interrupt file;
-//! - [`entry`]: interrupt entry;
-//! - [`vectors`]: allocation, masking, moves;
-//! - [`domain`]: what the interrupt core and the devices' domains see;
+//! - [`abi`]: what C calls;
+//! - [`early`], [`probe`](mod@probe): set-up, before and when there are devices; [`hotplug`]: CPUs come
+//!   and go;
+//! - [`entry`]: interrupt entry; [`look`]: the other reasons to look at what waits for a hart;
+//!   [`ipi`]: IPIs;
+//! - [`domain`], [`chip`]: what the interrupt core and the devices' domains see;
+//! - [`guest_files`]: what KVM sees; `debug`: what debugfs shows;
+//! - [`alloc`]: vectors for interrupts;
+//! - [`published`]: where everybody finds the state;
+//! - [`hart`]: the registers of the running hart's interrupt file; [`doorbell`]: the pages of all;
+//! - [`state`]: everything that the driver keeps, of it [`global_config`]: what other drivers see;
+//!   [`chip_data`], [`descriptor`]: what belongs to an interrupt;
 //! - [`sender`]: MSI senders that can prove that nothing of theirs is in flight;
-//! - [`ffi`]: the C side.
+//! - [`config`]: what the device tree says, checked.
 //!
-//! The life of a vector is pure logic, in [`aia_core::vector`].
+//! Each stands on those that come later. The life of a vector is pure logic, in [`aia_core::vector`].
 
 #![deny(unsafe_code)]
 
+mod abi;
+mod alloc;
+mod chip;
+mod chip_data;
 mod config;
 #[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
 mod debug;
+mod descriptor;
 mod domain;
+mod doorbell;
 mod early;
 mod entry;
-mod ffi;
+mod global_config;
+mod guest_files;
 mod hart;
+mod hotplug;
+mod ipi;
+mod look;
+mod probe;
+mod published;
 pub mod sender;
 mod state;
-mod vectors;
 
-pub use ffi::{
-    fewest_guest_files,
-    file_address,
-    geometry,
-    guest_page,
-    nr_guest_files,
-    nr_guest_ids,
-    GuestPage, //
+pub use self::{
+    guest_files::{
+        fewest_guest_files,
+        guest_page,
+        nr_guest_files,
+        nr_guest_ids,
+        GuestPage, //
+    },
+    published::{
+        file_address,
+        geometry, //
+    },
 };
 
 const __LOG_PREFIX: &[u8] = b"riscv-imsic\0";

@@ -12,7 +12,10 @@ use core::ptr;
 use aia_core::{
     ids::Eiid,
     vector::{
-        access::Fence,
+        access::{
+            Fence,
+            HartAccess, //
+        },
         proof, //
     },
     word::Word, //
@@ -21,8 +24,6 @@ use kernel::{
     prelude::*,
     sync::SetOnce, //
 };
-
-use crate::hart::ThisHart;
 
 /// A sender of extempore MSIs. Senders live for ever.
 pub trait Extempore: Sync {
@@ -63,7 +64,7 @@ pub(crate) fn is_known(controller: *const c_void) -> bool {
 
 /// Lets all senders send `marker`, which nobody else uses, to `hart`, whose file is at `address`, and
 /// waits for each.
-pub(crate) fn fence(hart: &ThisHart<'_>, address: u64, marker: Eiid) -> Fence {
+pub(crate) fn fence(hart: &impl HartAccess, address: u64, marker: Eiid) -> Fence {
     // Who does not see it yet finds out for himself.
     if FAILED.load() != 0 {
         return Fence::NotAsked;

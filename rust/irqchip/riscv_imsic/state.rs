@@ -22,6 +22,7 @@ use aia_core::{
             self,
             Strays, //
         },
+        VectorId,
         POKE, //
     },
     word::Word, //
@@ -31,27 +32,38 @@ use kernel::{
         self,
         CpuId, //
     },
+    interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
 use kernel_ext::{
     arch::riscv::aia::Aia,
     cpumask,
     fwnode,
-    io::{
-        Mapping,
-        Register, //
-    },
+    io::Mapping,
     irq::chained::Parent,
-    irq_work::IrqWork,
+    irq_work::{
+        IrqWork,
+        Run, //
+    },
+    msi::Message,
     percpu::PerCpu,
-    time::timer::CpuTimer, //
+    time::timer::{
+        CpuTimer,
+        Expired, //
+    }, //
 };
 
 use crate::{
     config::Config,
-    ffi::GlobalConfig,
-    vectors::Look, //
+    doorbell::Doorbell,
+    global_config::GlobalConfig, //
 };
+
+/// The CPU number as the pure logic knows it.
+#[inline]
+pub(crate) fn to_cpu(cpu: CpuId) -> Cpu {
+    Cpu::new(cpu.as_u32())
+}
 
 /// The words under a file or a placement, each allocated separately: the slots of 2,047 identities
 /// are exactly 16 KiB.
@@ -67,31 +79,20 @@ fn words(count: usize) -> Result<Words> {
     Ok(words)
 }
 
-/// Where MSIs to one CPU go.
-#[derive(Clone, Copy)]
-pub(crate) struct Doorbell {
-    /// `seteipnum_le` of the supervisor file (AIA 3.5).
-    pub(crate) register: Register,
-    /// Its physical address.
-    pub(crate) address: u64,
-    /// Guest files behind it.
-    pub(crate) guest_files: u32,
-}
-
 /// One CPU's part. Interrupt entry needs only the first field.
 pub(crate) struct LocalHart {
     pub(crate) file: File<Words>,
     /// [`None`] for a CPU that the firmware gives no interrupt file; it is kept offline.
     pub(crate) doorbell: Option<Doorbell>,
     /// How other CPUs make the hart look where IPIs are not ours.
-    pub(crate) changes: Pin<KBox<IrqWork<Look>>>,
+    pub(crate) changes: Pin<KBox<IrqWork>>,
     /// When the hart looks again at what waits for the time to pass.
-    pub(crate) timer: Pin<KBox<CpuTimer<Look>>>,
+    pub(crate) timer: Pin<KBox<CpuTimer>>,
     pub(crate) strays: Strays<Words>,
 }
 
 impl LocalHart {
-    fn new(nr_ids: NrIds, doorbell: Option<Doorbell>) -> Result<Self> {
+    fn new<L: Expired + Run>(nr_ids: NrIds, doorbell: Option<Doorbell>) -> Result<Self> {
         let bitmap = || words(pool::words_for(nr_ids));
         let file = File::new(
             nr_ids,
@@ -106,8 +107,8 @@ impl LocalHart {
         Ok(Self {
             file,
             doorbell,
-            changes: KBox::pin_init(IrqWork::new(), GFP_KERNEL)?,
-            timer: KBox::pin_init(CpuTimer::new(), GFP_KERNEL)?,
+            changes: KBox::pin_init(IrqWork::new::<L>(), GFP_KERNEL)?,
+            timer: KBox::pin_init(CpuTimer::new::<L>(), GFP_KERNEL)?,
             strays: Strays::new(words(strays::words_for(nr_ids))?),
         })
     }
@@ -136,9 +137,9 @@ impl Imsic {
         eiid == POKE || eiid == self.nr_ids.last()
     }
 
-    /// Builds the state. `doorbells` lie in `mappings`. Nothing is visible to others yet, and
-    /// dropping it undoes everything.
-    pub(crate) fn new(
+    /// Builds the state. `doorbells` lie in `mappings`; `L` is how a hart looks at what waits for it.
+    /// Nothing is visible to others yet, and dropping it undoes everything.
+    pub(crate) fn new<L: Expired + Run>(
         config: &Config,
         aia: Aia,
         node: fwnode::Held,
@@ -155,7 +156,7 @@ impl Imsic {
         let nodes = placement::words_for(cpu::nr_cpu_ids()).ok_or(EINVAL)?;
 
         Ok(Self {
-            locals: PerCpu::new(|cpu| LocalHart::new(config.nr_ids, doorbell(cpu)))?,
+            locals: PerCpu::new(|cpu| LocalHart::new::<L>(config.nr_ids, doorbell(cpu)))?,
             aia,
             ipis: Word::new(0),
             node,
@@ -182,5 +183,53 @@ impl Imsic {
             .filter(|local| local.doorbell.is_some())
             .map(|local| local.file.pool().free())
             .sum()
+    }
+
+    /// Sends an MSI to `to`.
+    #[inline]
+    pub(crate) fn send(&self, to: VectorId) {
+        if let Some(doorbell) = self.local(to.cpu()).and_then(|local| local.doorbell) {
+            doorbell.register.write(to.eiid().get());
+        }
+    }
+
+    /// The message that raises `vector`; [`None`] if its CPU has no interrupt file.
+    pub(crate) fn message(&self, vector: VectorId) -> Option<Message> {
+        let doorbell = self.local(vector.cpu())?.doorbell?;
+
+        Some(Message {
+            address: doorbell.address,
+            data: vector.eiid().get(),
+        })
+    }
+
+    /// Makes `cpu` take a poke.
+    pub(crate) fn ring(&self, cpu: Cpu) {
+        if let Some(vector) = VectorId::new(cpu, POKE) {
+            self.send(vector);
+        }
+    }
+
+    /// Makes `cpu` look at what waits for it, soon.
+    ///
+    /// If IPIs are ours, one hart's MSIs reach another one, or else there would be no other one. If
+    /// they are not, that may be because they do not: the IMSIC may be trapped by a hypervisor.
+    #[inline]
+    pub(crate) fn poke(&self, cpu: Cpu, irqs_off: &LocalInterruptDisabled) {
+        if self.ipis.load() != 0 {
+            self.ring(cpu);
+        } else {
+            self.ask(cpu, irqs_off);
+        }
+    }
+
+    #[cold]
+    fn ask(&self, cpu: Cpu, irqs_off: &LocalInterruptDisabled) {
+        let cpu = CpuId::from_u32(cpu.get()).filter(|cpu| cpumask::is_online(*cpu));
+
+        // One that comes up looks when it is there.
+        if let Some((cpu, local)) = cpu.and_then(|cpu| Some((cpu, self.locals.on(cpu)?))) {
+            local.changes.queue_on(cpu, irqs_off);
+        }
     }
 }

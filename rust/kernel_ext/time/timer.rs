@@ -4,8 +4,6 @@
 //!
 //! C header: [`include/linux/timer.h`](srctree/include/linux/timer.h)
 
-use core::marker::PhantomData;
-
 use kernel::{
     bindings,
     interrupt::{
@@ -29,26 +27,24 @@ pub trait Expired {
 ///
 /// The timer is initialised and does not move.
 #[pin_data(PinnedDrop)]
-pub struct CpuTimer<T> {
+pub struct CpuTimer {
     #[pin]
     raw: Opaque<bindings::timer_list>,
-    _expired: PhantomData<fn(T)>,
 }
 
 // SAFETY: All that can be done with a timer is locked.
-unsafe impl<T> Send for CpuTimer<T> {}
+unsafe impl Send for CpuTimer {}
 // SAFETY: As above.
-unsafe impl<T> Sync for CpuTimer<T> {}
+unsafe impl Sync for CpuTimer {}
 
-impl<T: Expired> CpuTimer<T> {
-    /// Creates a timer that is not running.
-    pub fn new() -> impl PinInit<Self> {
+impl CpuTimer {
+    /// Creates a timer that is not running, for `T`.
+    pub fn new<T: Expired>() -> impl PinInit<Self> {
         pin_init!(Self {
             raw <- Opaque::ffi_init(|raw| {
                 // SAFETY: The place is valid, and the callback has the right signature.
                 unsafe { bindings::timer_setup_pinned(raw, Some(expired::<T>)) }
             }),
-            _expired: PhantomData,
         })
     }
 
@@ -76,7 +72,7 @@ impl<T: Expired> CpuTimer<T> {
 }
 
 #[pinned_drop]
-impl<T> PinnedDrop for CpuTimer<T> {
+impl PinnedDrop for CpuTimer {
     fn drop(self: Pin<&mut Self>) {
         // SAFETY: Initialised by the type invariant; the callback does not drop the timer.
         unsafe { bindings::timer_shutdown_sync(self.raw.get()) };

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Vectors for interrupts.
+
+use aia_core::{
+    ids::Cpu,
+    vector::{
+        operations::{
+            self,
+            Choice, //
+        },
+        slot::Owner,
+        VectorId,
+        Vectors, //
+    },
+};
+use kernel::{
+    cpumask::Cpumask,
+    interrupt::local_interrupt_disable, //
+};
+use kernel_ext::{
+    cpumask,
+    smp, //
+};
+
+use crate::{
+    hart::ThisHart,
+    state::{
+        to_cpu,
+        Imsic, //
+    }, //
+};
+
+/// The CPUs of a mask.
+pub(crate) struct OneOf<'a>(pub(crate) &'a Cpumask);
+
+impl Choice for OneOf<'_> {
+    fn is_any(&self) -> bool {
+        cpumask::subset(cpumask::online_mask(), self.0)
+    }
+
+    fn cpus(&self) -> impl Iterator<Item = Cpu> {
+        cpumask::iter(self.0).map(to_cpu)
+    }
+}
+
+/// Gives `owner` a vector on one of `cpus` that is online. May sleep.
+pub(crate) fn alloc(imsic: &Imsic, cpus: &Cpumask, owner: Owner) -> Option<VectorId> {
+    let alloc = || {
+        let irqs_off = local_interrupt_disable();
+
+        operations::alloc(&ThisHart::new(imsic, &irqs_off), &OneOf(cpus), owner)
+    };
+
+    alloc().or_else(|| {
+        // Identities that were freed may only wait for their CPUs.
+        for cpu in cpumask::iter(cpus).filter(|cpu| cpumask::is_online(*cpu)) {
+            let local = imsic.locals.on(cpu)?;
+
+            if local.file.needs_sync() {
+                // One that has gone meanwhile has none to give.
+                let _ = smp::call_on(cpu, |irqs_off| {
+                    operations::sync(&ThisHart::new(imsic, irqs_off));
+                });
+            }
+        }
+        alloc()
+    })
+}
+
+/// Takes the vectors of an interrupt that has been shut down.
+pub(crate) fn free(imsic: &Imsic, vectors: Vectors, owner: Owner) {
+    let irqs_off = local_interrupt_disable();
+
+    operations::free(&ThisHart::new(imsic, &irqs_off), vectors, owner);
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The interrupt chip.
+
+use aia_core::vector::{
+    operations::{
+        self,
+        MoveError,
+        Source, //
+    },
+    slot::Sender,
+    Vectors, //
+};
+use kernel::{
+    bindings,
+    cpu::CpuId,
+    cpumask::Cpumask,
+    interrupt::LocalInterruptDisabled,
+    prelude::*, //
+};
+use kernel_ext::{
+    cpumask,
+    irq::{
+        chip::{
+            self,
+            Moved, //
+        },
+        data::Packed,
+        Chip,
+        IrqData, //
+    },
+    msi, //
+};
+
+use crate::{
+    alloc::OneOf,
+    chip_data::{
+        owner,
+        pack,
+        vectors, //
+    },
+    hart::ThisHart,
+    published,
+    sender,
+    state::Imsic, //
+};
+
+/// The chip of the IMSIC's own domain. Its data are the [`Vectors`] of the interrupt.
+struct ImsicChip;
+
+pub(crate) static CHIP: Chip<Packed> = Chip::new(
+    c"IMSIC",
+    bindings::IRQCHIP_SKIP_SET_WAKE | bindings::IRQCHIP_MASK_ON_SUSPEND,
+)
+.with_mask::<ImsicChip>()
+.with_unmask::<ImsicChip>()
+.with_ack::<ImsicChip>()
+.with_set_affinity::<ImsicChip>()
+.with_retrigger::<ImsicChip>()
+.with_compose_msi::<ImsicChip>();
+
+/// The IMSIC and the vectors of an interrupt.
+#[inline(always)]
+fn context(data: &IrqData<Packed>) -> Option<(&'static Imsic, Vectors)> {
+    Some((published::imsic()?, vectors(data)?))
+}
+
+impl chip::Ops for ImsicChip {
+    type Data = Packed;
+}
+
+impl chip::Mask for ImsicChip {
+    fn mask(data: &IrqData<Packed>, irqs_off: &LocalInterruptDisabled) {
+        if let Some((imsic, vectors)) = context(data) {
+            operations::mask(&ThisHart::new(imsic, irqs_off), vectors.current);
+        }
+    }
+}
+
+impl chip::Unmask for ImsicChip {
+    fn unmask(data: &IrqData<Packed>, irqs_off: &LocalInterruptDisabled) {
+        if let Some((imsic, vectors)) = context(data) {
+            operations::unmask(&ThisHart::new(imsic, irqs_off), vectors.current);
+        }
+    }
+}
+
+impl chip::Ack for ImsicChip {
+    /// The claim has acknowledged the interrupt; only a move that waited for it is left.
+    #[inline]
+    fn ack(data: &IrqData<Packed>, irqs_off: &LocalInterruptDisabled) {
+        data.move_pending(irqs_off);
+    }
+}
+
+impl chip::Retrigger for ImsicChip {
+    fn retrigger(data: &IrqData<Packed>, _irqs_off: &LocalInterruptDisabled) -> bool {
+        let Some((imsic, vectors)) = context(data) else {
+            return false;
+        };
+
+        imsic.send(vectors.current);
+        true
+    }
+}
+
+impl chip::ComposeMsi for ImsicChip {
+    fn compose(data: &IrqData<Packed>) -> Result<msi::Message> {
+        let (imsic, vectors) = context(data).ok_or(ENODEV)?;
+
+        imsic.message(vectors.current).ok_or(ENODEV)
+    }
+}
+
+impl chip::SetAffinity for ImsicChip {
+    fn set_affinity(
+        data: &IrqData<Packed>,
+        cpus: &Cpumask,
+        _force: bool,
+        irqs_off: &LocalInterruptDisabled,
+    ) -> Result<Moved> {
+        let (imsic, vectors) = context(data).ok_or(ENODEV)?;
+        let owner = owner(data).ok_or(EINVAL)?;
+        let cpu = CpuId::from_u32(vectors.current.cpu().get()).ok_or(EINVAL)?;
+
+        if cpus.test(cpu) && cpumask::is_online(cpu) {
+            return Ok(Moved::AndDone);
+        }
+
+        let device = msi::Outermost::of(data);
+        let sender = match device.bus() {
+            msi::Bus::PciMsi | msi::Bus::PciMsix => Sender::Ordered,
+            msi::Bus::WiredToMsi if sender::is_known(device.controller()) => Sender::Fenced,
+            // Of these, nothing tells when all that they sent has arrived.
+            msi::Bus::WiredToMsi | msi::Bus::Device | msi::Bus::Other => Sender::Posted,
+        };
+        let source = Source {
+            owner,
+            at_once: device.moves_at_once(),
+            sender,
+        };
+        let hart = ThisHart::new(imsic, irqs_off);
+        let moved = operations::move_to(&hart, vectors, source, &OneOf(cpus), |message| {
+            device.write_message(&message, irqs_off)
+        })
+        .map_err(|error| match error {
+            MoveError::Busy => EBUSY,
+            MoveError::Full => ENOSPC,
+            MoveError::NotOwned => EINVAL,
+            MoveError::NoMessage => ENODEV,
+        })?;
+
+        data.set_chip_data(pack(moved)?, irqs_off);
+        if let Some(cpu) = CpuId::from_u32(moved.current.cpu().get()) {
+            data.set_effective_affinity(cpu);
+        }
+        Ok(Moved::AndDone)
+    }
+}

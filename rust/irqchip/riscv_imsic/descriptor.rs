@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Owners of vectors are interrupts, by the addresses of their descriptors.
+
+#![expect(unsafe_code, reason = "descriptors that C frees")]
+
+use aia_core::vector::slot::Owner;
+use kernel_ext::irq::Descriptor;
+
+/// The descriptor of the interrupt that owns a vector.
+#[inline(always)]
+pub(crate) fn descriptor(owner: Owner) -> Option<Descriptor> {
+    // CAST: Owners are made of descriptors' addresses.
+    // SAFETY: A slot loses its owner before the interrupt is freed, and the callers run with
+    // interrupts off.
+    unsafe { Descriptor::from_addr(owner.get() as usize) }
+}
