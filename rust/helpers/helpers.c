@@ -176,6 +176,11 @@ __rust_helper bool rust_helper_riscv_has_ssaia(void)
 	return riscv_isa_extension_available(NULL, SxAIA);
 }
 
+__rust_helper bool rust_helper_riscv_has_sscofpmf(void)
+{
+	return riscv_isa_extension_available(NULL, SSCOFPMF);
+}
+
 __rust_helper void rust_helper_raw_spin_lock_init_key(raw_spinlock_t *lock,
 						      const char *name,
 						      struct lock_class_key *key)

@@ -48,11 +48,6 @@ __rust_helper int rust_helper_kvm_host_has_ssaia(void)
 	return kvm_riscv_isa_check_host(SSAIA);
 }
 
-__rust_helper bool rust_helper_riscv_has_sscofpmf(void)
-{
-	return riscv_isa_extension_available(NULL, SSCOFPMF);
-}
-
 __rust_helper int rust_helper_mutex_lock_killable(struct mutex *lock)
 {
 	return mutex_lock_killable(lock);

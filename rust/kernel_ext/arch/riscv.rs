@@ -12,6 +12,7 @@ use kernel::{
 
 pub mod aia;
 pub mod hypervisor;
+pub mod isa;
 
 /// The INTC's number of the supervisor external interrupt (machine external in M-mode kernels).
 ///

@@ -4,10 +4,7 @@
 //!
 //! C header: [`include/linux/interrupt.h`](srctree/include/linux/interrupt.h)
 
-use core::{
-    marker::PhantomData,
-    ptr, //
-};
+use core::ptr;
 
 use kernel::{
     bindings,
@@ -30,18 +27,17 @@ pub trait Handler {
 /// # Invariants
 ///
 /// `irq` is a mapped per-CPU interrupt, requested with `cookie`.
-pub struct PerCpuIrq<H> {
+pub struct PerCpuIrq {
     irq: u32,
     cookie: PerCpu<u8>,
-    _handler: PhantomData<fn(H)>,
 }
 
-impl<H: Handler> PerCpuIrq<H> {
-    /// Requests interrupt `hwirq` of the harts' interrupt controllers (INTC); no CPU has it enabled
+impl PerCpuIrq {
+    /// Requests interrupt `hwirq` of the harts' interrupt controllers (INTC) for `H`; no CPU has it enabled
     /// yet. May sleep.
     ///
     /// Fails with `ENOENT` if there is no such interrupt, and with `EBUSY` if somebody else has it.
-    pub fn of_intc(hwirq: u32, name: &'static CStr) -> Result<Self> {
+    pub fn of_intc<H: Handler>(hwirq: u32, name: &'static CStr) -> Result<Self> {
         let (irq, _) = intc_mapping(hwirq)?;
         let cookie = PerCpu::new(|_| Ok(0))?;
 
@@ -57,11 +53,7 @@ impl<H: Handler> PerCpuIrq<H> {
             )
         })?;
         // INVARIANT: Just requested.
-        Ok(Self {
-            irq,
-            cookie,
-            _handler: PhantomData,
-        })
+        Ok(Self { irq, cookie })
     }
 
     /// Enables the interrupt on this CPU.
@@ -77,7 +69,7 @@ impl<H: Handler> PerCpuIrq<H> {
     }
 }
 
-impl<H> Drop for PerCpuIrq<H> {
+impl Drop for PerCpuIrq {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::free_percpu_irq(self.irq, self.cookie.as_raw().cast()) };

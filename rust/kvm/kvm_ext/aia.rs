@@ -146,3 +146,9 @@ impl VmLocked<'_> {
         unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).initialized)) }.store(true, Release);
     }
 }
+
+/// Whether a guest may have Ssaia.
+pub fn guests_can_have_ssaia() -> bool {
+    // SAFETY: Only reads the bitmap of extensions.
+    unsafe { bindings::kvm_host_has_ssaia() == 0 }
+}

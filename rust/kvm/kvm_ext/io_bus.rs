@@ -41,32 +41,40 @@ pub trait Mmio {
 /// # Invariants
 ///
 /// `device` is registered on the bus of `vm`, which outlives it.
-pub struct IoDevice<T> {
+pub struct IoDevice {
     device: Pin<KBox<Opaque<bindings::kvm_io_device>>>,
     vm: NonNull<bindings::kvm>,
-    _mmio: PhantomData<fn(T)>,
 }
 
 // SAFETY: What can be done with it can be done on any CPU.
-unsafe impl<T> Send for IoDevice<T> {}
+unsafe impl Send for IoDevice {}
 // SAFETY: As above.
-unsafe impl<T> Sync for IoDevice<T> {}
+unsafe impl Sync for IoDevice {}
 
-impl<T: Mmio> IoDevice<T> {
+/// The C callbacks of `T`.
+struct Vtable<T>(PhantomData<T>);
+
+impl<T: Mmio> Vtable<T> {
     const OPS: bindings::kvm_io_device_ops = bindings::kvm_io_device_ops {
         read: Some(read::<T>),
         write: Some(write::<T>),
         destructor: None,
     };
 
-    /// Registers a device at `size` bytes from guest-physical address `addr`. May sleep.
+    const OPS_REF: &'static bindings::kvm_io_device_ops = &Self::OPS;
+}
+
+impl IoDevice {
+    /// Registers `T` at `size` bytes from guest-physical address `addr`. May sleep.
     ///
     /// # Safety
     ///
     /// The value must be dropped before the virtual machine is freed.
-    pub unsafe fn register(vm: &Vm, addr: u64, size: u32) -> Result<Self> {
+    pub unsafe fn register<T: Mmio + 'static>(vm: &Vm, addr: u64, size: u32) -> Result<Self> {
         let device = KBox::pin(
-            Opaque::new(bindings::kvm_io_device { ops: &Self::OPS }),
+            Opaque::new(bindings::kvm_io_device {
+                ops: Vtable::<T>::OPS_REF,
+            }),
             GFP_KERNEL_ACCOUNT,
         )?;
 
@@ -89,12 +97,11 @@ impl<T: Mmio> IoDevice<T> {
             device,
             // SAFETY: Made of a reference.
             vm: unsafe { NonNull::new_unchecked(vm.as_raw()) },
-            _mmio: PhantomData,
         })
     }
 }
 
-impl<T> Drop for IoDevice<T> {
+impl Drop for IoDevice {
     fn drop(&mut self) {
         // SAFETY: The virtual machine outlives the device.
         let vm = unsafe { Vm::from_raw(self.vm.as_ptr()) };

@@ -17,7 +17,10 @@ mod vcpus;
 mod vm;
 
 pub use self::{
-    aia::AiaConfig,
+    aia::{
+        guests_can_have_ssaia,
+        AiaConfig, //
+    },
     vcpu::{
         Vcpu,
         VcpuLocked, //

@@ -2,6 +2,8 @@
 
 //! A virtual machine comes, gets interrupts, and goes.
 
+#![expect(unsafe_code, reason = "the boundary to C")]
+
 use kernel::{
     bindings,
     error::from_result,
@@ -10,13 +12,17 @@ use kernel::{
 };
 use kvm_ext::Vm;
 
-use super::{
-    host,
-    take_aia, //
-};
 use crate::{
-    device,
-    vm, //
+    device::config::set_defaults,
+    ops::{
+        inject::inject_msi,
+        wire::inject_irq, //
+    },
+    published::{
+        aia,
+        host,
+        take_aia, //
+    }, //
 };
 
 /// A virtual machine is being made.
@@ -28,7 +34,7 @@ use crate::{
 pub(crate) unsafe extern "C" fn kvm_riscv_aia_init_vm(kvm: *mut bindings::kvm) {
     if let Some(host) = host() {
         // SAFETY: By the requirements of this function.
-        device::set_defaults(host, unsafe { Vm::from_raw(kvm).assume_locked() });
+        set_defaults(host, unsafe { Vm::from_raw(kvm).assume_locked() });
     }
 }
 
@@ -57,7 +63,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_aia_inject_msi(
     let (vm, msi) = unsafe { (Vm::from_raw(kvm), &*msi) };
     let addr = u64::from(msi.address_hi) << 32 | u64::from(msi.address_lo);
 
-    from_result(|| vm::inject_msi(vm, addr, msi.data).map(|()| 0))
+    from_result(|| inject_msi(aia(vm).ok_or(EBUSY)?, addr, msi.data).map(|()| 0))
 }
 
 /// Changes a wire of the APLIC.
@@ -74,5 +80,5 @@ pub(crate) unsafe extern "C" fn kvm_riscv_aia_inject_irq(
     // SAFETY: By the requirements of this function.
     let vm = unsafe { Vm::from_raw(kvm) };
 
-    from_result(|| vm::inject_irq(vm, irq, level).map(|()| 0))
+    from_result(|| inject_irq(aia(vm).ok_or(EBUSY)?, irq, level).map(|()| 0))
 }

@@ -16,8 +16,8 @@ use kvm_ext::{
     VcpuLocked, //
 };
 
-use crate::{
-    host::host,
+use crate::published::{
+    host,
     imsic, //
 };
 
@@ -49,7 +49,7 @@ pub(crate) fn stopei(vcpu: &VcpuLocked<'_>) -> Outcome {
     if !vcpu.vm().is_aia_initialized() {
         return Outcome::ToUser;
     }
-    match imsic::of(vcpu) {
+    match imsic(vcpu) {
         Some(imsic) => Outcome::Done(imsic.access_topei(vcpu, vcpu.writes_csr())),
         None => Outcome::Illegal,
     }
@@ -75,7 +75,7 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
 
     match isel.register() {
         Register::Iprio { first } => priorities(first, access),
-        register if vcpu.vm().is_aia_initialized() => imsic::of(vcpu)
+        register if vcpu.vm().is_aia_initialized() => imsic(vcpu)
             .and_then(|imsic| imsic.access(vcpu, register, access.value, access.mask))
             .map_or(Outcome::Illegal, Outcome::Done),
         _ => Outcome::ToUser,

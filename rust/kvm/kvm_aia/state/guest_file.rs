@@ -29,14 +29,14 @@ use kernel_ext::arch::riscv::hypervisor::GuestFileRegisters;
 use kvm_ext::Vcpu;
 use riscv_imsic::GuestPage;
 
-use crate::host::Host;
+use super::host::HostAia;
 
 /// A guest interrupt file that belongs to a vCPU; given back when dropped.
 ///
 /// Its registers can be accessed on its own CPU only, MSIs can be stored from everywhere. Must not
 /// be dropped with the lock of the vCPU's binding held.
 pub(crate) struct GuestFile {
-    host: &'static Host,
+    host: &'static HostAia,
     cpu: CpuId,
     hgei: Hgei,
     settled: bool,
@@ -45,7 +45,7 @@ pub(crate) struct GuestFile {
 
 impl GuestFile {
     /// Takes a file of `cpu` for `vcpu`; [`None`] if none is free. It holds anything.
-    pub(crate) fn alloc(host: &'static Host, cpu: CpuId, vcpu: &Vcpu) -> Option<Self> {
+    pub(crate) fn alloc(host: &'static HostAia, cpu: CpuId, vcpu: &Vcpu) -> Option<Self> {
         let (hgei, settled) = host.alloc(cpu, vcpu)?;
         let page =
             GuestIndex::new(hgei.get()).and_then(|guest| riscv_imsic::guest_page(cpu, guest));

@@ -2,11 +2,14 @@
 
 //! A virtual machine's part: which vCPU an MSI is for, and the APLIC.
 
+#![expect(
+    unsafe_code,
+    reason = "vCPUs and their interrupt files by their addresses"
+)]
+
+use core::ptr::NonNull;
+
 use aia_core::{
-    addr::{
-        Guest,
-        PhysAddr, //
-    },
     guest::{
         address_map::GuestMap,
         hart_table::{
@@ -17,27 +20,49 @@ use aia_core::{
     },
     ids::VcpuIndex, //
 };
-use kernel::prelude::*;
-use kvm_ext::{
-    Vcpu,
-    Vm, //
+use kernel::{
+    bindings,
+    prelude::*, //
 };
+use kvm_ext::Vcpu;
 
-use crate::{
-    aplic::{
-        ToVcpus,
-        VmAplic, //
-    },
-    ffi::{
-        self,
-        Member, //
-    },
+use super::{
+    aplic::VmAplic,
     imsic::VcpuImsic, //
 };
 
+/// A vCPU and its interrupt file, for who delivers MSIs.
+pub(crate) struct Member {
+    vcpu: NonNull<bindings::kvm_vcpu>,
+    imsic: NonNull<VcpuImsic>,
+}
+
+// SAFETY: What can be done with a vCPU and its file can be done on any CPU.
+unsafe impl Send for Member {}
+// SAFETY: As above.
+unsafe impl Sync for Member {}
+
+impl Member {
+    /// A vCPU and the interrupt file that it will have, as part of its virtual machine's [`VmAia`].
+    pub(crate) fn new((vcpu, imsic): &(&Vcpu, Pin<KBox<VcpuImsic>>)) -> Option<Self> {
+        Some(Self {
+            vcpu: NonNull::new(vcpu.as_raw())?,
+            imsic: NonNull::from(&**imsic),
+        })
+    }
+
+    /// The vCPU and its interrupt file.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> (&Vcpu, &VcpuImsic) {
+        // SAFETY: The `VmAia` is published together with the files, which are destroyed with their
+        // vCPUs, together with the virtual machine, when nobody is left who delivers MSIs.
+        unsafe { (Vcpu::from_raw(self.vcpu.as_ptr()), self.imsic.as_ref()) }
+    }
+}
+
 /// The initialised interrupt controllers of a virtual machine.
 pub(crate) struct VmAia {
-    map: GuestMap,
+    pub(crate) map: GuestMap,
     harts: HartTable<KVec<Entry>>,
     /// By the index of the vCPU.
     members: KVec<Member>,
@@ -86,53 +111,9 @@ impl VmAia {
 
     /// The vCPU with this hart index, and its interrupt file.
     #[inline]
-    fn member(&self, hart_index: u32) -> Option<(&Vcpu, &VcpuImsic)> {
+    pub(crate) fn member(&self, hart_index: u32) -> Option<(&Vcpu, &VcpuImsic)> {
         let index = self.harts.get(hart_index)?;
 
         Some(self.members.get(index.index())?.get())
     }
-
-    /// Delivers an MSI to a hart by its index. Nobody gets it if there is no such hart.
-    #[inline]
-    pub(crate) fn inject(&self, hart_index: u32, guest: u32, offset: u32, data: u32) -> Result {
-        match self.member(hart_index) {
-            Some((vcpu, imsic)) => imsic.inject(vcpu, guest, offset, data),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Delivers an MSI of `data` to guest-physical address `addr`. Any context.
-///
-/// Fails with `EBUSY` if the interrupt controllers are not initialised; nobody gets it if neither an
-/// interrupt file nor a port of the APLIC is there.
-pub(crate) fn inject_msi(vm: &Vm, addr: u64, data: u32) -> Result {
-    let aia = ffi::aia(vm).ok_or(EBUSY)?;
-    let addr = PhysAddr::<Guest>::new(addr);
-    let target = aia.map.decode(addr);
-
-    match aia.member(aia.map.hart_index(addr)) {
-        Some((vcpu, imsic)) if imsic.address() == target.page => {
-            imsic.inject(vcpu, target.guest, target.offset, data)
-        }
-        _ => {
-            if let Some(aplic) = &aia.aplic {
-                aplic.receive(addr, data, &ToVcpus(aia));
-            }
-            Ok(())
-        }
-    }
-}
-
-/// Changes the wire of source `number` of the APLIC. Any context.
-///
-/// Fails with `EBUSY` if the interrupt controllers are not initialised, and with `ENODEV` if there
-/// is no such source.
-pub(crate) fn inject_irq(vm: &Vm, number: u32, level: bool) -> Result {
-    let aia = ffi::aia(vm).ok_or(EBUSY)?;
-    let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
-    let source = aplic.domain.nr_sources().check(number).ok_or(ENODEV)?;
-
-    aplic.domain.set_input(source, level, &ToVcpus(aia));
-    Ok(())
 }

@@ -2,11 +2,14 @@
 
 //! A vCPU comes, runs, waits, and goes.
 
+#![expect(unsafe_code, reason = "the boundary to C")]
+
 use aia_core::guest::{
     config::{
         Mode,
         UNDEF_ADDR, //
     },
+    hart,
     iprio, //
 };
 use kernel::{
@@ -24,18 +27,21 @@ use kvm_ext::{
     Vcpu, //
 };
 
-use super::{
-    host,
-    imsic,
-    take_imsic, //
-};
 use crate::{
-    host::{
-        NO_INTERRUPT,
-        SHOW_PRIORITIES, //
+    published::{
+        host,
+        imsic,
+        take_imsic, //
     },
-    imsic::VcpuImsic, //
+    state::imsic::VcpuImsic, //
 };
+
+/// `hvictl` that injects nothing.
+// CAST: As wide as the hart.
+const NO_INTERRUPT: usize = hart::NO_INTERRUPT as usize;
+
+/// `hvictl.IPRIOM`: the guest sees the priority of the top interrupt in `stopi` (AIA 6.3.3).
+const SHOW_PRIORITIES: usize = 1 << 8;
 
 /// A vCPU is being made.
 ///
@@ -61,7 +67,13 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_init(vcpu: *mut bindings::kvm
 #[export]
 pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_deinit(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the requirements of this function.
-    take_imsic(unsafe { Vcpu::from_raw(vcpu) });
+    let vcpu = unsafe { Vcpu::from_raw(vcpu) };
+
+    if let Some(imsic) = imsic(vcpu) {
+        imsic.destroy(vcpu);
+    }
+    // SAFETY: As above; who still used the file was waited for.
+    drop(unsafe { take_imsic(vcpu) });
 }
 
 /// A vCPU is reset.

@@ -8,7 +8,10 @@ use kvm_ext::{
     Vcpu, //
 };
 
-use crate::vm;
+use crate::{
+    ops::inject::inject_msi,
+    published, //
+};
 
 /// The page of a vCPU's interrupt file while there is no guest file.
 pub(crate) struct ImsicPage;
@@ -29,7 +32,9 @@ impl Mmio for ImsicPage {
             return Err(EOPNOTSUPP);
         }
         // What is no MSI is ignored (AIA 3.5).
-        let _ = vm::inject_msi(vcpu.vm(), addr, u32::from_le_bytes(data));
+        if let Some(aia) = published::aia(vcpu.vm()) {
+            let _ = inject_msi(aia, addr, u32::from_le_bytes(data));
+        }
         Ok(())
     }
 }

@@ -32,16 +32,26 @@ use kernel_ext::smp::{
 use kvm_ext::Vcpu;
 
 use super::{
-    Line,
-    VcpuImsic, //
+    guest_file::GuestFile,
+    imsic::{
+        Line,
+        VcpuImsic, //
+    }, //
 };
-use crate::file::GuestFile;
 
 /// A vCPU and its interrupt file.
 #[derive(Clone, Copy)]
 pub(crate) struct VcpuImsicRef<'a> {
-    pub(super) vcpu: &'a Vcpu,
-    pub(super) imsic: &'a VcpuImsic,
+    vcpu: &'a Vcpu,
+    imsic: &'a VcpuImsic,
+}
+
+impl<'a> VcpuImsicRef<'a> {
+    /// They belong together.
+    #[inline(always)]
+    pub(crate) fn new(vcpu: &'a Vcpu, imsic: &'a VcpuImsic) -> Self {
+        Self { vcpu, imsic }
+    }
 }
 
 /// The external interrupt of a vCPU in `hvip`, and the right to change it.

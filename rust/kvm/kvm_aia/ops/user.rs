@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! User space reads and writes an interrupt file, wherever its state is.
+//! User space reads and writes an interrupt file, wherever its state is, or resets it.
 
 use aia_core::{
-    guest::imsic::user,
+    guest::imsic::{
+        release,
+        user, //
+    },
     isel::{
         Isel,
         Register, //
@@ -11,19 +14,30 @@ use aia_core::{
     swfile::Image, //
 };
 use kernel::prelude::*;
-use kvm_ext::VcpuLocked;
+use kvm_ext::{
+    Vcpu,
+    VcpuLocked, //
+};
 
-use super::VcpuImsic;
+use crate::state::{
+    handle::VcpuImsicRef,
+    imsic::VcpuImsic, //
+};
 
 impl VcpuImsic {
+    /// Resets the interrupt file (AIA 3.4). By the vCPU's thread, or with its mutex held.
+    pub(crate) fn reset(&self, vcpu: &Vcpu) {
+        release::reset(VcpuImsicRef::new(vcpu, self));
+    }
+
     /// Copies the state, wherever it is, and leaves it there. May wait for another CPU.
     pub(crate) fn save(&self, vcpu: &VcpuLocked<'_>, image: &mut Image) -> Result {
-        user::save(self.of(vcpu), image).map_err(|_| EIO)
+        user::save(VcpuImsicRef::new(vcpu, self), image).map_err(|_| EIO)
     }
 
     /// Replaces the state, which is in memory afterwards.
     pub(crate) fn restore(&self, vcpu: &VcpuLocked<'_>, image: &Image) {
-        user::restore(self.of(vcpu), image);
+        user::restore(VcpuImsicRef::new(vcpu, self), image);
     }
 
     /// User space reads a register, or writes it if there is a value, wherever the state is. May
@@ -34,7 +48,7 @@ impl VcpuImsic {
         isel: Isel,
         write: Option<u64>,
     ) -> Result<u64> {
-        user::access(self.of(vcpu), isel, write)
+        user::access(VcpuImsicRef::new(vcpu, self), isel, write)
             .map_err(|_| EIO)?
             .ok_or(ENOENT)
     }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The APLIC of a virtual machine: storage and bus for [`aia_core::guest_aplic`].
+//! The APLIC of a virtual machine: storage for [`aia_core::guest_aplic`].
 
 use aia_core::{
     addr::{
         Guest,
         PhysAddr, //
     },
-    aplic::target::MsiTarget,
     guest_aplic::{
         regs::Register,
         word::SourceWord,
@@ -15,10 +14,7 @@ use aia_core::{
         Sink,
         Words, //
     },
-    ids::{
-        NrSources,
-        SourceId, //
-    },
+    ids::NrSources,
     nospec::IndexMask, //
 };
 use kernel::{
@@ -26,19 +22,7 @@ use kernel::{
     static_lock_class, //
 };
 use kernel_ext::sync::RawSpinLock;
-use kvm_ext::{
-    io_bus::{
-        IoDevice,
-        Mmio, //
-    },
-    Vcpu,
-    Vm, //
-};
-
-use crate::{
-    ffi,
-    vm::VmAia, //
-};
+use kvm_ext::io_bus::IoDevice;
 
 /// The words of an APLIC, each with a lock. Rank "word": outside of all other locks here, never two
 /// at once.
@@ -85,8 +69,8 @@ impl Words for LockedWords {
 /// The APLIC of a virtual machine.
 pub(crate) struct VmAplic {
     pub(crate) domain: Aplic<LockedWords>,
-    address: PhysAddr<Guest>,
-    _page: IoDevice<AplicPage>,
+    pub(crate) address: PhysAddr<Guest>,
+    _page: IoDevice,
 }
 
 impl VmAplic {
@@ -94,7 +78,7 @@ impl VmAplic {
     pub(crate) fn new(
         nr_sources: NrSources,
         address: PhysAddr<Guest>,
-        page: IoDevice<AplicPage>,
+        page: IoDevice,
     ) -> Result<Self> {
         Ok(Self {
             domain: Aplic::new(nr_sources, LockedWords::new(nr_sources)?).ok_or(EINVAL)?,
@@ -117,7 +101,7 @@ impl VmAplic {
     /// A device sends an MSI of `data` to `addr`: two of the registers are ports for that
     /// (AIA 4.5.13, 4.5.14). Others, and other addresses, ignore it.
     #[cold]
-    pub(crate) fn receive(&self, addr: PhysAddr<Guest>, data: u32, sink: &ToVcpus<'_>) {
+    pub(crate) fn receive(&self, addr: PhysAddr<Guest>, data: u32, sink: &impl Sink) {
         let register = addr
             .get()
             .checked_sub(self.address.get())
@@ -126,76 +110,5 @@ impl VmAplic {
         if let Some(port @ (Register::SetIpNumLe | Register::SetIpNumBe)) = register {
             self.domain.write(port, data, sink);
         }
-    }
-}
-
-/// MSIs of an APLIC go to the vCPUs of its virtual machine.
-pub(crate) struct ToVcpus<'a>(pub(crate) &'a VmAia);
-
-impl Sink for ToVcpus<'_> {
-    fn send(&self, target: MsiTarget) {
-        // Who is not there gets nothing.
-        let _ = self
-            .0
-            .inject(target.hart.get(), target.guest.get(), 0, target.eiid.get());
-    }
-}
-
-/// Asks who has raised the wires of `sources` whether they are still high: a guest is about to rely
-/// on it. An irqfd with `KVM_IRQFD_FLAG_RESAMPLE` lowers its wire, and its device raises it again.
-#[cold]
-fn resample(vm: &Vm, sources: impl Iterator<Item = SourceId>) {
-    for source in sources {
-        vm.notify_acked(source.get());
-    }
-}
-
-/// The registers of the APLIC.
-pub(crate) struct AplicPage;
-
-impl AplicPage {
-    /// The APLIC, and the register at `addr`, which an access of `size` bytes wants; no register
-    /// where all is reserved: read-only zero (AIA 4.5).
-    fn find(vcpu: &Vcpu, addr: u64, size: usize) -> Result<(&VmAia, &VmAplic, Option<Register>)> {
-        if size != 4 || addr % 4 != 0 {
-            return Err(EOPNOTSUPP);
-        }
-        let aia = ffi::aia(vcpu.vm()).ok_or(ENODEV)?;
-        let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
-        let offset = addr.checked_sub(aplic.address.get()).ok_or(ENODEV)?;
-
-        Ok((
-            aia,
-            aplic,
-            Register::decode(offset, aplic.domain.nr_sources()),
-        ))
-    }
-}
-
-impl Mmio for AplicPage {
-    fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
-        let (_, aplic, register) = Self::find(vcpu, addr, data.len())?;
-        let value = register.map_or(0, |register| {
-            if vcpu.vm().has_ack_notifiers() {
-                resample(vcpu.vm(), aplic.domain.sampled_by_read(register));
-            }
-            aplic.domain.read(register)
-        });
-
-        data.copy_from_slice(&value.to_le_bytes());
-        Ok(())
-    }
-
-    fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result {
-        let (aia, aplic, register) = Self::find(vcpu, addr, data.len())?;
-        let value = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
-
-        if let Some(register) = register {
-            if vcpu.vm().has_ack_notifiers() {
-                resample(vcpu.vm(), aplic.domain.sampled_by_write(register, value));
-            }
-            aplic.domain.write(register, value, &ToVcpus(aia));
-        }
-        Ok(())
     }
 }

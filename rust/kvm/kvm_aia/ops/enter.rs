@@ -29,8 +29,11 @@ use kernel_ext::smp::{
 };
 use kvm_ext::VcpuLocked;
 
-use super::VcpuImsic;
-use crate::file::GuestFile;
+use crate::state::{
+    guest_file::GuestFile,
+    handle::VcpuImsicRef,
+    imsic::VcpuImsic, //
+};
 
 /// Where the state is once the vCPU is on another CPU.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -111,7 +114,7 @@ impl VcpuImsic {
                 vcpu.fail_entry(bindings::KVM_EXIT_FAIL_ENTRY_NO_VSFILE.into(), cpu);
                 return Ok(Followed::Refused);
             }
-            release::release(self.of(vcpu));
+            release::release(VcpuImsicRef::new(vcpu, self));
             vcpu.set_vgein(0);
             return Ok(Followed::InMemory);
         };
@@ -121,7 +124,7 @@ impl VcpuImsic {
         self.host
             .hart(&local_interrupt_disable())
             .disable(line.bit());
-        moves::follow(self.of(vcpu), new)?;
+        moves::follow(VcpuImsicRef::new(vcpu, self), new)?;
         vcpu.set_vgein(line.get());
         Ok(Followed::InFile)
     }

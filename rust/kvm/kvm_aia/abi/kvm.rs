@@ -2,36 +2,30 @@
 
 //! KVM is set up and torn down, and CPUs come and go.
 
+#![expect(unsafe_code, reason = "the boundary to C")]
+
 use kernel::{
     bindings,
     error::from_result,
     interrupt::local_interrupt_disable,
     macros::export,
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
+    prelude::*, //
 };
 use kvm_ext::device;
 
-use super::{
-    host,
-    set_host,
-    take_host, //
-};
 use crate::{
-    device::AiaDevice,
-    host::Host, //
+    device::aia::AiaDevice,
+    handler::sgei::SgeiHandler,
+    published::{
+        host,
+        set_host,
+        take_host, //
+    },
+    state::{
+        host::HostAia,
+        limits, //
+    }, //
 };
-
-/// How many guest files every hart has at least; C prints it.
-#[no_mangle]
-static kvm_riscv_aia_nr_hgei: Atomic<i32> = Atomic::new(0);
-
-/// One more than the identities that a guest's interrupt file may have; C declares it.
-#[no_mangle]
-static kvm_riscv_aia_max_ids: Atomic<u32> = Atomic::new(0);
 
 /// The functions of the device.
 #[repr(transparent)]
@@ -43,24 +37,6 @@ unsafe impl Sync for DeviceOps {}
 #[no_mangle]
 static kvm_riscv_aia_device_ops: DeviceOps = DeviceOps(device::ops::<AiaDevice>());
 
-/// How many guest files every hart has at least.
-pub(crate) fn nr_hgei() -> u32 {
-    kvm_riscv_aia_nr_hgei.load(Relaxed).unsigned_abs()
-}
-
-/// A hart has no more than `count` guest files.
-pub(crate) fn lower_nr_hgei(count: u32) {
-    let count = i32::try_from(count).unwrap_or(i32::MAX);
-    let mut old = kvm_riscv_aia_nr_hgei.load(Relaxed);
-
-    while old > count {
-        match kvm_riscv_aia_nr_hgei.cmpxchg(old, count, Relaxed) {
-            Ok(_) => break,
-            Err(now) => old = now,
-        }
-    }
-}
-
 /// Sets KVM's AIA up. Fails with `ENODEV` if the host has none.
 ///
 /// # Safety
@@ -70,10 +46,9 @@ pub(crate) fn lower_nr_hgei(count: u32) {
 pub(crate) unsafe extern "C" fn kvm_riscv_aia_init() -> c_int {
     from_result(|| {
         let fewest = i32::try_from(riscv_imsic::fewest_guest_files())?;
-        let host = KBox::new(Host::new()?, GFP_KERNEL)?;
+        let host = KBox::new(HostAia::new::<SgeiHandler>()?, GFP_KERNEL)?;
 
-        kvm_riscv_aia_nr_hgei.store(fewest, Relaxed);
-        kvm_riscv_aia_max_ids.store(host.max_ids.get() + 1, Relaxed);
+        limits::set(fewest, &host);
         device::register(
             &kvm_riscv_aia_device_ops.0,
             bindings::kvm_device_type_KVM_DEV_TYPE_RISCV_AIA,

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Extensions that all harts have.
+//!
+//! C header: [`arch/riscv/include/asm/cpufeature.h`](srctree/arch/riscv/include/asm/cpufeature.h)
+
+use kernel::bindings;
+
+/// Whether all harts have Ssaia.
+pub fn has_ssaia() -> bool {
+    // SAFETY: Only reads the bitmap of extensions.
+    unsafe { bindings::riscv_has_ssaia() }
+}
+
+/// Whether all harts have Sscofpmf.
+pub fn has_sscofpmf() -> bool {
+    // SAFETY: Only reads the bitmap of extensions.
+    unsafe { bindings::riscv_has_sscofpmf() }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! User space accesses a vCPU's CSRs.
+
+#![expect(unsafe_code, reason = "the boundary to C")]
+
+use kernel::{
+    bindings,
+    error::from_result,
+    macros::export,
+    prelude::*, //
+};
+use kernel_ext::nospec;
+use kvm_ext::Vcpu;
+
+use crate::published::host;
+
+/// The words of `struct kvm_riscv_aia_csr`, which KVM keeps in the same order.
+const CSRS: usize = size_of::<bindings::kvm_riscv_aia_csr>() / size_of::<usize>();
+
+const _: () =
+    assert!(size_of::<bindings::kvm_vcpu_aia_csr>() == size_of::<bindings::kvm_riscv_aia_csr>());
+
+/// The AIA's CSR `number` of a vCPU, as a word of `struct kvm_riscv_aia_csr`.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, and the caller must hold its mutex.
+unsafe fn csr_of<'a>(vcpu: *mut bindings::kvm_vcpu, number: usize) -> Result<&'a mut usize> {
+    // SAFETY: By the requirements of this function.
+    let vcpu = unsafe { Vcpu::from_raw(vcpu) };
+
+    if !vcpu.has_ssaia() {
+        return Err(ENOENT);
+    }
+    let number = nospec::index(number, CSRS).ok_or(ENOENT)?;
+
+    // SAFETY: By the requirements of this function, and there are so many words.
+    Ok(unsafe { &mut *vcpu.aia_csrs().cast::<usize>().add(number) })
+}
+
+/// Reads an AIA CSR for `KVM_GET_ONE_REG`.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, the caller must hold its mutex, and `out` must be writable.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_get_csr(
+    vcpu: *mut bindings::kvm_vcpu,
+    number: usize,
+    out: *mut usize,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        let value = *unsafe { csr_of(vcpu, number) }?;
+
+        // SAFETY: As above.
+        unsafe { *out = if host().is_some() { value } else { 0 } };
+        Ok(0)
+    })
+}
+
+/// Writes an AIA CSR for `KVM_SET_ONE_REG`.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, and the caller must hold its mutex.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_set_csr(
+    vcpu: *mut bindings::kvm_vcpu,
+    number: usize,
+    value: usize,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        let csr = unsafe { csr_of(vcpu, number) }?;
+
+        if host().is_some() {
+            *csr = value;
+        }
+        Ok(0)
+    })
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The registers of the APLIC.
+
+use aia_core::{
+    guest_aplic::regs::Register,
+    ids::SourceId, //
+};
+use kernel::prelude::*;
+use kvm_ext::{
+    io_bus::Mmio,
+    Vcpu,
+    Vm, //
+};
+
+use crate::{
+    ops::inject::ToVcpus,
+    published,
+    state::{
+        aplic::VmAplic,
+        vm::VmAia, //
+    }, //
+};
+
+/// Asks who has raised the wires of `sources` whether they are still high: a guest is about to rely
+/// on it. An irqfd with `KVM_IRQFD_FLAG_RESAMPLE` lowers its wire, and its device raises it again.
+#[cold]
+fn resample(vm: &Vm, sources: impl Iterator<Item = SourceId>) {
+    for source in sources {
+        vm.notify_acked(source.get());
+    }
+}
+
+/// The registers of the APLIC.
+pub(crate) struct AplicPage;
+
+impl AplicPage {
+    /// The APLIC, and the register at `addr`, which an access of `size` bytes wants; no register
+    /// where all is reserved: read-only zero (AIA 4.5).
+    fn find(vcpu: &Vcpu, addr: u64, size: usize) -> Result<(&VmAia, &VmAplic, Option<Register>)> {
+        if size != 4 || addr % 4 != 0 {
+            return Err(EOPNOTSUPP);
+        }
+        let aia = published::aia(vcpu.vm()).ok_or(ENODEV)?;
+        let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
+        let offset = addr.checked_sub(aplic.address.get()).ok_or(ENODEV)?;
+
+        Ok((
+            aia,
+            aplic,
+            Register::decode(offset, aplic.domain.nr_sources()),
+        ))
+    }
+}
+
+impl Mmio for AplicPage {
+    fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
+        let (_, aplic, register) = Self::find(vcpu, addr, data.len())?;
+        let value = register.map_or(0, |register| {
+            if vcpu.vm().has_ack_notifiers() {
+                resample(vcpu.vm(), aplic.domain.sampled_by_read(register));
+            }
+            aplic.domain.read(register)
+        });
+
+        data.copy_from_slice(&value.to_le_bytes());
+        Ok(())
+    }
+
+    fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result {
+        let (aia, aplic, register) = Self::find(vcpu, addr, data.len())?;
+        let value = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
+
+        if let Some(register) = register {
+            if vcpu.vm().has_ack_notifiers() {
+                resample(vcpu.vm(), aplic.domain.sampled_by_write(register, value));
+            }
+            aplic.domain.write(register, value, &ToVcpus(aia));
+        }
+        Ok(())
+    }
+}

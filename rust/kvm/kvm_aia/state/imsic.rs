@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The interrupt file of a vCPU: in a guest interrupt file of the hardware, or in memory.
+
+use aia_core::{
+    addr::{
+        Guest,
+        PhysAddr, //
+    },
+    guest::binding::Binding,
+    ids::NrIds,
+    swfile::SwFile,
+    word::Word, //
+};
+use kernel::{
+    prelude::*,
+    static_lock_class, //
+};
+use kernel_ext::sync::RawSpinLock;
+use kvm_ext::io_bus::IoDevice;
+
+use super::{
+    guest_file::GuestFile,
+    host::HostAia, //
+};
+
+/// The software interrupt of a vCPU. Who has it may change that.
+pub(crate) struct Line;
+
+/// The interrupt file of a vCPU.
+#[pin_data]
+pub(crate) struct VcpuImsic {
+    /// The CPU and line of the guest file, for guest entry: see [`BoundTo`].
+    pub(crate) bound: Word,
+    /// Rank "binding": inside of the scheduler's locks.
+    #[pin]
+    pub(crate) binding: RawSpinLock<Binding<GuestFile>>,
+    /// Rank "line": the software interrupt of the vCPU is what the file says. Outside of the
+    /// scheduler's locks.
+    #[pin]
+    pub(crate) line: RawSpinLock<Line>,
+    pub(crate) file: SwFile,
+    pub(crate) host: &'static HostAia,
+    pub(crate) address: PhysAddr<Guest>,
+    page: IoDevice,
+}
+
+impl VcpuImsic {
+    /// Makes the interrupt file of a vCPU, whose page is `page` at `address`. May sleep.
+    pub(crate) fn new(
+        host: &'static HostAia,
+        nr_ids: NrIds,
+        address: PhysAddr<Guest>,
+        page: IoDevice,
+    ) -> Result<Pin<KBox<Self>>> {
+        KBox::pin_init(
+            pin_init!(Self {
+                bound: Word::new(0),
+                binding <- RawSpinLock::new(
+                    Binding::Software,
+                    c"kvm_aia_binding",
+                    static_lock_class!()
+                ),
+                line <- RawSpinLock::new(Line, c"kvm_aia_line", static_lock_class!()),
+                file: SwFile::new(nr_ids),
+                host,
+                address,
+                page,
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )
+    }
+
+    /// Where the guest sees it.
+    #[inline]
+    pub(crate) fn address(&self) -> PhysAddr<Guest> {
+        self.address
+    }
+}
