@@ -13,14 +13,8 @@ pub const EIDELIVERY_OFF: u64 = 0;
 /// `eidelivery`: the interrupt file delivers interrupts (AIA 3.8.1).
 pub const EIDELIVERY_ON: u64 = 1;
 
-/// `eidelivery`: a PLIC or APLIC delivers interrupts in the file's place (AIA 3.8.1).
-pub const EIDELIVERY_PLIC: u64 = 0x4000_0000;
-
 /// `eithreshold`: no identity is masked (AIA 3.8.2).
 pub const EITHRESHOLD_NONE: u64 = 0;
-
-/// `eithreshold`: all identities are masked (AIA 3.8.2).
-pub const EITHRESHOLD_ALL: u64 = 1;
 
 /// The number of a 64-bit word of pending or enable bits, 0 to 31.
 ///

@@ -324,10 +324,12 @@ impl SwFile {
 #[cfg_attr(not(CONFIG_KUNIT), cfg(all(test, not(loom))))]
 mod tests {
     use super::*;
-    use crate::eix::{
-        EIDELIVERY_PLIC,
-        EITHRESHOLD_ALL, //
-    };
+
+    /// `eidelivery`: a PLIC or APLIC delivers interrupts in the file's place (AIA 3.8.1).
+    const EIDELIVERY_PLIC: u64 = 0x4000_0000;
+
+    /// `eithreshold`: all identities are masked (AIA 3.8.2).
+    const EITHRESHOLD_ALL: u64 = 1;
 
     fn id(value: u32) -> Eiid {
         Eiid::new(value).unwrap()

@@ -21,10 +21,7 @@ use kernel::{
 use kernel_ext::{
     cpumask,
     irq::{
-        chip::{
-            self,
-            Moved, //
-        },
+        chip,
         data::Packed,
         Chip,
         IrqData, //
@@ -118,13 +115,13 @@ impl chip::SetAffinity for ImsicChip {
         cpus: &Cpumask,
         _force: bool,
         irqs_off: &LocalInterruptDisabled,
-    ) -> Result<Moved> {
+    ) -> Result {
         let (imsic, vectors) = context(data).ok_or(ENODEV)?;
         let owner = owner(data).ok_or(EINVAL)?;
         let cpu = CpuId::from_u32(vectors.current.cpu().get()).ok_or(EINVAL)?;
 
         if cpus.test(cpu) && cpumask::is_online(cpu) {
-            return Ok(Moved::AndDone);
+            return Ok(());
         }
 
         let device = msi::Outermost::of(data);
@@ -154,6 +151,6 @@ impl chip::SetAffinity for ImsicChip {
         if let Some(cpu) = CpuId::from_u32(moved.current.cpu().get()) {
             data.set_effective_affinity(cpu);
         }
-        Ok(Moved::AndDone)
+        Ok(())
     }
 }

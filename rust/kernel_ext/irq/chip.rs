@@ -23,15 +23,6 @@ use super::{
 };
 use crate::msi::message::Message;
 
-/// What `irq_set_affinity` has done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Moved {
-    /// The core updates the affinity mask (`IRQ_SET_MASK_OK`).
-    Yes,
-    /// As before, and the parents in the hierarchy need not be asked (`IRQ_SET_MASK_OK_DONE`).
-    AndDone,
-}
-
 /// What all callbacks of a chip share.
 ///
 /// Unless another context is named, callbacks run under the descriptor's raw lock with interrupts
@@ -68,13 +59,13 @@ pub trait Eoi: Ops {
 /// Chooses the CPU (`irq_set_affinity`).
 pub trait SetAffinity: Ops {
     /// Delivers the interrupt to one of `cpus` from now on; with `force`, even to one that is not
-    /// online yet. `EBUSY` makes the core try again when the interrupt next arrives.
+    /// online yet. What is its effective affinity then has been said. `EBUSY` makes the core try again when the interrupt next arrives.
     fn set_affinity(
         data: &IrqData<Self::Data>,
         cpus: &Cpumask,
         force: bool,
         irqs_off: &LocalInterruptDisabled,
-    ) -> Result<Moved>;
+    ) -> Result;
 }
 
 /// Raises an interrupt by hardware (`irq_retrigger`).
@@ -248,11 +239,10 @@ unsafe extern "C" fn set_affinity<T: SetAffinity>(
         unsafe { (IrqData::from_raw(data), Cpumask::from_raw(cpus), irqs_off()) };
 
     from_result(|| {
-        // CAST: Small constants.
-        Ok(match T::set_affinity(data, cpus, force, irqs_off)? {
-            Moved::Yes => bindings::IRQ_SET_MASK_OK as c_int,
-            Moved::AndDone => bindings::IRQ_SET_MASK_OK_DONE as c_int,
-        })
+        T::set_affinity(data, cpus, force, irqs_off)?;
+        // The core updates the mask; parents in a hierarchy need not be asked.
+        // CAST: A small constant.
+        Ok(bindings::IRQ_SET_MASK_OK_DONE as c_int)
     })
 }
 

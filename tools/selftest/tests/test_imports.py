@@ -21,6 +21,10 @@ class Imports(unittest.TestCase):
 
     def complaints(self, floors=None, **files):
         """What is said of the crate x of these files."""
+        return "\n".join(self.crate(**files).complaints(floors or {}))
+
+    def crate(self, **files):
+        """The crate x of these files."""
         with tempfile.TemporaryDirectory() as directory:
             root = pathlib.Path(directory) / "x.rs"
             root.write_text("".join(f"mod {name};\n" for name in files
@@ -29,8 +33,7 @@ class Imports(unittest.TestCase):
                 path = root.parent / (name.replace("__", "/") + ".rs")
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
-            crate = imports.Crate("x", root, ("below",))
-            return "\n".join(crate.complaints(floors or {}))
+            return imports.Crate("x", root, ("below",))
 
     def test_downwards_is_right(self):
         self.assertEqual(self.complaints(
@@ -75,6 +78,15 @@ class Imports(unittest.TestCase):
     def test_a_crate_that_it_does_not_stand_on(self):
         for code in "use kvm_aia::x;", "use kvm_aia::{a, b};":
             self.assertIn("x/a.rs imports kvm_aia", self.complaints(a=code))
+
+    def test_what_nobody_uses(self):
+        crate = self.crate(
+            a="pub fn used() {}\npub fn tested() {}\npub const LEFT: u32 = 1;",
+            b="use crate::a::{used, LEFT};\nfn f() { used() }\n"
+              "#[cfg(test)]\nmod tests {\n    fn t() { tested() }\n}")
+
+        self.assertEqual(list(imports.unused([crate])), [
+            "x/a.rs: nobody uses LEFT", "x/a.rs: nobody uses tested"])
 
 
 if __name__ == "__main__":

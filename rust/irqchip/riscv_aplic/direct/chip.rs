@@ -9,10 +9,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::irq::{
-    chip::{
-        self,
-        Moved, //
-    },
+    chip,
     trigger::Trigger,
     Chip,
     IrqData, //
@@ -74,8 +71,7 @@ impl chip::SetAffinity for DirectChip {
         cpus: &Cpumask,
         force: bool,
         _irqs_off: &LocalInterruptDisabled,
-    ) -> Result<Moved> {
-        data.chip_data().aim(data, cpus, force)?;
-        Ok(Moved::AndDone)
+    ) -> Result {
+        data.chip_data().aim(data, cpus, force)
     }
 }
