@@ -39,6 +39,16 @@ pub trait Online {
     fn offline(cpu: CpuId, irqs_off: &LocalInterruptDisabled);
 }
 
+/// A state of the STARTING section that is made for one controller.
+#[derive(Clone, Copy)]
+pub struct State(bindings::cpuhp_state);
+
+impl State {
+    /// That of the IMSIC.
+    pub const RISCV_IMSIC_STARTING: Self =
+        Self(bindings::cpuhp_state_CPUHP_AP_IRQ_RISCV_IMSIC_STARTING);
+}
+
 /// A registered state; its callbacks are removed when it is dropped, after [`Starting::dying`] ran
 /// on each online CPU.
 ///
@@ -50,9 +60,11 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Sets up `state`, one of the STARTING section, with the callbacks of `T`, and runs
-    /// [`Starting::starting`] on all CPUs that are online. May sleep.
-    pub fn new<T: Starting>(state: bindings::cpuhp_state, name: &'static CStr) -> Result<Self> {
+    /// Sets up `state` with the callbacks of `T`, and runs [`Starting::starting`] on all CPUs that are
+    /// online. May sleep.
+    ///
+    /// Fails with `EBUSY` if it is set up already.
+    pub fn new<T: Starting>(State(state): State, name: &'static CStr) -> Result<Self> {
         // SAFETY: The name lives for ever, and both callbacks have the signature that the state
         // asks for.
         let ret = unsafe {

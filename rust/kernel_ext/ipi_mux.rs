@@ -7,7 +7,12 @@
 use kernel::{
     bindings,
     cpu::CpuId,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed,
+        Release, //
+    }, //
 };
 
 use crate::irq::chained;
@@ -20,11 +25,13 @@ pub trait Send {
     fn send(cpu: CpuId);
 }
 
-/// Creates `nr_ipi` virtual IPIs, calls `created`, and gives them to the architecture, which may
-/// send some at once.
+/// Whether there is a multiplexer of [`create`].
+static CREATED: Atomic<bool> = Atomic::new(false);
+
+/// Creates `nr_ipi` virtual IPIs and gives them to the architecture, which may send some at once.
 ///
 /// There can be only one multiplexer in a system, and it cannot be removed. May sleep.
-pub fn create<T: Send>(nr_ipi: u32, created: impl FnOnce()) -> Result {
+pub fn create<T: Send>(nr_ipi: u32) -> Result {
     // SAFETY: The callback has the right signature.
     let virq = unsafe { bindings::ipi_mux_create(nr_ipi, Some(send::<T>)) };
 
@@ -36,7 +43,8 @@ pub fn create<T: Send>(nr_ipi: u32, created: impl FnOnce()) -> Result {
         });
     }
 
-    created();
+    // Whoever takes one of them was sent it afterwards.
+    CREATED.store(true, Release);
     // SAFETY: The interrupts `virq..virq + nr_ipi` were just created.
     unsafe { bindings::riscv_ipi_set_virq_range(virq, nr_ipi as c_int) };
     Ok(())
@@ -48,13 +56,21 @@ pub fn is_provided() -> bool {
     unsafe { bindings::riscv_ipi_have_virq_range() }
 }
 
-/// Handles all virtual IPIs that are pending on this CPU, after a real one arrived.
-///
-/// Only after [`create`] has succeeded.
+/// Whether the architecture has got its IPIs from [`create`].
+#[inline(always)]
+pub fn is_created() -> bool {
+    CREATED.load(Relaxed)
+}
+
+/// Handles all virtual IPIs that are pending on this CPU, after a real one arrived; does nothing if
+/// there are none.
 #[inline(always)]
 pub fn process(_flow: &chained::Flow<'_>) {
-    // SAFETY: In the flow of a chained interrupt, that is, in hardirq context.
-    unsafe { bindings::ipi_mux_process() };
+    if is_created() {
+        // SAFETY: In the flow of a chained interrupt, that is, in hardirq context, and the multiplexer
+        // was created.
+        unsafe { bindings::ipi_mux_process() };
+    }
 }
 
 /// # Safety

@@ -20,6 +20,5 @@ pub mod trigger;
 pub use self::{
     chip::Chip,
     data::IrqData,
-    desc::Descriptor,
-    domain::Domain, //
+    desc::Descriptor, //
 };

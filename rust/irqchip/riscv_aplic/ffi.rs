@@ -21,7 +21,6 @@ use kernel::{
 };
 use kernel_ext::irq::{
     data::ChipData,
-    fwspec::Fwspec,
     new::New,
     Descriptor, //
 };
@@ -48,11 +47,11 @@ impl Owners {
 
     /// The descriptor of the interrupt that `source` belongs to.
     #[inline(always)]
-    pub(crate) fn of(
+    pub(crate) fn of<'a>(
         &self,
         source: SourceId,
-        _irqs_off: &LocalInterruptDisabled,
-    ) -> Option<Descriptor> {
+        _irqs_off: &'a LocalInterruptDisabled,
+    ) -> Option<Descriptor<'a>> {
         let word = self.0.get(source.index())?;
 
         // CAST: An address, or zero.
@@ -76,12 +75,6 @@ impl Owners {
             word.swap(0);
         }
     }
-}
-
-/// The specifier that interrupts of the direct domain are made of.
-pub(crate) fn fwspec<'a, D: ChipData>(new: &'a New<'_, D>) -> Option<&'a Fwspec> {
-    // SAFETY: The direct domain has no children, so the core passes a specifier.
-    unsafe { new.fwspec() }
 }
 
 /// One APLIC at a time is set up to deliver directly, as they share the harts' external interrupt.

@@ -15,7 +15,6 @@ use kernel::{
     bindings,
     cpu::CpuId,
     cpumask::Cpumask,
-    interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
 use kernel_ext::{
@@ -23,6 +22,7 @@ use kernel_ext::{
     irq::{
         chip,
         data::Packed,
+        desc::Locked,
         Chip,
         IrqData, //
     },
@@ -67,17 +67,17 @@ impl chip::Ops for ImsicChip {
 }
 
 impl chip::Mask for ImsicChip {
-    fn mask(data: &IrqData<Packed>, irqs_off: &LocalInterruptDisabled) {
+    fn mask(data: &IrqData<Packed>, locked: &Locked) {
         if let Some((imsic, vectors)) = context(data) {
-            operations::mask(&ThisHart::new(imsic, irqs_off), vectors.current);
+            operations::mask(&ThisHart::new(imsic, locked), vectors.current);
         }
     }
 }
 
 impl chip::Unmask for ImsicChip {
-    fn unmask(data: &IrqData<Packed>, irqs_off: &LocalInterruptDisabled) {
+    fn unmask(data: &IrqData<Packed>, locked: &Locked) {
         if let Some((imsic, vectors)) = context(data) {
-            operations::unmask(&ThisHart::new(imsic, irqs_off), vectors.current);
+            operations::unmask(&ThisHart::new(imsic, locked), vectors.current);
         }
     }
 }
@@ -85,13 +85,13 @@ impl chip::Unmask for ImsicChip {
 impl chip::Ack for ImsicChip {
     /// The claim has acknowledged the interrupt; only a move that waited for it is left.
     #[inline]
-    fn ack(data: &IrqData<Packed>, irqs_off: &LocalInterruptDisabled) {
-        data.move_pending(irqs_off);
+    fn ack(data: &IrqData<Packed>, locked: &Locked) {
+        data.move_pending(locked);
     }
 }
 
 impl chip::Retrigger for ImsicChip {
-    fn retrigger(data: &IrqData<Packed>, _irqs_off: &LocalInterruptDisabled) -> bool {
+    fn retrigger(data: &IrqData<Packed>, _locked: &Locked) -> bool {
         let Some((imsic, vectors)) = context(data) else {
             return false;
         };
@@ -114,7 +114,7 @@ impl chip::SetAffinity for ImsicChip {
         data: &IrqData<Packed>,
         cpus: &Cpumask,
         _force: bool,
-        irqs_off: &LocalInterruptDisabled,
+        locked: &Locked,
     ) -> Result {
         let (imsic, vectors) = context(data).ok_or(ENODEV)?;
         let owner = owner(data).ok_or(EINVAL)?;
@@ -136,9 +136,9 @@ impl chip::SetAffinity for ImsicChip {
             at_once: device.moves_at_once(),
             sender,
         };
-        let hart = ThisHart::new(imsic, irqs_off);
+        let hart = ThisHart::new(imsic, locked);
         let moved = operations::move_to(&hart, vectors, source, &OneOf(cpus), |message| {
-            device.write_message(&message, irqs_off)
+            device.write_message(&message, locked)
         })
         .map_err(|error| match error {
             MoveError::Busy => EBUSY,
@@ -147,7 +147,7 @@ impl chip::SetAffinity for ImsicChip {
             MoveError::NoMessage => ENODEV,
         })?;
 
-        data.set_chip_data(pack(moved)?, irqs_off);
+        data.set_chip_data(pack(moved)?, locked);
         if let Some(cpu) = CpuId::from_u32(moved.current.cpu().get()) {
             data.set_effective_affinity(cpu);
         }

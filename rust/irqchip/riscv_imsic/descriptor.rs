@@ -5,13 +5,16 @@
 #![expect(unsafe_code, reason = "descriptors that C frees")]
 
 use aia_core::vector::slot::Owner;
+use kernel::interrupt::LocalInterruptDisabled;
 use kernel_ext::irq::Descriptor;
 
 /// The descriptor of the interrupt that owns a vector.
 #[inline(always)]
-pub(crate) fn descriptor(owner: Owner) -> Option<Descriptor> {
+pub(crate) fn descriptor(
+    owner: Owner,
+    _irqs_off: &LocalInterruptDisabled,
+) -> Option<Descriptor<'_>> {
     // CAST: Owners are made of descriptors' addresses.
-    // SAFETY: A slot loses its owner before the interrupt is freed, and the callers run with
-    // interrupts off.
+    // SAFETY: A slot loses its owner before the interrupt is freed, and interrupts are off.
     unsafe { Descriptor::from_addr(owner.get() as usize) }
 }

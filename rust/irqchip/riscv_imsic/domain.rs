@@ -21,6 +21,7 @@ use kernel_ext::{
             Shown, //
         },
         flow::FlowHandler,
+        fwspec::Fwspec,
         new::New,
         IrqData, //
     },
@@ -49,7 +50,7 @@ impl Ops for ImsicDomain {
     type Host = Imsic;
     type Data = Packed;
 
-    fn alloc(imsic: &'static Imsic, new: &New<'_, Packed>) -> Result {
+    fn alloc(imsic: &'static Imsic, new: &New<'_, Packed>, _spec: Option<&Fwspec>) -> Result {
         // Devices with several MSIs of one message are refused by the supported flags already.
         if new.count() != 1 {
             return Err(EOPNOTSUPP);

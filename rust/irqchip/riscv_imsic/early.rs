@@ -76,7 +76,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
     let files = cpuhp::Registration::new_prepare::<Hotplug>(c"irqchip/riscv/imsic:prepare")?;
     imsic.parent.install::<Entry<'_>>();
     let hotplug = cpuhp::Registration::new::<Hotplug>(
-        bindings::cpuhp_state_CPUHP_AP_IRQ_RISCV_IMSIC_STARTING,
+        cpuhp::State::RISCV_IMSIC_STARTING,
         c"irqchip/riscv/imsic:starting",
     )
     .inspect_err(|_| {
@@ -97,10 +97,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
 
     // Last, since the multiplexer cannot be removed.
     if ours {
-        ipi_mux::create::<Ipi>(bindings::ipi_message_type_IPI_MAX, || {
-            imsic.ipis.set(1);
-        })
-        .inspect_err(|_| {
+        ipi_mux::create::<Ipi>(bindings::ipi_message_type_IPI_MAX).inspect_err(|_| {
             pr_err!("{}: cannot provide IPIs\n", node.display_name());
         })?;
         pr_info!(

@@ -65,14 +65,12 @@ impl<'a> entry::Entry for Entry<'a> {
 
     #[inline(always)]
     fn ipis(&self) {
-        if self.hart.imsic().ipis.load() != 0 {
-            ipi_mux::process(self.flow);
-        }
+        ipi_mux::process(self.flow);
     }
 
     #[inline(always)]
     fn deliver(&self, owner: Owner) {
-        if let Some(descriptor) = descriptor(owner) {
+        if let Some(descriptor) = descriptor(owner, self.flow.irqs_off()) {
             descriptor.handle(self.flow);
         }
     }

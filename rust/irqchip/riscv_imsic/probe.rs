@@ -7,7 +7,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
-    irq::chained,
+    irq::domain,
     msi, //
 };
 
@@ -26,15 +26,13 @@ pub(crate) fn probe(dev: &Device) -> Result {
             ENODEV
         })?;
 
-    if chained::has_domain(node) {
+    if domain::exists_for(node) {
         pr_err!("{}: has a domain already\n", node.display_name());
         return Err(EEXIST);
     }
-    msi::parent::create::<ImsicDomain, ImsicDomain>(node, imsic)
-        .inspect_err(|_| {
-            pr_err!("{}: cannot create the domain\n", node.display_name());
-        })?
-        .leak();
+    msi::parent::create::<ImsicDomain, ImsicDomain>(node, imsic).inspect_err(|_| {
+        pr_err!("{}: cannot create the domain\n", node.display_name());
+    })?;
 
     let geometry = &imsic.geometry;
     pr_info!(

@@ -40,6 +40,7 @@ use kernel_ext::{
     cpumask,
     fwnode,
     io::Mapping,
+    ipi_mux,
     irq::chained::Parent,
     irq_work::{
         IrqWork,
@@ -118,8 +119,6 @@ impl LocalHart {
 pub(crate) struct Imsic {
     pub(crate) locals: PerCpu<LocalHart>,
     pub(crate) aia: Aia,
-    /// Not zero if IPIs arrive as [`POKE`].
-    pub(crate) ipis: Word,
     pub(crate) node: fwnode::Held,
     pub(crate) parent: Parent,
     pub(crate) placement: Placement<Words>,
@@ -158,7 +157,6 @@ impl Imsic {
         Ok(Self {
             locals: PerCpu::new(|cpu| LocalHart::new::<L>(config.nr_ids, doorbell(cpu)))?,
             aia,
-            ipis: Word::new(0),
             node,
             parent,
             placement: Placement::new(words(nodes)?).ok_or(EINVAL)?,
@@ -216,7 +214,7 @@ impl Imsic {
     /// they are not, that may be because they do not: the IMSIC may be trapped by a hypervisor.
     #[inline]
     pub(crate) fn poke(&self, cpu: Cpu, irqs_off: &LocalInterruptDisabled) {
-        if self.ipis.load() != 0 {
+        if ipi_mux::is_created() {
             self.ring(cpu);
         } else {
             self.ask(cpu, irqs_off);

@@ -8,12 +8,9 @@ use core::ptr;
 
 use kernel::{
     bindings,
-    device::property::FwNode,
     interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
-
-use crate::fwnode;
 
 /// Handles a chained interrupt.
 pub trait Handler {
@@ -154,17 +151,4 @@ impl Drop for Parent {
             unsafe { bindings::irq_dispose_mapping(self.irq) };
         }
     }
-}
-
-/// Whether `fwnode` already has an interrupt domain.
-pub fn has_domain(fwnode: &FwNode) -> bool {
-    // SAFETY: The node is valid.
-    let domain = unsafe {
-        bindings::irq_find_matching_fwnode(
-            fwnode::as_raw(fwnode),
-            bindings::irq_domain_bus_token_DOMAIN_BUS_ANY,
-        )
-    };
-
-    !domain.is_null()
 }

@@ -10,7 +10,6 @@ use kernel::{
     bindings,
     cpumask::Cpumask,
     error::from_result,
-    interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
 
@@ -19,6 +18,7 @@ use super::{
         ChipData,
         IrqData, //
     },
+    desc::Locked,
     trigger::Trigger, //
 };
 use crate::msi::message::Message;
@@ -35,25 +35,25 @@ pub trait Ops {
 /// Keeps an interrupt from being delivered (`irq_mask`).
 pub trait Mask: Ops {
     /// Masks the interrupt.
-    fn mask(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled);
+    fn mask(data: &IrqData<Self::Data>, locked: &Locked);
 }
 
 /// Lets an interrupt be delivered (`irq_unmask`).
 pub trait Unmask: Ops {
     /// Unmasks the interrupt.
-    fn unmask(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled);
+    fn unmask(data: &IrqData<Self::Data>, locked: &Locked);
 }
 
 /// Starts the handling of an edge interrupt (`irq_ack`).
 pub trait Ack: Ops {
     /// Acknowledges the interrupt.
-    fn ack(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled);
+    fn ack(data: &IrqData<Self::Data>, locked: &Locked);
 }
 
 /// Ends the handling of an interrupt (`irq_eoi`).
 pub trait Eoi: Ops {
     /// Tells the controller that the interrupt was handled.
-    fn eoi(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled);
+    fn eoi(data: &IrqData<Self::Data>, locked: &Locked);
 }
 
 /// Chooses the CPU (`irq_set_affinity`).
@@ -64,24 +64,20 @@ pub trait SetAffinity: Ops {
         data: &IrqData<Self::Data>,
         cpus: &Cpumask,
         force: bool,
-        irqs_off: &LocalInterruptDisabled,
+        locked: &Locked,
     ) -> Result;
 }
 
 /// Raises an interrupt by hardware (`irq_retrigger`).
 pub trait Retrigger: Ops {
     /// Raises the interrupt; returns whether the hardware does it.
-    fn retrigger(data: &IrqData<Self::Data>, irqs_off: &LocalInterruptDisabled) -> bool;
+    fn retrigger(data: &IrqData<Self::Data>, locked: &Locked) -> bool;
 }
 
 /// Chooses the trigger (`irq_set_type`).
 pub trait SetType: Ops {
     /// Configures the trigger; [`None`] makes the source inactive.
-    fn set_type(
-        data: &IrqData<Self::Data>,
-        trigger: Option<Trigger>,
-        irqs_off: &LocalInterruptDisabled,
-    ) -> Result;
+    fn set_type(data: &IrqData<Self::Data>, trigger: Option<Trigger>, locked: &Locked) -> Result;
 }
 
 /// Knows which message raises the interrupt (`irq_compose_msi_msg`).
@@ -177,29 +173,46 @@ impl<D: ChipData> Chip<D> {
     }
 }
 
-/// Masks the interrupt at the parent in the hierarchy too.
-#[inline]
-pub fn mask_parent<D: ChipData>(data: &IrqData<D>, _irqs_off: &LocalInterruptDisabled) {
-    // SAFETY: The data is valid and part of a hierarchy.
-    unsafe { bindings::irq_chip_mask_parent(data.as_raw()) };
+/// Calls `callback` of the parent in the hierarchy, if there is one that has it.
+#[inline(always)]
+fn call_parent<D: ChipData>(
+    data: &IrqData<D>,
+    callback: impl FnOnce(&bindings::irq_chip) -> Option<unsafe extern "C" fn(*mut bindings::irq_data)>,
+) {
+    // SAFETY: The data is valid. The hierarchy does not change while the interrupt is in use.
+    let parent = unsafe { (*data.as_raw()).parent_data };
+
+    if parent.is_null() {
+        return;
+    }
+    // SAFETY: The data of a parent is valid, and has a chip.
+    if let Some(callback) = callback(unsafe { &*(*parent).chip }) {
+        // SAFETY: The chip's own data, in a context in which it may be called.
+        unsafe { callback(parent) };
+    }
 }
 
-/// Unmasks the interrupt at the parent in the hierarchy too.
-#[inline]
-pub fn unmask_parent<D: ChipData>(data: &IrqData<D>, _irqs_off: &LocalInterruptDisabled) {
-    // SAFETY: The data is valid and part of a hierarchy.
-    unsafe { bindings::irq_chip_unmask_parent(data.as_raw()) };
+/// Masks the interrupt at the parent in the hierarchy, if there is one, too.
+#[inline(always)]
+pub fn mask_parent<D: ChipData>(data: &IrqData<D>, _locked: &Locked) {
+    call_parent(data, |chip| chip.irq_mask);
+}
+
+/// Unmasks the interrupt at the parent in the hierarchy, if there is one, too.
+#[inline(always)]
+pub fn unmask_parent<D: ChipData>(data: &IrqData<D>, _locked: &Locked) {
+    call_parent(data, |chip| chip.irq_unmask);
 }
 
 /// The token of a callback under the descriptor's lock.
 ///
 /// # Safety
 ///
-/// Local interrupts must be off for `'a`.
+/// The lock of the interrupt's descriptor must be held for `'a`.
 #[inline(always)]
-unsafe fn irqs_off<'a>() -> &'a LocalInterruptDisabled {
+unsafe fn locked<'a>() -> &'a Locked {
     // SAFETY: By the requirements of this function.
-    unsafe { LocalInterruptDisabled::assume_disabled() }
+    unsafe { Locked::assume() }
 }
 
 /// Defines the C side of callbacks that take nothing but the interrupt.
@@ -211,9 +224,9 @@ macro_rules! trampolines {
         unsafe extern "C" fn $name<T: $trait>(data: *mut bindings::irq_data) {
             // SAFETY: The core passes valid data of an interrupt with this chip, under the
             // descriptor's lock.
-            let (data, irqs_off) = unsafe { (IrqData::from_raw(data), irqs_off()) };
+            let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
 
-            T::$name(data, irqs_off);
+            T::$name(data, locked);
         }
     )*};
 }
@@ -235,11 +248,11 @@ unsafe extern "C" fn set_affinity<T: SetAffinity>(
 ) -> c_int {
     // SAFETY: The core passes valid data of an interrupt with this chip and a valid mask, under the
     // descriptor's lock.
-    let (data, cpus, irqs_off) =
-        unsafe { (IrqData::from_raw(data), Cpumask::from_raw(cpus), irqs_off()) };
+    let (data, cpus, locked) =
+        unsafe { (IrqData::from_raw(data), Cpumask::from_raw(cpus), locked()) };
 
     from_result(|| {
-        T::set_affinity(data, cpus, force, irqs_off)?;
+        T::set_affinity(data, cpus, force, locked)?;
         // The core updates the mask; parents in a hierarchy need not be asked.
         // CAST: A small constant.
         Ok(bindings::IRQ_SET_MASK_OK_DONE as c_int)
@@ -252,9 +265,9 @@ unsafe extern "C" fn set_affinity<T: SetAffinity>(
 unsafe extern "C" fn retrigger<T: Retrigger>(data: *mut bindings::irq_data) -> c_int {
     // SAFETY: The core passes valid data of an interrupt with this chip, under the descriptor's
     // lock.
-    let (data, irqs_off) = unsafe { (IrqData::from_raw(data), irqs_off()) };
+    let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
 
-    T::retrigger(data, irqs_off).into()
+    T::retrigger(data, locked).into()
 }
 
 /// # Safety
@@ -263,7 +276,7 @@ unsafe extern "C" fn retrigger<T: Retrigger>(data: *mut bindings::irq_data) -> c
 unsafe extern "C" fn set_type<T: SetType>(data: *mut bindings::irq_data, kind: u32) -> c_int {
     // SAFETY: The core passes valid data of an interrupt with this chip, under the descriptor's
     // lock.
-    let (data, irqs_off) = unsafe { (IrqData::from_raw(data), irqs_off()) };
+    let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
 
     from_result(|| {
         let trigger = match kind & bindings::IRQ_TYPE_SENSE_MASK {
@@ -271,7 +284,7 @@ unsafe extern "C" fn set_type<T: SetType>(data: *mut bindings::irq_data, kind: u
             kind => Some(Trigger::from_raw(kind).ok_or(EINVAL)?),
         };
 
-        T::set_type(data, trigger, irqs_off)?;
+        T::set_type(data, trigger, locked)?;
         Ok(0)
     })
 }

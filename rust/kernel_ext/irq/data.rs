@@ -16,13 +16,15 @@ use core::{
 use kernel::{
     bindings,
     cpu::CpuId,
-    interrupt::LocalInterruptDisabled,
     prelude::*,
     types::Opaque, //
 };
 
 use super::{
-    desc::Descriptor,
+    desc::{
+        Descriptor,
+        Locked, //
+    },
     trigger::Trigger, //
 };
 
@@ -141,9 +143,9 @@ impl<D: ChipData> IrqData<D> {
         unsafe { D::from_raw(NonNull::new_unchecked(raw)) }
     }
 
-    /// Stores other data for the chip. Only in callbacks that hold the descriptor's lock.
+    /// Stores other data for the chip.
     #[inline]
-    pub fn set_chip_data(&self, data: D, _irqs_off: &LocalInterruptDisabled) {
+    pub fn set_chip_data(&self, data: D, _locked: &Locked) {
         // SAFETY: As in `chip_data`.
         unsafe {
             ptr::addr_of_mut!((*self.as_raw()).chip_data).write_volatile(data.into_raw().as_ptr())
@@ -182,13 +184,13 @@ impl<D: ChipData> IrqData<D> {
 
     /// Carries out a move that waits for the interrupt to arrive (`irq_move_irq()`).
     #[inline(always)]
-    pub fn move_pending(&self, _irqs_off: &LocalInterruptDisabled) {
+    pub fn move_pending(&self, _locked: &Locked) {
         // SAFETY: Called from the chip's acknowledgement, under the descriptor's lock.
         unsafe { bindings::irq_move_irq(self.as_raw()) };
     }
 
     /// The interrupt's descriptor.
-    pub fn descriptor(&self) -> Descriptor {
+    pub fn descriptor(&self) -> Descriptor<'_> {
         // SAFETY: The structure is part of a valid descriptor's hierarchy.
         unsafe { Descriptor::from_data(self.as_raw()) }
     }

@@ -39,8 +39,10 @@ pub trait Ops: Sized + 'static {
     /// What is stored per interrupt for the chip.
     type Data: ChipData;
 
-    /// Sets new interrupts up. On an error, what was set up so far must be undone.
-    fn alloc(host: &'static Self::Host, new: &New<'_, Self::Data>) -> Result;
+    /// Sets all new interrupts up, by [`New::set_info`]. On an error, what was set up so far must be
+    /// undone. `spec` is what firmware says, in a domain that is no parent of others.
+    fn alloc(host: &'static Self::Host, new: &New<'_, Self::Data>, spec: Option<&Fwspec>)
+        -> Result;
 
     /// The interrupt is freed. It has been shut down, and its number is used no more.
     fn free(host: &'static Self::Host, data: &IrqData<Self::Data>);
@@ -80,6 +82,7 @@ impl<T: Ops> Vtable<T> {
         let mut ops = Self::PARENT_OPS;
 
         ops.select = None;
+        ops.alloc = Some(alloc_specified::<T>);
         ops.translate = Some(translate::<T>);
         ops
     };
@@ -120,14 +123,49 @@ unsafe extern "C" fn alloc<T: Ops>(
     domain: *mut bindings::irq_domain,
     virq: u32,
     count: u32,
+    _arg: *mut c_void,
+) -> c_int {
+    // SAFETY: By the requirements of this function.
+    unsafe { set_up::<T>(domain, virq, count, None) }
+}
+
+/// # Safety
+///
+/// Only for the interrupt core, which passes valid arguments of a domain of `T` without children: `arg`
+/// is a specifier.
+unsafe extern "C" fn alloc_specified<T: Ops>(
+    domain: *mut bindings::irq_domain,
+    virq: u32,
+    count: u32,
     arg: *mut c_void,
 ) -> c_int {
-    // SAFETY: The core passes valid arguments, and chips of this domain have a `T::Data`.
-    let new = unsafe { New::from_raw(domain, virq, count, arg) };
+    // SAFETY: By the requirements of this function.
+    let spec = (!arg.is_null()).then(|| unsafe { Fwspec::from_raw(arg.cast()) });
+
+    // SAFETY: As above.
+    unsafe { set_up::<T>(domain, virq, count, spec) }
+}
+
+/// # Safety
+///
+/// `domain` must be one of `T`, which is asked to set up these interrupts now.
+unsafe fn set_up<T: Ops>(
+    domain: *mut bindings::irq_domain,
+    virq: u32,
+    count: u32,
+    spec: Option<&Fwspec>,
+) -> c_int {
+    // SAFETY: By the requirements of this function; chips of this domain have a `T::Data`.
+    let new = unsafe { New::from_raw(domain, virq, count) };
 
     from_result(|| {
         // SAFETY: All domains with this callback are created here.
-        T::alloc(unsafe { host::<T>(domain) }, &new)?;
+        T::alloc(unsafe { host::<T>(domain) }, &new, spec)?;
+        // Chips rely on it.
+        if !new.are_set_up() {
+            pr_err!("irq {}: was not set up\n", virq);
+            return Err(EINVAL);
+        }
         Ok(0)
     })
 }

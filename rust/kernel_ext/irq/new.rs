@@ -11,19 +11,18 @@ use core::{
 
 use kernel::{
     bindings,
-    cpumask::Cpumask,
-    prelude::*, //
+    cpumask::Cpumask, //
 };
 
 use super::{
     chip::Chip,
     data::{
+        chip_data,
         ChipData,
         IrqData, //
     },
     desc::Descriptor,
-    flow::FlowHandler,
-    fwspec::Fwspec, //
+    flow::FlowHandler, //
 };
 
 /// The interrupts that [`Ops::alloc`](super::domain_ops::Ops::alloc) sets up.
@@ -31,7 +30,6 @@ pub struct New<'a, D> {
     domain: *mut bindings::irq_domain,
     virq: u32,
     count: u32,
-    arg: *mut c_void,
     _life: PhantomData<(&'a (), D)>,
 }
 
@@ -46,15 +44,24 @@ impl<D: ChipData> New<'_, D> {
         domain: *mut bindings::irq_domain,
         virq: u32,
         count: u32,
-        arg: *mut c_void,
     ) -> Self {
         Self {
             domain,
             virq,
             count,
-            arg,
             _life: PhantomData,
         }
+    }
+
+    /// Whether all have data for their chip.
+    pub(super) fn are_set_up(&self) -> bool {
+        (0..self.count).all(|index| {
+            // SAFETY: Looking up any interrupt is fine.
+            let raw = unsafe { bindings::irq_domain_get_irq_data(self.domain, self.virq + index) };
+
+            // SAFETY: What is not null is valid.
+            !raw.is_null() && !unsafe { chip_data(raw) }.is_null()
+        })
     }
 
     /// How many.
@@ -68,13 +75,11 @@ impl<D: ChipData> New<'_, D> {
     }
 
     /// The descriptor of number `index`.
-    ///
-    /// It has to be forgotten when the interrupt is freed, see [`Descriptor`].
-    pub fn descriptor(&self, index: u32) -> Option<Descriptor> {
+    pub fn descriptor(&self, index: u32) -> Option<Descriptor<'_>> {
         if index >= self.count {
             return None;
         }
-        // SAFETY: The core has allocated the descriptor, and it tells by `Ops::free`.
+        // SAFETY: The core has allocated the descriptor, and is setting it up.
         unsafe { Descriptor::of(self.virq + index) }
     }
 
@@ -94,19 +99,6 @@ impl<D: ChipData> New<'_, D> {
         // SAFETY: The mask is part of the descriptor, which the core has allocated. C code reads it
         // while it changes, too.
         Some(unsafe { Cpumask::from_raw(mask) })
-    }
-
-    /// The specifier, in domains whose interrupts are allocated by one.
-    ///
-    /// # Safety
-    ///
-    /// The domain must be such a one: no hierarchy child that passes something else.
-    pub unsafe fn fwspec(&self) -> Option<&Fwspec> {
-        if self.arg.is_null() {
-            return None;
-        }
-        // SAFETY: By the requirements of this function.
-        Some(unsafe { Fwspec::from_raw(self.arg.cast()) })
     }
 
     /// Sets number `index` up: its number in the domain, its chip, and how it flows.

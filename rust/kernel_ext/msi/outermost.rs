@@ -8,7 +8,6 @@ use core::marker::PhantomData;
 
 use kernel::{
     bindings,
-    interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
 
@@ -16,9 +15,12 @@ use super::{
     bus::Bus,
     message::Message, //
 };
-use crate::irq::data::{
-    ChipData,
-    IrqData, //
+use crate::irq::{
+    data::{
+        ChipData,
+        IrqData, //
+    },
+    desc::Locked, //
 };
 
 /// The data of an interrupt at its outermost controller.
@@ -67,9 +69,7 @@ impl<'a> Outermost<'a> {
     }
 
     /// Gives `message` to the device.
-    ///
-    /// Under the descriptor's lock, as in the chip's `set_affinity`.
-    pub fn write_message(&self, message: &Message, _irqs_off: &LocalInterruptDisabled) {
+    pub fn write_message(&self, message: &Message, _locked: &Locked) {
         // SAFETY: The data is valid and has a chip.
         let write = unsafe { (*(*self.data).chip).irq_write_msi_msg };
         let mut raw = message.to_raw();

@@ -14,7 +14,7 @@ use kernel::{
 
 use super::bus::Bus;
 use crate::irq::{
-    domain::Domain,
+    domain,
     domain_ops::{
         Ops,
         Vtable, //
@@ -75,18 +75,18 @@ unsafe extern "C" fn init_dev_msi_info<P: Parent>(
     true
 }
 
-/// Creates the domain of an MSI controller for `fwnode`: the parent of the domains of all
-/// devices that send MSIs to it. May sleep.
-pub fn create<T: Ops, P: Parent>(fwnode: &FwNode, host: &'static T::Host) -> Result<Domain<T>> {
-    let mut info = Domain::<T>::info(fwnode, host);
+/// Creates the domain of an MSI controller for `fwnode`. May sleep.
+pub fn create<T: Ops, P: Parent>(fwnode: &FwNode, host: &'static T::Host) -> Result {
+    let mut info = domain::info::<T>(fwnode, host);
 
     info.ops = Vtable::<T>::PARENT_OPS_REF;
-    // SAFETY: Everything that the structure refers to lives for ever, but for the node, which the core
-    // takes a reference on. The domain is new, and has the callbacks of `T`.
-    unsafe {
-        Domain::from_raw(bindings::msi_create_parent_irq_domain(
-            &mut info,
-            ParentVtable::<P>::OPS_REF,
-        ))
+    // SAFETY: Everything that the structure refers to lives for ever, but for the node, which the
+    // core takes a reference on.
+    let created =
+        unsafe { bindings::msi_create_parent_irq_domain(&mut info, ParentVtable::<P>::OPS_REF) };
+
+    if created.is_null() {
+        return Err(ENOMEM);
     }
+    Ok(())
 }

@@ -85,9 +85,11 @@ pub(crate) fn publish(
         // SAFETY: It does not move until `take_imsic` makes it the same box again.
         let imsic = unsafe { Pin::into_inner_unchecked(imsic) };
 
-        vcpu.set_imsic_state(KBox::into_raw(imsic).cast());
+        // SAFETY: A `VcpuImsic`.
+        unsafe { vcpu.set_imsic_state(KBox::into_raw(imsic).cast()) };
     }
-    vm.set_aia_state(KBox::into_raw(aia).cast());
+    // SAFETY: A `VmAia`.
+    unsafe { vm.set_aia_state(KBox::into_raw(aia).cast()) };
     vm.set_aia_initialized();
 }
 
@@ -100,7 +102,8 @@ pub(crate) unsafe fn take_aia(vm: &Vm) -> Option<KBox<VmAia>> {
     let aia = vm.aia_state().cast::<VmAia>();
 
     // Before its devices are taken from the bus, one after the other.
-    vm.set_aia_state(ptr::null_mut());
+    // SAFETY: Nothing.
+    unsafe { vm.set_aia_state(ptr::null_mut()) };
     // SAFETY: Made of a box by `publish`; by the requirements of this function, nobody has it.
     (!aia.is_null()).then(|| unsafe { KBox::from_raw(aia) })
 }
@@ -113,7 +116,8 @@ pub(crate) unsafe fn take_aia(vm: &Vm) -> Option<KBox<VmAia>> {
 pub(crate) unsafe fn take_imsic(vcpu: &Vcpu) -> Option<Pin<KBox<VcpuImsic>>> {
     let raw = vcpu.imsic_state().cast::<VcpuImsic>();
 
-    vcpu.set_imsic_state(ptr::null_mut());
+    // SAFETY: Nothing.
+    unsafe { vcpu.set_imsic_state(ptr::null_mut()) };
     // SAFETY: Made of a pinned box by `publish`; by the requirements of this function, nobody has it.
     (!raw.is_null()).then(|| unsafe { Pin::new_unchecked(KBox::from_raw(raw)) })
 }

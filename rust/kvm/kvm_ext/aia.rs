@@ -68,7 +68,11 @@ impl Vm {
     }
 
     /// Sets what [`Self::aia_state`] returns.
-    pub fn set_aia_state(&self, state: *mut c_void) {
+    ///
+    /// # Safety
+    ///
+    /// It must be what everybody who uses that expects.
+    pub unsafe fn set_aia_state(&self, state: *mut c_void) {
         // SAFETY: As for `aia_state`.
         unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).aplic_state)) }.store(state, Release);
     }

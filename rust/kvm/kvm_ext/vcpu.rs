@@ -98,7 +98,11 @@ impl Vcpu {
     }
 
     /// Sets what [`Self::imsic_state`] returns.
-    pub fn set_imsic_state(&self, state: *mut c_void) {
+    ///
+    /// # Safety
+    ///
+    /// It must be what everybody who uses that expects.
+    pub unsafe fn set_imsic_state(&self, state: *mut c_void) {
         // SAFETY: As for `imsic_state`.
         unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).imsic_state)) }.store(state, Release);
     }

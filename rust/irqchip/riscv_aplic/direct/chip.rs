@@ -5,11 +5,11 @@
 use kernel::{
     bindings,
     cpumask::Cpumask,
-    interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
 use kernel_ext::irq::{
     chip,
+    desc::Locked,
     trigger::Trigger,
     Chip,
     IrqData, //
@@ -37,13 +37,13 @@ impl chip::Ops for DirectChip {
 }
 
 impl chip::Mask for DirectChip {
-    fn mask(data: &IrqData<&'static DirectAplic>, _irqs_off: &LocalInterruptDisabled) {
+    fn mask(data: &IrqData<&'static DirectAplic>, _locked: &Locked) {
         data.chip_data().controller.mask(data.hwirq());
     }
 }
 
 impl chip::Unmask for DirectChip {
-    fn unmask(data: &IrqData<&'static DirectAplic>, _irqs_off: &LocalInterruptDisabled) {
+    fn unmask(data: &IrqData<&'static DirectAplic>, _locked: &Locked) {
         data.chip_data().controller.unmask(data.hwirq());
     }
 }
@@ -52,7 +52,7 @@ impl chip::SetType for DirectChip {
     fn set_type(
         data: &IrqData<&'static DirectAplic>,
         trigger: Option<Trigger>,
-        _irqs_off: &LocalInterruptDisabled,
+        _locked: &Locked,
     ) -> Result {
         data.chip_data()
             .controller
@@ -62,7 +62,7 @@ impl chip::SetType for DirectChip {
 
 impl chip::Eoi for DirectChip {
     /// The claim was all; the flow only wants a callback.
-    fn eoi(_data: &IrqData<&'static DirectAplic>, _irqs_off: &LocalInterruptDisabled) {}
+    fn eoi(_data: &IrqData<&'static DirectAplic>, _locked: &Locked) {}
 }
 
 impl chip::SetAffinity for DirectChip {
@@ -70,7 +70,7 @@ impl chip::SetAffinity for DirectChip {
         data: &IrqData<&'static DirectAplic>,
         cpus: &Cpumask,
         force: bool,
-        _irqs_off: &LocalInterruptDisabled,
+        _locked: &Locked,
     ) -> Result {
         data.chip_data().aim(data, cpus, force)
     }

@@ -19,7 +19,6 @@ use super::{
     aplic::DirectAplic,
     chip::CHIP, //
 };
-use crate::ffi;
 
 /// The domain of the sources.
 pub(super) struct DirectDomain;
@@ -28,10 +27,12 @@ impl Ops for DirectDomain {
     type Host = DirectAplic;
     type Data = &'static DirectAplic;
 
-    fn alloc(aplic: &'static DirectAplic, new: &New<'_, &'static DirectAplic>) -> Result {
-        let (first, _) = ffi::fwspec(new)
-            .ok_or(EINVAL)
-            .and_then(|spec| aplic.controller.translate(spec))?;
+    fn alloc(
+        aplic: &'static DirectAplic,
+        new: &New<'_, &'static DirectAplic>,
+        spec: Option<&Fwspec>,
+    ) -> Result {
+        let (first, _) = aplic.controller.translate(spec.ok_or(EINVAL)?)?;
 
         for index in 0..new.count() {
             let hwirq = first + usize::try_from(index)?;

@@ -20,7 +20,7 @@ use kernel_ext::{
     io::Mapping,
     irq::{
         chained,
-        domain::Domain, //
+        domain, //
     },
     refuse,
     smp::{
@@ -134,8 +134,8 @@ pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, wires: &[HartW
     };
 
     let size = config.nr_sources.get() + 1;
-    let aplic =
-        Domain::<DirectDomain>::linear(node, size, KBox::into_pin(aplic)).inspect_err(|_| {
+    let aplic = domain::create_linear::<DirectDomain>(node, size, KBox::into_pin(aplic))
+        .inspect_err(|_| {
             pr_err!("{}: cannot create the domain\n", node.display_name());
         })?;
 

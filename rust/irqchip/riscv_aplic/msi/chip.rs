@@ -4,12 +4,12 @@
 
 use kernel::{
     bindings,
-    interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
 use kernel_ext::{
     irq::{
         chip,
+        desc::Locked,
         trigger::Trigger,
         Chip,
         IrqData, //
@@ -41,15 +41,15 @@ impl chip::Ops for MsiChip {
 }
 
 impl chip::Mask for MsiChip {
-    fn mask(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
+    fn mask(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         data.chip_data().controller.mask(data.hwirq());
-        chip::mask_parent(data, irqs_off);
+        chip::mask_parent(data, locked);
     }
 }
 
 impl chip::Unmask for MsiChip {
-    fn unmask(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
-        chip::unmask_parent(data, irqs_off);
+    fn unmask(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
+        chip::unmask_parent(data, locked);
         data.chip_data().controller.unmask(data.hwirq());
     }
 }
@@ -58,7 +58,7 @@ impl chip::SetType for MsiChip {
     fn set_type(
         data: &IrqData<&'static MsiAplic>,
         trigger: Option<Trigger>,
-        _irqs_off: &LocalInterruptDisabled,
+        _locked: &Locked,
     ) -> Result {
         data.chip_data()
             .controller
@@ -67,12 +67,12 @@ impl chip::SetType for MsiChip {
 }
 
 impl chip::Eoi for MsiChip {
-    fn eoi(data: &IrqData<&'static MsiAplic>, irqs_off: &LocalInterruptDisabled) {
+    fn eoi(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         let controller = &data.chip_data().controller;
 
         // A change of affinity that came while a move was in flight: the flow of level interrupts
         // has no acknowledgement that would carry it out.
-        data.move_pending(irqs_off);
+        data.move_pending(locked);
 
         if let Some(source) = controller.source(data.hwirq()) {
             controller.retrigger(source, source_mode(data.trigger()));
