@@ -15,6 +15,8 @@ use kernel::{
     prelude::*, //
 };
 
+use crate::of::address::Range;
+
 /// The width of a physical address: page tables of RV64 hold page numbers of 44 bits.
 const PHYSICAL_BITS: u32 = 56;
 
@@ -36,10 +38,16 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `size` bytes of device memory at physical address `start`. May sleep.
+    /// Maps the first `size` bytes of `range`. May sleep.
     ///
-    /// Fails with `EINVAL` if that is no physical memory, and with `EIO` if it cannot be mapped.
-    pub fn new(start: u64, size: usize) -> Result<Self> {
+    /// Fails with `EINVAL` if it has not so many, or is no physical memory, and with `EIO` if it cannot
+    /// be mapped.
+    pub fn new(range: &Range, size: usize) -> Result<Self> {
+        let start = range.start();
+
+        if size as u64 > range.size() {
+            return Err(EINVAL);
+        }
         let last = (size as u64)
             .checked_sub(1)
             .and_then(|rest| start.checked_add(rest))
@@ -48,7 +56,7 @@ impl Mapping {
         if last >> PHYSICAL_BITS != 0 {
             return Err(EINVAL);
         }
-        // SAFETY: Mapping device memory has no preconditions.
+        // SAFETY: Firmware says that it is a device's.
         let base = unsafe { bindings::ioremap(start, size) };
 
         // INVARIANT: Just mapped.
@@ -61,11 +69,11 @@ impl Mapping {
 
     /// As [`Self::new`], but fails with `EBUSY` if the memory belongs to somebody else, and shows
     /// `name` as the owner in `/proc/iomem`.
-    pub fn exclusive(start: u64, size: usize, name: &'static CStr) -> Result<Self> {
+    pub fn exclusive(range: &Range, size: usize, name: &'static CStr) -> Result<Self> {
         // The claim comes first and goes last.
-        let claim = Claim::new(start, size, name)?;
+        let claim = Claim::new(range.start(), size, name)?;
 
-        let mut mapping = Self::new(start, size)?;
+        let mut mapping = Self::new(range, size)?;
 
         mapping.claim = Some(claim);
         Ok(mapping)

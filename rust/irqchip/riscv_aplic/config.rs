@@ -24,7 +24,10 @@ use kernel::{
 use kernel_ext::{
     arch::riscv,
     fwnode,
-    of,
+    of::{
+        self,
+        address::Range, //
+    },
     refuse, //
 };
 
@@ -49,15 +52,15 @@ pub(crate) struct HartWire {
 
 /// The checked description of an APLIC.
 pub(crate) struct Config {
-    /// Physical address and size in bytes of the registers.
-    pub(crate) registers: (u64, usize),
+    /// Where the registers are, and how many bytes of it.
+    pub(crate) registers: (Range, usize),
     pub(crate) nr_sources: NrSources,
     pub(crate) delivery: Delivery,
 }
 
-/// Where the registers of all APLICs begin that firmware describes as interrupting harts of the
+/// The registers of all APLICs that firmware describes as interrupting harts of the
 /// kernel by wires.
-pub(crate) fn direct_registers() -> impl Iterator<Item = u64> {
+pub(crate) fn direct_registers() -> impl Iterator<Item = Range> {
     of::compatible(c"riscv,aplic").filter_map(|node| {
         if !fwnode::is_available(&node) || node.property_present(c"msi-parent") {
             return None;
@@ -69,9 +72,9 @@ pub(crate) fn direct_registers() -> impl Iterator<Item = u64> {
             .find_map(|hartid| riscv::cpu_of_hart(*hartid))?;
 
         let ranges = of::address::ranges(&node).ok()?;
-        let (start, size) = *ranges.first()?;
+        let range = *ranges.first()?;
 
-        (start & PAGE_OFFSET_MASK == 0 && size >= PAGE_SIZE).then_some(start)
+        (range.start() & PAGE_OFFSET_MASK == 0 && range.size() >= PAGE_SIZE).then_some(range)
     })
 }
 
@@ -104,10 +107,10 @@ impl Config {
         })
     }
 
-    fn registers(node: &FwNode, delivery: &Delivery) -> Result<(u64, usize)> {
+    fn registers(node: &FwNode, delivery: &Delivery) -> Result<(Range, usize)> {
         let ranges = of::address::ranges(node)
             .map_err(|(index, _)| refuse!(node, "reg", "region {} is malformed", index))?;
-        let &(start, size) = ranges
+        let &range = ranges
             .first()
             .ok_or_else(|| refuse!(node, "reg", "no memory region"))?;
         let last = match delivery {
@@ -115,7 +118,7 @@ impl Config {
             Delivery::Direct(wires) => wires.iter().map(|wire| IdcIndex::from(wire.hart)).max(),
         };
         let needed = regs::region_size(last);
-        let size = usize::try_from(size)?;
+        let (start, size) = (range.start(), usize::try_from(range.size())?);
 
         if start & PAGE_OFFSET_MASK != 0 {
             return Err(refuse!(node, "reg", "{:#x} is not aligned to 4 KiB", start));
@@ -130,7 +133,7 @@ impl Config {
             ));
         }
         // What is beyond the registers is of no use, and mapping it takes memory.
-        Ok((start, needed))
+        Ok((range, needed))
     }
 
     /// The harts that the APLIC interrupts, with their indexes in its domain.

@@ -81,9 +81,9 @@ impl Controller {
     ///
     /// Fails with `EIO` if it does not have that mode.
     pub(crate) fn new(node: &FwNode, config: &Config, mode: DeliveryMode) -> Result<Self> {
-        let (start, size) = config.registers;
-        let registers = Mapping::exclusive(start, size, c"riscv-aplic").inspect_err(|_| {
-            refuse!(node, "reg", "{:#x} cannot be mapped", start);
+        let (range, size) = &config.registers;
+        let registers = Mapping::exclusive(range, *size, c"riscv-aplic").inspect_err(|_| {
+            refuse!(node, "reg", "{:#x} cannot be mapped", range.start());
         })?;
         let sources = usize::try_from(config.nr_sources.get())?;
         let mut targets = KVec::with_capacity(sources + 1, GFP_KERNEL)?;

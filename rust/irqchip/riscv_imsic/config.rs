@@ -30,7 +30,10 @@ use kernel::{
 use kernel_ext::{
     arch::riscv,
     fwnode,
-    of,
+    of::{
+        self,
+        address::Range, //
+    },
     refuse, //
 };
 
@@ -48,7 +51,7 @@ pub(crate) struct Config {
     pub(crate) geometry: Geometry<Host>,
     pub(crate) nr_ids: NrIds,
     pub(crate) nr_guest_ids: NrIds,
-    pub(crate) regions: KVec<Region<Host>>,
+    pub(crate) ranges: KVec<Range>,
     pub(crate) harts: KVec<HartFiles>,
 }
 
@@ -86,7 +89,7 @@ impl Config {
     pub(crate) fn of_node(node: &FwNode) -> Result<Self> {
         let hartids = of::irq::parent_harts(node)
             .map_err(|error| refuse!(node, "interrupts-extended", "{}", error))?;
-        let regions = Self::regions(node)?;
+        let (ranges, regions) = Self::regions(node)?;
         let geometry = Self::geometry(node, &hartids, &regions)?;
 
         let nr_ids = identities(node, c"riscv,num-ids")?
@@ -99,24 +102,27 @@ impl Config {
             geometry,
             nr_ids,
             nr_guest_ids,
-            regions,
+            ranges,
             harts,
         })
     }
 
-    fn regions(node: &FwNode) -> Result<KVec<Region<Host>>> {
+    fn regions(node: &FwNode) -> Result<(KVec<Range>, KVec<Region<Host>>)> {
         let ranges = of::address::ranges(node)
             .map_err(|(index, _)| refuse!(node, "reg", "region {} is malformed", index))?;
         let mut regions = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
 
-        for &(start, size) in ranges.iter() {
-            regions.push(Region::new(PhysAddr::new(start), size), GFP_KERNEL)?;
+        for range in ranges.iter() {
+            regions.push(
+                Region::new(PhysAddr::new(range.start()), range.size()),
+                GFP_KERNEL,
+            )?;
         }
 
         if regions.is_empty() {
             return Err(refuse!(node, "reg", "no memory region"));
         }
-        Ok(regions)
+        Ok((ranges, regions))
     }
 
     fn geometry(

@@ -60,9 +60,9 @@ pub(crate) type Doorbells = KVec<(CpuId, Doorbell)>;
 
 /// Maps what harts use of the regions, and finds the doorbell of each CPU in them.
 pub(crate) fn map(config: &Config) -> Result<(KVec<Mapping>, Doorbells)> {
-    let mut mappings = KVec::with_capacity(config.regions.len(), GFP_KERNEL)?;
+    let mut mappings = KVec::with_capacity(config.ranges.len(), GFP_KERNEL)?;
 
-    for (index, region) in config.regions.iter().enumerate() {
+    for (index, range) in config.ranges.iter().enumerate() {
         let used = config
             .harts
             .iter()
@@ -72,10 +72,7 @@ pub(crate) fn map(config: &Config) -> Result<(KVec<Mapping>, Doorbells)> {
             // A region of none of our harts: the list keeps its order.
             .unwrap_or(PAGE_SIZE);
 
-        mappings.push(
-            Mapping::new(region.start.get(), usize::try_from(used)?)?,
-            GFP_KERNEL,
-        )?;
+        mappings.push(Mapping::new(range, usize::try_from(used)?)?, GFP_KERNEL)?;
     }
 
     let mut doorbells = KVec::with_capacity(config.harts.len(), GFP_KERNEL)?;

@@ -11,12 +11,30 @@ use kernel::{
     prelude::*, //
 };
 
-/// All ranges of the node's `reg`, if it has one: physical start and size in bytes, which may be
-/// zero.
+/// A range of physical addresses that firmware says to be a device's registers.
+#[derive(Clone, Copy)]
+pub struct Range {
+    start: u64,
+    size: u64,
+}
+
+impl Range {
+    /// Where it begins.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Its size in bytes, which may be zero.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// All ranges of the node's `reg`, if it has one.
 ///
 /// Fails with `EINVAL` and the number of the range if one cannot be translated, or if cells are left
 /// over.
-pub fn ranges(fwnode: &FwNode) -> Result<KVec<(u64, u64)>, (usize, Error)> {
+pub fn ranges(fwnode: &FwNode) -> Result<KVec<Range>, (usize, Error)> {
     let node = super::node(fwnode);
     let mut ranges = KVec::new();
 
@@ -58,7 +76,7 @@ pub fn ranges(fwnode: &FwNode) -> Result<KVec<(u64, u64)>, (usize, Error)> {
 }
 
 /// The range number `index` of a valid node.
-fn range(node: *mut bindings::device_node, index: usize) -> Result<(u64, u64)> {
+fn range(node: *mut bindings::device_node, index: usize) -> Result<Range> {
     let mut resource = bindings::resource::default();
     let index = c_int::try_from(index)?;
 
@@ -66,8 +84,8 @@ fn range(node: *mut bindings::device_node, index: usize) -> Result<(u64, u64)> {
     to_result(unsafe { bindings::of_address_to_resource(node, index, &mut resource) })?;
 
     // Of an empty range, the last byte is before the first.
-    Ok((
-        resource.start,
-        resource.end.wrapping_sub(resource.start).wrapping_add(1),
-    ))
+    Ok(Range {
+        start: resource.start,
+        size: resource.end.wrapping_sub(resource.start).wrapping_add(1),
+    })
 }

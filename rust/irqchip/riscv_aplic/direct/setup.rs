@@ -86,9 +86,9 @@ impl External {
 ///
 /// Those that are set up have a claim on their registers.
 fn silence_others() {
-    for start in config::direct_registers() {
+    for range in config::direct_registers() {
         // CAST: Addresses are as wide as the hart.
-        if let Ok(registers) = Mapping::exclusive(start, PAGE_SIZE as usize, c"riscv-aplic") {
+        if let Ok(registers) = Mapping::exclusive(&range, PAGE_SIZE as usize, c"riscv-aplic") {
             registers.write(regs::DOMAINCFG, 0);
         }
     }
