@@ -116,7 +116,8 @@ mod tests {
         GuestMap::new(group.0, group.1, hart_bits, guest_bits).unwrap()
     }
 
-    // Row 2024-05 of table 1b: the only vCPU of a guest without hart index bits is hart 0.
+    // Fix 2024-05 of kvm-requirements.rst: the only vCPU of a guest without hart index bits is
+    // hart 0.
     #[test]
     fn no_index_bits() {
         let map = map((0, 24), 0, 0);

@@ -675,7 +675,7 @@ mod tests {
         Ok(())
     }
 
-    // Row 7.3 of table 1b: "Group index overlapping hart/guest bits accepted".
+    // Fix 7.3 of kvm-requirements.rst: "Group index overlapping hart/guest bits accepted".
     #[test]
     fn group_index_is_above_the_others() -> Result<(), Error> {
         let mut config = Config::new(&HOST);

@@ -218,7 +218,7 @@ mod tests {
         assert!(!lines.is_settled(Hgei::MAX));
     }
 
-    // Row 2026-04 of table 1b: a CPU that comes back must not hand out what is in use.
+    // Fix 2026-04 of kvm-requirements.rst: a CPU that comes back must not hand out what is in use.
     #[test]
     fn owners_survive_a_new_count() {
         let mut lines = Lines::new();
