@@ -2,9 +2,9 @@
 
 //! The atomic 64-bit word under all shared state of this crate.
 //!
-//! This is the only file that knows which world it is compiled for. In the kernel a [`Word`] is an
-//! LKMM atomic, on the host a `core` atomic, and under `--cfg loom` a model-checked one. The
-//! methods name what they are for instead of taking an ordering:
+//! In the kernel a [`Word`] is an LKMM atomic, on the host a `core` atomic, and under `--cfg loom`
+//! a model-checked one; no other file makes a difference of that. The methods name what they are
+//! for instead of taking an ordering:
 //!
 //! | method                   | LKMM                         | C11                     |
 //! |--------------------------|------------------------------|-------------------------|
@@ -14,10 +14,10 @@
 //! | [`Word::store_release`]  | `smp_store_release()`        | release                 |
 //! | every read-modify-write  | fully ordered `atomic64_*()` | sequentially consistent |
 //!
-//! C11 as implemented knows no dependencies, hence the one line where it is stronger.
-//! LKMM's fully ordered operations are stronger than C11's sequentially consistent ones, so what
-//! loom proves of the host build holds in the kernel, with one exception: a failed
-//! [`Word::replace`] orders nothing in the kernel. No code here relies on a failed one.
+//! C11 as implemented knows no dependencies, hence the one line where it is stronger: in the kernel
+//! only what depends on the value comes after it. LKMM's fully ordered operations are stronger than
+//! C11's sequentially consistent ones, but that a failed [`Word::replace`] orders nothing. As code
+//! here relies on neither, what loom proves of the host build holds in the kernel.
 
 #[cfg(CONFIG_RUST)]
 use kernel::sync::atomic::{

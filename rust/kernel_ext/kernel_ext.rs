@@ -2,8 +2,8 @@
 
 //! Safe abstractions that the `kernel` crate lacks and that interrupt controller drivers need.
 //!
-//! Every module stands at the path that it would have in `rust/kernel`, wraps one C header, and
-//! knows nothing of the drivers. This is the ring of the AIA drivers in which `unsafe` lives.
+//! Every module stands at the path that it would have in `rust/kernel`, wraps what a C header has,
+//! and knows nothing of the drivers. This is the ring of the AIA drivers in which `unsafe` lives.
 
 pub mod arch;
 pub mod cpuhp;

@@ -2,10 +2,11 @@
 
 //! Where the state of a vCPU's interrupt file is, and who may move it.
 //!
-//! The state is in a software file (SW-file) or in a guest interrupt file of some CPU. Three
+//! The state is in a software file (SW-file) or in a guest interrupt file of some CPU. Four
 //! parties want to move it: the vCPU's own thread, which follows its CPU; a CPU that goes offline,
-//! whose guest files vanish; and whoever takes the vCPU away. A [`Binding`] lets only one of them
-//! at a time: who gets the file out of it is the one who saves what is in there.
+//! whose guest files vanish; user space, which resets or replaces the state; and whoever takes the
+//! vCPU away. A [`Binding`] lets only one of them at a time: who gets the file out of it is the one
+//! who saves what is in there, if anybody needs that.
 //!
 //! ```text
 //!               begin_move               finish_move
@@ -29,9 +30,9 @@
 //!   the file to who has it.
 //! - While the state moves, MSIs go to the SW-file. The mover takes out what is in there and calls
 //!   [`Binding::finish_move`] without giving up the lock in between.
-//! - A file's line is freed ([`super::hgei::Lines::free`]) after the file was read, and before
-//!   [`Binding::finish_move`] or [`Binding::finish_release`]. A CPU that goes offline and is told
-//!   [`Busy`] must not go before the other one has read the file.
+//! - A file's line is freed ([`super::hgei::Lines::free`]) after the file was read, if its state is
+//!   needed, and before [`Binding::finish_move`] or [`Binding::finish_release`]. A CPU that goes
+//!   offline and is told [`Busy`] must not go before the other one has read the file, if it does.
 //! - A vCPU is freed only after its lines are. Who finds it as the owner of a line may thus use it
 //!   while it holds the lock of the lines; the lock of a vCPU nests inside that one. After
 //!   [`Binding::begin_release`] gave it the file, it may use the vCPU until

@@ -2,9 +2,9 @@
 
 //! Interrupt entry: what becomes of the interrupts that are pending in a hart's file.
 //!
-//! No lock, no loop over identities, and nothing that another CPU could hold up: one claim per
-//! interrupt and one that finds nothing, one look at the summary of deferred changes, one slot per
-//! interrupt.
+//! Unless a change was deferred: no lock, no loop over identities, and nothing that another CPU
+//! could hold up; one claim per interrupt and one that finds nothing, one look at the summary of
+//! deferred changes, one slot per interrupt.
 
 use super::{
     access::HartAccess,

@@ -3,7 +3,8 @@
 //! What can be done with vectors: give one to an interrupt, mask and move it, take it away.
 //!
 //! Everything here runs on one hart, with its interrupts off, and reaches the other harts only
-//! through shared words and MSIs. No function waits for another hart.
+//! through shared words and MSIs. No function waits for another hart, but that only one at a time
+//! can ask an APLIC for a proof ([`HartAccess::fence`]).
 
 use core::ops::Deref;
 

@@ -277,7 +277,7 @@ impl<'a> VcpuLocked<'a> {
         }
     }
 
-    /// Whether the guest has set `hvip`'s external interrupt of VS level.
+    /// Whether the external interrupt of VS level is set in what the vCPU's `hvip` is to be.
     #[inline]
     pub fn is_external_in_hvip(&self) -> bool {
         // SAFETY: Only accessed with the vCPU's mutex held.
