@@ -8,7 +8,7 @@ import shutil
 
 
 class Unavailable(Exception):
-    """What a machine needs is not there: its tests are skipped."""
+    """What a machine needs is not there: its row fails."""
 
 
 @dataclasses.dataclass
