@@ -52,4 +52,4 @@ def rows(make_row):
             return boot(row, kernel, initrd, log, says)
 
         yield make_row(f"acpi-{name}", Machine(aia=aia), [], impl=("rust",),
-                       kernel="module", warns="|".join(says), boot=how)
+                       warns="|".join(says), boot=how)
