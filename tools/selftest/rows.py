@@ -107,6 +107,12 @@ def kunit_suites():
                                         path.read_text(encoding="utf-8")))
 
 
+# Guest files, harts, sockets: each number once in "make test", and all of them
+# in "make test-long".
+SHORT_MATRIX = ((0, 1, 1), (0, 2, 1), (1, 1, 1), (1, 2, 1), (3, 2, 1),
+                (3, 2, 2), (7, 1, 1), (7, 8, 2))
+
+
 def matrix():
     """Guest files x harts x sockets: the tests that depend on these."""
     for guests in (0, 1, 3, 7):
@@ -116,7 +122,7 @@ def matrix():
                 Machine(guest_files=guests, smp=smp, sockets=sockets,
                         cpu=SVPBMT if guests == 7 else Machine.cpu),
                 ["topology", "trigger", "kvm-guestfile"],
-                long=smp == 8 and sockets == 1)
+                long=(guests, smp, sockets) not in SHORT_MATRIX)
     # Harts with fewer files than pages, of which there is a power of two.
     for guests in (2, 5):
         yield Row(f"matrix-g{guests}-h2-s1", Machine(guest_files=guests),
