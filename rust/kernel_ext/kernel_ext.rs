@@ -13,6 +13,7 @@ pub mod io;
 pub mod ipi_mux;
 pub mod irq;
 pub mod irq_work;
+pub mod module;
 pub mod msi;
 pub mod nospec;
 pub mod of;

@@ -25,4 +25,7 @@ mod ffi;
 mod msi;
 mod probe;
 
+// For `#[vtable]`.
+use kernel_ext::module::BuiltIn as LocalModule;
+
 const __LOG_PREFIX: &[u8] = b"riscv-aplic\0";

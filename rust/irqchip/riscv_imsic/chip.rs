@@ -12,7 +12,6 @@ use aia_core::vector::{
     Vectors, //
 };
 use kernel::{
-    bindings,
     cpu::CpuId,
     cpumask::Cpumask,
     prelude::*, //
@@ -45,16 +44,10 @@ use crate::{
 /// The chip of the IMSIC's own domain. Its data are the [`Vectors`] of the interrupt.
 struct ImsicChip;
 
-pub(crate) static CHIP: Chip<Packed> = Chip::new(
+pub(crate) static CHIP: Chip<Packed> = Chip::new::<ImsicChip>(
     c"IMSIC",
-    bindings::IRQCHIP_SKIP_SET_WAKE | bindings::IRQCHIP_MASK_ON_SUSPEND,
-)
-.with_mask::<ImsicChip>()
-.with_unmask::<ImsicChip>()
-.with_ack::<ImsicChip>()
-.with_set_affinity::<ImsicChip>()
-.with_retrigger::<ImsicChip>()
-.with_compose_msi::<ImsicChip>();
+    chip::flags::SKIP_SET_WAKE | chip::flags::MASK_ON_SUSPEND,
+);
 
 /// The IMSIC and the vectors of an interrupt.
 #[inline(always)]
@@ -62,35 +55,28 @@ fn context(data: &IrqData<Packed>) -> Option<(&'static Imsic, Vectors)> {
     Some((published::imsic()?, vectors(data)?))
 }
 
-impl chip::Ops for ImsicChip {
+#[vtable]
+impl chip::Operations for ImsicChip {
     type Data = Packed;
-}
 
-impl chip::Mask for ImsicChip {
     fn mask(data: &IrqData<Packed>, locked: &Locked) {
         if let Some((imsic, vectors)) = context(data) {
             operations::mask(&ThisHart::new(imsic, locked), vectors.current);
         }
     }
-}
 
-impl chip::Unmask for ImsicChip {
     fn unmask(data: &IrqData<Packed>, locked: &Locked) {
         if let Some((imsic, vectors)) = context(data) {
             operations::unmask(&ThisHart::new(imsic, locked), vectors.current);
         }
     }
-}
 
-impl chip::Ack for ImsicChip {
     /// The claim has acknowledged the interrupt; only a move that waited for it is left.
     #[inline]
     fn ack(data: &IrqData<Packed>, locked: &Locked) {
         data.move_pending(locked);
     }
-}
 
-impl chip::Retrigger for ImsicChip {
     fn retrigger(data: &IrqData<Packed>, _locked: &Locked) -> bool {
         let Some((imsic, vectors)) = context(data) else {
             return false;
@@ -99,17 +85,13 @@ impl chip::Retrigger for ImsicChip {
         imsic.send(vectors.current);
         true
     }
-}
 
-impl chip::ComposeMsi for ImsicChip {
-    fn compose(data: &IrqData<Packed>) -> Result<msi::Message> {
+    fn compose_msi(data: &IrqData<Packed>) -> Result<msi::Message> {
         let (imsic, vectors) = context(data).ok_or(ENODEV)?;
 
         imsic.message(vectors.current).ok_or(ENODEV)
     }
-}
 
-impl chip::SetAffinity for ImsicChip {
     fn set_affinity(
         data: &IrqData<Packed>,
         cpus: &Cpumask,

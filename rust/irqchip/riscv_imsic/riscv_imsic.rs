@@ -61,4 +61,7 @@ pub use self::{
     },
 };
 
+// For `#[vtable]`.
+use kernel_ext::module::BuiltIn as LocalModule;
+
 const __LOG_PREFIX: &[u8] = b"riscv-imsic\0";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Interrupt chips: one trait per callback, and a chip that is built of them at compile time.
+//! Interrupt chips, built at compile time.
 //!
 //! C header: [`include/linux/irq.h`](srctree/include/linux/irq.h), `struct irq_chip`
 
@@ -9,7 +9,10 @@ use core::marker::PhantomData;
 use kernel::{
     bindings,
     cpumask::Cpumask,
-    error::from_result,
+    error::{
+        from_result,
+        VTABLE_DEFAULT_ERROR, //
+    },
     prelude::*, //
 };
 
@@ -23,73 +26,110 @@ use super::{
 };
 use crate::msi::message::Message;
 
-/// What all callbacks of a chip share.
+/// A chip: the callbacks of one controller. Those that are not there, the interrupt core does without.
 ///
 /// Unless another context is named, callbacks run under the descriptor's raw lock with interrupts
 /// off.
-pub trait Ops {
+///
+/// # Examples
+///
+/// A chip whose interrupts can be masked, with the masks in a number that they share:
+///
+/// ```
+/// use kernel::{prelude::*, sync::atomic::{Atomic, Relaxed}};
+/// use kernel_ext::irq::{chip, desc::Locked, Chip, IrqData};
+///
+/// struct Bank(Atomic<u32>);
+///
+/// #[vtable]
+/// impl chip::Operations for Bank {
+///     type Data = &'static Bank;
+///
+///     fn mask(data: &IrqData<&'static Bank>, _locked: &Locked) {
+///         data.chip_data().0.store(0, Relaxed);
+///     }
+///
+///     fn unmask(data: &IrqData<&'static Bank>, _locked: &Locked) {
+///         data.chip_data().0.store(1, Relaxed);
+///     }
+/// }
+///
+/// static CHIP: Chip<&'static Bank> = Chip::new::<Bank>(c"bank", chip::flags::SKIP_SET_WAKE);
+/// ```
+#[vtable]
+pub trait Operations {
     /// What the domain stores for the chip.
     type Data: ChipData;
-}
 
-/// Keeps an interrupt from being delivered (`irq_mask`).
-pub trait Mask: Ops {
-    /// Masks the interrupt.
-    fn mask(data: &IrqData<Self::Data>, locked: &Locked);
-}
+    /// Keeps the interrupt from being delivered (`irq_mask`).
+    fn mask(_data: &IrqData<Self::Data>, _locked: &Locked) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
-/// Lets an interrupt be delivered (`irq_unmask`).
-pub trait Unmask: Ops {
-    /// Unmasks the interrupt.
-    fn unmask(data: &IrqData<Self::Data>, locked: &Locked);
-}
+    /// Lets the interrupt be delivered (`irq_unmask`).
+    fn unmask(_data: &IrqData<Self::Data>, _locked: &Locked) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
-/// Starts the handling of an edge interrupt (`irq_ack`).
-pub trait Ack: Ops {
-    /// Acknowledges the interrupt.
-    fn ack(data: &IrqData<Self::Data>, locked: &Locked);
-}
+    /// Starts the handling of an edge interrupt (`irq_ack`).
+    fn ack(_data: &IrqData<Self::Data>, _locked: &Locked) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
-/// Ends the handling of an interrupt (`irq_eoi`).
-pub trait Eoi: Ops {
-    /// Tells the controller that the interrupt was handled.
-    fn eoi(data: &IrqData<Self::Data>, locked: &Locked);
-}
+    /// Tells the controller that the interrupt was handled (`irq_eoi`).
+    fn eoi(_data: &IrqData<Self::Data>, _locked: &Locked) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 
-/// Chooses the CPU (`irq_set_affinity`).
-pub trait SetAffinity: Ops {
-    /// Delivers the interrupt to one of `cpus` from now on; with `force`, even to one that is not
-    /// online yet. What is its effective affinity then has been said. `EBUSY` makes the core try again when the interrupt next arrives.
+    /// Delivers the interrupt to one of `cpus` from now on (`irq_set_affinity`); with `force`, even
+    /// to one that is not online yet. What is its effective affinity then has been said. `EBUSY`
+    /// makes the core try again when the interrupt next arrives.
     fn set_affinity(
-        data: &IrqData<Self::Data>,
-        cpus: &Cpumask,
-        force: bool,
-        locked: &Locked,
-    ) -> Result;
+        _data: &IrqData<Self::Data>,
+        _cpus: &Cpumask,
+        _force: bool,
+        _locked: &Locked,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Raises the interrupt (`irq_retrigger`); returns whether the hardware does it.
+    fn retrigger(_data: &IrqData<Self::Data>, _locked: &Locked) -> bool {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Configures the trigger (`irq_set_type`); [`None`] makes the source inactive.
+    fn set_type(
+        _data: &IrqData<Self::Data>,
+        _trigger: Option<Trigger>,
+        _locked: &Locked,
+    ) -> Result {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// The message that raises the interrupt (`irq_compose_msi_msg`). Any context.
+    fn compose_msi(_data: &IrqData<Self::Data>) -> Result<Message> {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
+
+    /// Stores the message that the device has to send (`irq_write_msi_msg`). Any context.
+    fn write_msi(_data: &IrqData<Self::Data>, _message: &Message) {
+        build_error!(VTABLE_DEFAULT_ERROR)
+    }
 }
 
-/// Raises an interrupt by hardware (`irq_retrigger`).
-pub trait Retrigger: Ops {
-    /// Raises the interrupt; returns whether the hardware does it.
-    fn retrigger(data: &IrqData<Self::Data>, locked: &Locked) -> bool;
-}
+/// How the interrupt core has to treat a chip (`IRQCHIP_*`); combined by `|`.
+pub mod flags {
+    use kernel::bindings;
 
-/// Chooses the trigger (`irq_set_type`).
-pub trait SetType: Ops {
-    /// Configures the trigger; [`None`] makes the source inactive.
-    fn set_type(data: &IrqData<Self::Data>, trigger: Option<Trigger>, locked: &Locked) -> Result;
-}
+    /// The interrupt is masked while its trigger changes.
+    pub const SET_TYPE_MASKED: u32 = bindings::IRQCHIP_SET_TYPE_MASKED;
 
-/// Knows which message raises the interrupt (`irq_compose_msi_msg`).
-pub trait ComposeMsi: Ops {
-    /// The message. Any context.
-    fn compose(data: &IrqData<Self::Data>) -> Result<Message>;
-}
+    /// Interrupts may wake the system up without a callback that arranges that.
+    pub const SKIP_SET_WAKE: u32 = bindings::IRQCHIP_SKIP_SET_WAKE;
 
-/// Takes the message that it has to send (`irq_write_msi_msg`).
-pub trait WriteMsi: Ops {
-    /// Stores the message in the device. Any context.
-    fn write(data: &IrqData<Self::Data>, message: &Message);
+    /// Interrupts that do not wake the system up are masked in the hardware during suspend.
+    pub const MASK_ON_SUSPEND: u32 = bindings::IRQCHIP_MASK_ON_SUSPEND;
 }
 
 /// A chip whose interrupts carry a `D`.
@@ -102,68 +142,41 @@ pub struct Chip<D> {
 // SAFETY: The drivers only read it, and the core never writes to chips that are not templates.
 unsafe impl<D> Sync for Chip<D> {}
 
-/// Adds a callback of trait `$trait` to the chip under construction.
-macro_rules! callback {
-    ($(#[$doc:meta])* $with:ident, $trait:ident, $field:ident, $trampoline:ident) => {
-        $(#[$doc])*
-        #[must_use]
-        pub const fn $with<T: $trait<Data = D>>(mut self) -> Self {
-            self.raw.$field = Some($trampoline::<T>);
-            self
-        }
-    };
+/// Fills the callbacks of the chip `$raw` that `$T` has.
+macro_rules! callbacks {
+    ($raw:ident, $T:ident: $($has:ident $field:ident $trampoline:ident;)*) => {$(
+        $raw.$field = if $T::$has {
+            Some($trampoline::<$T>)
+        } else {
+            None
+        };
+    )*};
 }
 
 impl<D: ChipData> Chip<D> {
-    /// A chip without callbacks, with the `IRQCHIP_*` flags `flags`.
-    pub const fn new(name: &'static CStr, flags: u32) -> Self {
+    /// A chip with the callbacks that `T` has, and the [`flags`] `flags`.
+    pub const fn new<T: Operations<Data = D>>(name: &'static CStr, flags: u32) -> Self {
         // SAFETY: All fields may be zero: absent callbacks, no name, no flags.
         let mut raw: bindings::irq_chip = unsafe { core::mem::zeroed() };
 
         raw.name = name.to_bytes_with_nul().as_ptr().cast();
         raw.flags = flags as usize;
+        callbacks! { raw, T:
+            HAS_MASK irq_mask mask;
+            HAS_UNMASK irq_unmask unmask;
+            HAS_ACK irq_ack ack;
+            HAS_EOI irq_eoi eoi;
+            HAS_SET_AFFINITY irq_set_affinity set_affinity;
+            HAS_RETRIGGER irq_retrigger retrigger;
+            HAS_SET_TYPE irq_set_type set_type;
+            HAS_COMPOSE_MSI irq_compose_msi_msg compose_msi;
+            HAS_WRITE_MSI irq_write_msi_msg write_msi;
+        }
         Self {
             raw,
             _data: PhantomData,
         }
     }
-
-    callback!(
-        /// Adds [`Mask`].
-        with_mask, Mask, irq_mask, mask
-    );
-    callback!(
-        /// Adds [`Unmask`].
-        with_unmask, Unmask, irq_unmask, unmask
-    );
-    callback!(
-        /// Adds [`Ack`].
-        with_ack, Ack, irq_ack, ack
-    );
-    callback!(
-        /// Adds [`Eoi`].
-        with_eoi, Eoi, irq_eoi, eoi
-    );
-    callback!(
-        /// Adds [`SetAffinity`].
-        with_set_affinity, SetAffinity, irq_set_affinity, set_affinity
-    );
-    callback!(
-        /// Adds [`Retrigger`].
-        with_retrigger, Retrigger, irq_retrigger, retrigger
-    );
-    callback!(
-        /// Adds [`SetType`].
-        with_set_type, SetType, irq_set_type, set_type
-    );
-    callback!(
-        /// Adds [`ComposeMsi`].
-        with_compose_msi, ComposeMsi, irq_compose_msi_msg, compose_msi
-    );
-    callback!(
-        /// Adds [`WriteMsi`].
-        with_write_msi, WriteMsi, irq_write_msi_msg, write_msi
-    );
 
     /// Leaves the choice of the CPU to the parent in the hierarchy.
     #[must_use]
@@ -217,11 +230,11 @@ unsafe fn locked<'a>() -> &'a Locked {
 
 /// Defines the C side of callbacks that take nothing but the interrupt.
 macro_rules! trampolines {
-    ($($name:ident: $trait:ident;)*) => {$(
+    ($($name:ident)*) => {$(
         /// # Safety
         ///
         /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
-        unsafe extern "C" fn $name<T: $trait>(data: *mut bindings::irq_data) {
+        unsafe extern "C" fn $name<T: Operations>(data: *mut bindings::irq_data) {
             // SAFETY: The core passes valid data of an interrupt with this chip, under the
             // descriptor's lock.
             let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
@@ -231,17 +244,12 @@ macro_rules! trampolines {
     )*};
 }
 
-trampolines! {
-    mask: Mask;
-    unmask: Unmask;
-    ack: Ack;
-    eoi: Eoi;
-}
+trampolines! { mask unmask ack eoi }
 
 /// # Safety
 ///
 /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
-unsafe extern "C" fn set_affinity<T: SetAffinity>(
+unsafe extern "C" fn set_affinity<T: Operations>(
     data: *mut bindings::irq_data,
     cpus: *const bindings::cpumask,
     force: bool,
@@ -262,7 +270,7 @@ unsafe extern "C" fn set_affinity<T: SetAffinity>(
 /// # Safety
 ///
 /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
-unsafe extern "C" fn retrigger<T: Retrigger>(data: *mut bindings::irq_data) -> c_int {
+unsafe extern "C" fn retrigger<T: Operations>(data: *mut bindings::irq_data) -> c_int {
     // SAFETY: The core passes valid data of an interrupt with this chip, under the descriptor's
     // lock.
     let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
@@ -273,7 +281,7 @@ unsafe extern "C" fn retrigger<T: Retrigger>(data: *mut bindings::irq_data) -> c
 /// # Safety
 ///
 /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
-unsafe extern "C" fn set_type<T: SetType>(data: *mut bindings::irq_data, kind: u32) -> c_int {
+unsafe extern "C" fn set_type<T: Operations>(data: *mut bindings::irq_data, kind: u32) -> c_int {
     // SAFETY: The core passes valid data of an interrupt with this chip, under the descriptor's
     // lock.
     let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
@@ -292,14 +300,14 @@ unsafe extern "C" fn set_type<T: SetType>(data: *mut bindings::irq_data, kind: u
 /// # Safety
 ///
 /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
-unsafe extern "C" fn compose_msi<T: ComposeMsi>(
+unsafe extern "C" fn compose_msi<T: Operations>(
     data: *mut bindings::irq_data,
     msg: *mut bindings::msi_msg,
 ) {
     // SAFETY: The core passes valid data of an interrupt with this chip.
     let data = unsafe { IrqData::from_raw(data) };
 
-    match T::compose(data) {
+    match T::compose_msi(data) {
         // SAFETY: The message is valid for writes.
         Ok(message) => unsafe { msg.write(message.to_raw()) },
         Err(error) => pr_err!("irq {}: no MSI message: {:?}\n", data.irq(), error),
@@ -309,7 +317,7 @@ unsafe extern "C" fn compose_msi<T: ComposeMsi>(
 /// # Safety
 ///
 /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
-unsafe extern "C" fn write_msi<T: WriteMsi>(
+unsafe extern "C" fn write_msi<T: Operations>(
     data: *mut bindings::irq_data,
     msg: *mut bindings::msi_msg,
 ) {
@@ -318,5 +326,5 @@ unsafe extern "C" fn write_msi<T: WriteMsi>(
     // SAFETY: The message is valid for reads.
     let message = unsafe { Message::from_raw(&*msg) };
 
-    T::write(data, &message);
+    T::write_msi(data, &message);
 }

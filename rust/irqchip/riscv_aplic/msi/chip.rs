@@ -3,7 +3,6 @@
 //! The interrupt chip.
 
 use kernel::{
-    bindings,
     prelude::*, //
 };
 use kernel_ext::{
@@ -23,38 +22,26 @@ use crate::controller::source_mode;
 /// The chip. Its parent is the chip of the IMSIC.
 struct MsiChip;
 
-pub(super) const CHIP: Chip<&'static MsiAplic> = Chip::new(
+pub(super) const CHIP: Chip<&'static MsiAplic> = Chip::new::<MsiChip>(
     c"APLIC-MSI",
-    bindings::IRQCHIP_SET_TYPE_MASKED
-        | bindings::IRQCHIP_SKIP_SET_WAKE
-        | bindings::IRQCHIP_MASK_ON_SUSPEND,
+    chip::flags::SET_TYPE_MASKED | chip::flags::SKIP_SET_WAKE | chip::flags::MASK_ON_SUSPEND,
 )
-.with_mask::<MsiChip>()
-.with_unmask::<MsiChip>()
-.with_set_type::<MsiChip>()
-.with_eoi::<MsiChip>()
-.with_write_msi::<MsiChip>()
 .with_parent_affinity();
 
-impl chip::Ops for MsiChip {
+#[vtable]
+impl chip::Operations for MsiChip {
     type Data = &'static MsiAplic;
-}
 
-impl chip::Mask for MsiChip {
     fn mask(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         data.chip_data().controller.mask(data.hwirq());
         chip::mask_parent(data, locked);
     }
-}
 
-impl chip::Unmask for MsiChip {
     fn unmask(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         chip::unmask_parent(data, locked);
         data.chip_data().controller.unmask(data.hwirq());
     }
-}
 
-impl chip::SetType for MsiChip {
     fn set_type(
         data: &IrqData<&'static MsiAplic>,
         trigger: Option<Trigger>,
@@ -64,9 +51,7 @@ impl chip::SetType for MsiChip {
             .controller
             .set_trigger(data.hwirq(), trigger)
     }
-}
 
-impl chip::Eoi for MsiChip {
     fn eoi(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         let controller = &data.chip_data().controller;
 
@@ -78,10 +63,8 @@ impl chip::Eoi for MsiChip {
             controller.retrigger(source, source_mode(data.trigger()));
         }
     }
-}
 
-impl chip::WriteMsi for MsiChip {
-    fn write(data: &IrqData<&'static MsiAplic>, message: &Message) {
+    fn write_msi(data: &IrqData<&'static MsiAplic>, message: &Message) {
         let aplic = data.chip_data();
         let Some(source) = aplic.controller.source(data.hwirq()) else {
             return;
