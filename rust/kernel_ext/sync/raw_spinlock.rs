@@ -15,6 +15,31 @@ use kernel::{
 };
 
 /// Mutual exclusion by a `raw_spinlock_t`, with local interrupts off while it is held.
+///
+/// How often interrupts were switched off is counted, as by [`SpinLockIrq`]: guards may be dropped in
+/// any order, together with tokens of [`local_interrupt_disable`].
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{interrupt::local_interrupt_disable, prelude::*, static_lock_class};
+/// use kernel_ext::{smp::are_interrupts_off, sync::RawSpinLock};
+///
+/// # fn example() -> Result {
+/// let lock = KBox::pin_init(RawSpinLock::new(1, c"example", static_lock_class!()), GFP_KERNEL)?;
+///
+/// let guard = lock.lock();
+/// let irqs_off = local_interrupt_disable();
+/// drop(guard);
+/// // The token still says what is true.
+/// assert!(are_interrupts_off());
+/// drop(irqs_off);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// [`SpinLockIrq`]: kernel::sync::SpinLockIrq
+/// [`local_interrupt_disable`]: kernel::interrupt::local_interrupt_disable
 pub type RawSpinLock<T> = Lock<T, RawSpinLockBackend>;
 
 /// The backend of [`RawSpinLock`].
@@ -24,8 +49,7 @@ pub struct RawSpinLockBackend;
 // way.
 unsafe impl Backend for RawSpinLockBackend {
     type State = bindings::raw_spinlock_t;
-    /// The interrupt flags from before.
-    type GuardState = usize;
+    type GuardState = ();
 
     unsafe fn init(ptr: *mut Self::State, name: *const c_char, key: *mut bindings::lock_class_key) {
         // SAFETY: By the requirements of this function.
@@ -35,21 +59,19 @@ unsafe impl Backend for RawSpinLockBackend {
     #[inline]
     unsafe fn lock(ptr: *mut Self::State) -> Self::GuardState {
         // SAFETY: The lock is initialised.
-        unsafe { bindings::raw_spin_lock_irqsave(ptr) }
+        unsafe { bindings::raw_spin_lock_irq_disable(ptr) }
     }
 
     #[inline]
-    unsafe fn unlock(ptr: *mut Self::State, flags: &Self::GuardState) {
-        // SAFETY: The caller owns the lock, and the flags are from when it took it.
-        unsafe { bindings::raw_spin_unlock_irqrestore(ptr, *flags) }
+    unsafe fn unlock(ptr: *mut Self::State, _: &Self::GuardState) {
+        // SAFETY: The caller owns the lock.
+        unsafe { bindings::raw_spin_unlock_irq_enable(ptr) }
     }
 
     #[inline]
     unsafe fn try_lock(ptr: *mut Self::State) -> Option<Self::GuardState> {
-        let mut flags = 0;
-
         // SAFETY: The lock is initialised.
-        unsafe { bindings::raw_spin_trylock_irqsave(ptr, &mut flags) }.then_some(flags)
+        unsafe { bindings::raw_spin_trylock_irq_disable(ptr) }.then_some(())
     }
 
     #[inline]
