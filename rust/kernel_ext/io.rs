@@ -216,3 +216,25 @@ impl Deref for BorrowedRegister<'_> {
         &self.register
     }
 }
+
+/// The physical address of a page of registers that a guest may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct DevicePage(u64);
+
+impl DevicePage {
+    /// The page at physical address `address`.
+    ///
+    /// # Safety
+    ///
+    /// The page must be a device's, for ever, and whatever is stored there by whoever must not touch
+    /// memory.
+    pub unsafe fn new(address: u64) -> Self {
+        Self(address)
+    }
+
+    /// Its physical address.
+    #[inline(always)]
+    pub fn address(self) -> u64 {
+        self.0
+    }
+}

@@ -8,11 +8,7 @@
 )]
 
 use aia_core::{
-    addr::{
-        Host,
-        PhysAddr,
-        PAGE_SIZE, //
-    },
+    addr::PAGE_SIZE,
     ids::GuestIndex, //
 };
 use kernel::{
@@ -20,6 +16,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::io::{
+    DevicePage,
     Mapping,
     Register, //
 };
@@ -38,19 +35,20 @@ pub(crate) struct Doorbell {
 }
 
 impl Doorbell {
-    /// `seteipnum_le` of guest file `guest` of the CPU, and the physical address of the page that it
-    /// is in.
-    pub(crate) fn of_guest(&self, guest: GuestIndex) -> Option<(Register, PhysAddr<Host>)> {
+    /// `seteipnum_le` of guest file `guest` of the CPU, and the page that it is in.
+    pub(crate) fn of_guest(&self, guest: GuestIndex) -> Option<(Register, DevicePage)> {
         if !guest.is_guest() || guest.get() > self.guest_files {
             return None;
         }
         let bytes = u64::from(guest.get()) * PAGE_SIZE;
+        let address = self.address.checked_add(bytes)?;
 
         Some((
             // CAST: A few pages.
             // SAFETY: The mapping covers the guest files of each hart, see `map`.
             unsafe { self.register.further(bytes as usize) },
-            PhysAddr::new(self.address).checked_add(bytes)?,
+            // SAFETY: It is that of a guest interrupt file, which is there for guests (AIA 3.2).
+            unsafe { DevicePage::new(address) },
         ))
     }
 }

@@ -2,18 +2,15 @@
 
 //! The guest interrupt files, which are KVM's.
 
-use aia_core::{
-    addr::{
-        Host,
-        PhysAddr, //
-    },
-    ids::{
-        GuestIndex,
-        NrIds, //
-    },
+use aia_core::ids::{
+    GuestIndex,
+    NrIds, //
 };
 use kernel::cpu::CpuId;
-use kernel_ext::io::Register;
+use kernel_ext::io::{
+    DevicePage,
+    Register, //
+};
 
 use crate::published::imsic;
 
@@ -22,8 +19,8 @@ use crate::published::imsic;
 pub struct GuestPage {
     /// `seteipnum_le` (AIA 3.5).
     pub doorbell: Register,
-    /// The physical address of the page.
-    pub address: PhysAddr<Host>,
+    /// The page.
+    pub page: DevicePage,
 }
 
 /// How many guest interrupt files `cpu` has; 0 if there is no IMSIC.
@@ -46,7 +43,7 @@ pub fn nr_guest_ids() -> Option<NrIds> {
 /// The page of guest interrupt file `guest` of `cpu`, if there is one.
 pub fn guest_page(cpu: CpuId, guest: GuestIndex) -> Option<GuestPage> {
     let doorbell = imsic()?.locals.on(cpu)?.doorbell?;
-    let (doorbell, address) = doorbell.of_guest(guest)?;
+    let (doorbell, page) = doorbell.of_guest(guest)?;
 
-    Some(GuestPage { doorbell, address })
+    Some(GuestPage { doorbell, page })
 }

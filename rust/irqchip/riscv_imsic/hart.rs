@@ -11,7 +11,6 @@ use aia_core::{
         Cpu,
         Eiid, //
     },
-    isel::Isel,
     vector::{
         access::{
             Fence,
@@ -38,7 +37,10 @@ use kernel::{
     }, //
 };
 use kernel_ext::{
-    arch::riscv::aia::Indirect,
+    arch::riscv::aia::{
+        FileRegister,
+        Indirect, //
+    },
     cpumask,
     msi,
     time, //
@@ -88,40 +90,40 @@ impl<'a> ThisHart<'a> {
     /// Pending bits stay: [`File::go_online`] knows which of them are for somebody. The others may be
     /// anything after reset or a kexec, or what came while the hart was offline (AIA 3.4).
     pub(crate) fn reset(&self) {
-        self.write(Isel::EIDELIVERY, eix::EIDELIVERY_OFF);
+        self.write(FileRegister::EIDELIVERY, eix::EIDELIVERY_OFF);
         for word in EixWord::all(self.imsic.nr_ids) {
-            self.write(Isel::eie(word), u64::MAX);
+            self.write(FileRegister::eie(word.get()), u64::MAX);
         }
     }
 
     /// Lets the file deliver all enabled identities.
     pub(crate) fn deliver(&self) {
-        self.write(Isel::EITHRESHOLD, eix::EITHRESHOLD_NONE);
-        self.write(Isel::EIDELIVERY, eix::EIDELIVERY_ON);
+        self.write(FileRegister::EITHRESHOLD, eix::EITHRESHOLD_NONE);
+        self.write(FileRegister::EIDELIVERY, eix::EIDELIVERY_ON);
     }
 
-    fn write(&self, isel: Isel, value: u64) {
-        // CAST: Register numbers and values are as wide as the hart.
-        self.registers.write(isel.get() as usize, value as usize);
+    fn write(&self, register: FileRegister, value: u64) {
+        // CAST: As wide as the hart.
+        self.registers.write(register, value as usize);
     }
 }
 
-/// The number and bit of the enable register of `eiid`.
+/// The register and bit that enable `eiid`.
 #[inline(always)]
-fn eie(eiid: Eiid) -> (usize, usize) {
+fn eie(eiid: Eiid) -> (FileRegister, usize) {
     // CAST: As wide as the hart.
     (
-        Isel::eie(EixWord::of(eiid)).get() as usize,
+        FileRegister::eie(EixWord::of(eiid).get()),
         eix::mask(eiid) as usize,
     )
 }
 
-/// The number and bit of the pending register of `eiid`.
+/// The register and bit of `eiid` pending.
 #[inline(always)]
-fn eip(eiid: Eiid) -> (usize, usize) {
+fn eip(eiid: Eiid) -> (FileRegister, usize) {
     // CAST: As wide as the hart.
     (
-        Isel::eip(EixWord::of(eiid)).get() as usize,
+        FileRegister::eip(EixWord::of(eiid).get()),
         eix::mask(eiid) as usize,
     )
 }
@@ -129,35 +131,35 @@ fn eip(eiid: Eiid) -> (usize, usize) {
 impl HartAccess for ThisHart<'_> {
     #[inline(always)]
     fn enable(&self, eiid: Eiid) {
-        let (isel, mask) = eie(eiid);
+        let (register, mask) = eie(eiid);
 
-        self.registers.set(isel, mask);
+        self.registers.set(register, mask);
     }
 
     #[inline(always)]
     fn disable(&self, eiid: Eiid) {
-        let (isel, mask) = eie(eiid);
+        let (register, mask) = eie(eiid);
 
-        self.registers.clear(isel, mask);
+        self.registers.clear(register, mask);
     }
 
     #[inline]
     fn take_pending(&self, eiid: Eiid) -> bool {
-        let (isel, mask) = eip(eiid);
+        let (register, mask) = eip(eiid);
 
-        self.registers.clear(isel, mask) & mask != 0
+        self.registers.clear(register, mask) & mask != 0
     }
 
     fn is_pending(&self, eiid: Eiid) -> bool {
-        let (isel, mask) = eip(eiid);
+        let (register, mask) = eip(eiid);
 
-        self.registers.read(isel) & mask != 0
+        self.registers.read(register) & mask != 0
     }
 
     fn clear_pending(&self, word: EixWord, mask: u64) {
         // CAST: As wide as the hart.
         self.registers
-            .clear(Isel::eip(word).get() as usize, mask as usize);
+            .clear(FileRegister::eip(word.get()), mask as usize);
     }
 
     fn send(&self, to: VectorId) {

@@ -8,25 +8,28 @@ use kernel::{
     prelude::*, //
 };
 
+use kernel_ext::io::DevicePage;
+
 use crate::vm::Vm;
 
 impl Vm {
-    /// Maps the page of device memory at host-physical address `host` to guest-physical address
-    /// `guest`, instead of what was there. Does not sleep, but with `PREEMPT_RT`; preemption may be
+    /// Maps `page` to guest-physical address `guest`, instead of what was there. Does not sleep, but with `PREEMPT_RT`; preemption may be
     /// off.
     ///
     /// When this has returned, no vCPU stores to what was there; what one has stored there is ordered
     /// by a `fence o, w` before what the calling CPU does next. Fails with `ENOMEM`, and leaves what
     /// was mapped, if there is no memory for a page table.
-    pub fn map_device_page(&self, guest: u64, host: u64) -> Result {
+    pub fn map_device_page(&self, guest: u64, page: DevicePage) -> Result {
         // SAFETY: The virtual machine is valid.
-        to_result(unsafe { bindings::kvm_riscv_mmu_map_io_page(self.as_raw(), guest, host) })
+        to_result(unsafe {
+            bindings::kvm_riscv_mmu_map_io_page(self.as_raw(), guest, page.address())
+        })
     }
 
     /// Unmaps a page that [`Self::map_device_page`] has mapped, unless something else is there by
     /// now. What it says of stores holds in any case.
-    pub fn unmap_device_page(&self, guest: u64, host: u64) {
+    pub fn unmap_device_page(&self, guest: u64, page: DevicePage) {
         // SAFETY: The virtual machine is valid.
-        unsafe { bindings::kvm_riscv_mmu_unmap_io_page(self.as_raw(), guest, host) };
+        unsafe { bindings::kvm_riscv_mmu_unmap_io_page(self.as_raw(), guest, page.address()) };
     }
 }

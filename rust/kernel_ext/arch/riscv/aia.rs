@@ -59,6 +59,48 @@ impl Aia {
     }
 }
 
+/// The number of a register of an interrupt file that a hart with XLEN = 64 has, as in `siselect` and
+/// `vsiselect` (AIA 3.7): of the arrays, the even ones.
+///
+/// # Invariants
+///
+/// It is that of `eidelivery`, `eithreshold`, or an even one in an array.
+#[derive(Clone, Copy)]
+pub struct FileRegister(usize);
+
+impl FileRegister {
+    /// Whether the interrupt file delivers interrupts (AIA 3.8.1).
+    pub const EIDELIVERY: Self = Self(0x70);
+
+    /// The priority threshold (AIA 3.8.2).
+    pub const EITHRESHOLD: Self = Self(0x72);
+
+    const EIP: usize = 0x80;
+    const EIE: usize = 0xc0;
+
+    /// The pending bits of identities `64 * word` to `64 * word + 63` (AIA 3.8.3); only the lowest
+    /// five bits of `word` count.
+    #[inline(always)]
+    pub const fn eip(word: u32) -> Self {
+        // INVARIANT: At most 0xbe. CAST: Five bits.
+        Self(Self::EIP + 2 * (word % 32) as usize)
+    }
+
+    /// The enable bits of identities `64 * word` to `64 * word + 63` (AIA 3.8.4); only the lowest
+    /// five bits of `word` count.
+    #[inline(always)]
+    pub const fn eie(word: u32) -> Self {
+        // INVARIANT: At most 0xfe. CAST: Five bits.
+        Self(Self::EIE + 2 * (word % 32) as usize)
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub(super) const fn get(self) -> usize {
+        self.0
+    }
+}
+
 /// The indirectly accessed registers of this hart's interrupt file.
 ///
 /// Select and access are two instructions, hence nothing else may come in between: the value can
@@ -69,9 +111,9 @@ pub struct Indirect<'a> {
     irqs_off: &'a LocalInterruptDisabled,
 }
 
-/// Selects register `$isel` and accesses it by instruction `$insn` with operand `$value`.
+/// Selects `$register` and accesses it by instruction `$insn` with operand `$value`.
 macro_rules! access {
-    ($insn:literal, $isel:expr, $value:expr) => {{
+    ($insn:literal, $register:expr, $value:expr) => {{
         let old: usize;
 
         // SAFETY: The CSRs exist as there is an `Aia`, and `Indirect` keeps interrupts off from
@@ -82,7 +124,7 @@ macro_rules! access {
                 concat!($insn, " {old}, {ireg}, {value}"),
                 iselect = const number::ISELECT,
                 ireg = const number::IREG,
-                isel = in(reg) $isel,
+                isel = in(reg) $register.get(),
                 value = in(reg) $value,
                 old = lateout(reg) old,
                 options(nostack),
@@ -108,27 +150,27 @@ impl<'a> Indirect<'a> {
         self.irqs_off
     }
 
-    /// Reads register `isel`.
+    /// Reads a register.
     #[inline(always)]
-    pub fn read(self, isel: usize) -> usize {
-        access!("csrrs", isel, 0usize)
+    pub fn read(self, register: FileRegister) -> usize {
+        access!("csrrs", register, 0usize)
     }
 
-    /// Writes register `isel`.
+    /// Writes a register.
     #[inline(always)]
-    pub fn write(self, isel: usize, value: usize) {
-        access!("csrrw", isel, value);
+    pub fn write(self, register: FileRegister, value: usize) {
+        access!("csrrw", register, value);
     }
 
-    /// Sets the bits `mask` of register `isel`.
+    /// Sets the bits `mask` of a register.
     #[inline(always)]
-    pub fn set(self, isel: usize, mask: usize) {
-        access!("csrrs", isel, mask);
+    pub fn set(self, register: FileRegister, mask: usize) {
+        access!("csrrs", register, mask);
     }
 
-    /// Clears the bits `mask` of register `isel` and returns it as it was.
+    /// Clears the bits `mask` of a register and returns it as it was.
     #[inline(always)]
-    pub fn clear(self, isel: usize, mask: usize) -> usize {
-        access!("csrrc", isel, mask)
+    pub fn clear(self, register: FileRegister, mask: usize) -> usize {
+        access!("csrrc", register, mask)
     }
 }

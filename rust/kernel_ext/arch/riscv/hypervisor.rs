@@ -15,6 +15,8 @@ use kernel::{
     interrupt::LocalInterruptDisabled, //
 };
 
+use super::aia::FileRegister;
+
 mod number {
     pub(super) const HSTATUS: u32 = 0x600;
     pub(super) const HIE: u32 = 0x604;
@@ -30,6 +32,10 @@ mod number {
 
 /// The interrupt that says that a guest external interrupt is pending, in `hie` and at the INTC.
 pub const IRQ_S_GEXT: u32 = bindings::IRQ_S_GEXT;
+
+/// The interrupts that any guest has, as in its `sie`: software, timer and external interrupts.
+pub const GUEST_INTERRUPTS: u64 =
+    1 << bindings::IRQ_S_SOFT | 1 << bindings::IRQ_S_TIMER | 1 << bindings::IRQ_S_EXT;
 
 /// `hstatus.VGEIN`: the guest external interrupt whose file VS-mode uses.
 pub const HSTATUS_VGEIN: usize = 0x3f << HSTATUS_VGEIN_SHIFT;
@@ -224,39 +230,38 @@ pub struct GuestFileRegisters<'a> {
 
 impl GuestFileRegisters<'_> {
     #[inline]
-    fn select(&self, isel: u64) {
-        // CAST: As wide as the hart.
-        access!("csrrw", number::VSISELECT, isel as usize);
+    fn select(&self, register: FileRegister) {
+        access!("csrrw", number::VSISELECT, register.get());
     }
 
-    /// Reads register `isel`, one that an interrupt file has (AIA 3.7).
+    /// Reads a register.
     #[inline]
-    pub fn read(&self, isel: u64) -> u64 {
-        self.select(isel);
+    pub fn read(&self, register: FileRegister) -> u64 {
+        self.select(register);
         // CAST: As wide as the hart.
         read!(number::VSIREG) as u64
     }
 
-    /// Writes register `isel` and returns what it held.
+    /// Writes a register and returns what it held.
     #[inline]
-    pub fn swap(&self, isel: u64, value: u64) -> u64 {
-        self.select(isel);
+    pub fn swap(&self, register: FileRegister, value: u64) -> u64 {
+        self.select(register);
         // CAST: As wide as the hart.
         access!("csrrw", number::VSIREG, value as usize) as u64
     }
 
-    /// Sets the bits `mask` of register `isel`.
+    /// Sets the bits `mask` of a register.
     #[inline]
-    pub fn set(&self, isel: u64, mask: u64) {
-        self.select(isel);
+    pub fn set(&self, register: FileRegister, mask: u64) {
+        self.select(register);
         // CAST: As wide as the hart.
         access!("csrrs", number::VSIREG, mask as usize);
     }
 
-    /// Clears the bits `mask` of register `isel` and returns what it held.
+    /// Clears the bits `mask` of a register and returns what it held.
     #[inline]
-    pub fn clear(&self, isel: u64, mask: u64) -> u64 {
-        self.select(isel);
+    pub fn clear(&self, register: FileRegister, mask: u64) -> u64 {
+        self.select(register);
         // CAST: As wide as the hart.
         access!("csrrc", number::VSIREG, mask as usize) as u64
     }

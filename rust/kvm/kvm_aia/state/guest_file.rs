@@ -17,7 +17,10 @@ use aia_core::{
         GuestIndex,
         Hgei, //
     },
-    isel::Isel, //
+    isel::{
+        Isel,
+        Register, //
+    }, //
 };
 use kernel::{
     cpu::CpuId,
@@ -25,7 +28,13 @@ use kernel::{
     pr_warn_once,
     sync::barrier, //
 };
-use kernel_ext::arch::riscv::hypervisor::GuestFileRegisters;
+use kernel_ext::{
+    arch::riscv::{
+        aia::FileRegister,
+        hypervisor::GuestFileRegisters, //
+    },
+    io::DevicePage, //
+};
 use kvm_ext::Vcpu;
 use riscv_imsic::GuestPage;
 
@@ -65,9 +74,9 @@ impl GuestFile {
         }
     }
 
-    /// The physical address of its page.
-    pub(crate) fn address(&self) -> u64 {
-        self.page.address.get()
+    /// Its page.
+    pub(crate) fn page(&self) -> DevicePage {
+        self.page.page
     }
 }
 
@@ -123,6 +132,20 @@ impl Drop for GuestFile {
     }
 }
 
+/// The register with this number.
+#[inline(always)]
+fn register(isel: Isel) -> FileRegister {
+    match isel.register() {
+        Register::Eip(word) => FileRegister::eip(word.get()),
+        Register::Eie(word) => FileRegister::eie(word.get()),
+        Register::Eithreshold => FileRegister::EITHRESHOLD,
+        // The protocol asks for no others of the hardware.
+        Register::Eidelivery | Register::Iprio { .. } | Register::Reserved => {
+            FileRegister::EIDELIVERY
+        }
+    }
+}
+
 /// The registers of a guest interrupt file of the running hart.
 pub(crate) struct OwnRegisters<'a> {
     registers: GuestFileRegisters<'a>,
@@ -132,22 +155,22 @@ pub(crate) struct OwnRegisters<'a> {
 impl Registers for OwnRegisters<'_> {
     #[inline]
     fn read(&self, isel: Isel) -> u64 {
-        self.registers.read(isel.get())
+        self.registers.read(register(isel))
     }
 
     #[inline]
     fn swap(&self, isel: Isel, value: u64) -> u64 {
-        self.registers.swap(isel.get(), value)
+        self.registers.swap(register(isel), value)
     }
 
     #[inline]
     fn set(&self, isel: Isel, bits: u64) {
-        self.registers.set(isel.get(), bits);
+        self.registers.set(register(isel), bits);
     }
 
     #[inline]
     fn clear(&self, isel: Isel, bits: u64) -> u64 {
-        self.registers.clear(isel.get(), bits)
+        self.registers.clear(register(isel), bits)
     }
 
     #[inline]

@@ -108,13 +108,13 @@ impl InterruptFile for VcpuImsicRef<'_> {
     fn map(self, file: &GuestFile) -> Result {
         self.vcpu
             .vm()
-            .map_device_page(self.imsic.address.get(), file.address())
+            .map_device_page(self.imsic.address.get(), file.page())
     }
 
     fn unmap(self, file: &GuestFile) {
         self.vcpu
             .vm()
-            .unmap_device_page(self.imsic.address.get(), file.address());
+            .unmap_device_page(self.imsic.address.get(), file.page());
     }
 
     fn call_on<R: Send>(self, cpu: Cpu, f: impl FnOnce() -> R + Send) -> Result<R, Offline> {
