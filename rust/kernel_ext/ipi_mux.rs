@@ -28,10 +28,11 @@ pub trait Send {
 /// Whether there is a multiplexer of [`create`].
 static CREATED: Atomic<bool> = Atomic::new(false);
 
-/// Creates `nr_ipi` virtual IPIs and gives them to the architecture, which may send some at once.
+/// Creates the IPIs that the architecture needs and gives them to it; it may send some at once.
 ///
 /// There can be only one multiplexer in a system, and it cannot be removed. May sleep.
-pub fn create<T: Send>(nr_ipi: u32) -> Result {
+pub fn create<T: Send>() -> Result {
+    let nr_ipi = bindings::ipi_message_type_IPI_MAX;
     // SAFETY: The callback has the right signature.
     let virq = unsafe { bindings::ipi_mux_create(nr_ipi, Some(send::<T>)) };
 

@@ -13,5 +13,8 @@ pub use self::{
     bus::Bus,
     message::Message,
     outermost::Outermost,
-    parent::Parent, //
+    parent::{
+        flags,
+        ParentOps, //
+    }, //
 };

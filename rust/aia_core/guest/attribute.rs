@@ -12,11 +12,15 @@ use crate::{
     },
 };
 
-const GRP_CONFIG: u32 = 0;
-const GRP_ADDR: u32 = 1;
+/// The group of the configuration; values have 32 bits.
+pub const GRP_CONFIG: u32 = 0;
+/// The group of guest-physical addresses; values have 64 bits.
+pub const GRP_ADDR: u32 = 1;
 const GRP_CTRL: u32 = 2;
-const GRP_APLIC: u32 = 3;
-const GRP_IMSIC: u32 = 4;
+/// The group of the APLIC's registers; values have 32 bits.
+pub const GRP_APLIC: u32 = 3;
+/// The group of the interrupt files' registers; values have 64 bits.
+pub const GRP_IMSIC: u32 = 4;
 const GRP_STATE: u32 = 5;
 
 const ADDR_APLIC: u64 = 0;

@@ -7,7 +7,6 @@ use aia_core::vector::{
     Vectors, //
 };
 use kernel::{
-    bindings,
     cpu::CpuId,
     prelude::*,
     seq_file::SeqFile, //
@@ -106,12 +105,12 @@ impl Ops for ImsicDomain {
     }
 }
 
-impl msi::Parent for ImsicDomain {
-    const SUPPORTED: u32 = bindings::MSI_GENERIC_FLAGS_MASK | bindings::MSI_FLAG_PCI_MSIX;
-    const REQUIRED: u32 = bindings::MSI_FLAG_USE_DEF_DOM_OPS
-        | bindings::MSI_FLAG_USE_DEF_CHIP_OPS
-        | bindings::MSI_FLAG_PCI_MSI_MASK_PARENT;
-    const CHIP_FLAGS: u32 = bindings::MSI_CHIP_FLAG_SET_ACK;
+impl msi::ParentOps for ImsicDomain {
+    const SUPPORTED: u32 = msi::flags::GENERIC | msi::flags::PCI_MSIX;
+    const REQUIRED: u32 = msi::flags::DEFAULT_DOMAIN_CALLBACKS
+        | msi::flags::DEFAULT_CHIP_CALLBACKS
+        | msi::flags::PCI_MASKS_PARENT;
+    const ACKNOWLEDGED: bool = true;
 
     fn defer_moves(bus: msi::Bus) -> bool {
         matches!(bus, msi::Bus::PciMsi | msi::Bus::PciMsix)

@@ -4,7 +4,6 @@
 
 use aia_core::vector::POKE;
 use kernel::{
-    bindings,
     device::property::FwNode,
     prelude::*, //
 };
@@ -97,7 +96,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
 
     // Last, since the multiplexer cannot be removed.
     if ours {
-        ipi_mux::create::<Ipi>(bindings::ipi_message_type_IPI_MAX).inspect_err(|_| {
+        ipi_mux::create::<Ipi>().inspect_err(|_| {
             pr_err!("{}: cannot provide IPIs\n", node.display_name());
         })?;
         pr_info!(

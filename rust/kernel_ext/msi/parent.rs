@@ -21,28 +21,52 @@ use crate::irq::{
     }, //
 };
 
+/// What domains of devices can and have to do (`MSI_FLAG_*`); combined by `|`.
+pub mod flags {
+    use kernel::bindings;
+
+    /// All that is up to the device.
+    pub const GENERIC: u32 = bindings::MSI_GENERIC_FLAGS_MASK;
+
+    /// MSI-X of PCI.
+    pub const PCI_MSIX: u32 = bindings::MSI_FLAG_PCI_MSIX;
+
+    /// The core's callbacks where the domain of the device has none.
+    pub const DEFAULT_DOMAIN_CALLBACKS: u32 = bindings::MSI_FLAG_USE_DEF_DOM_OPS;
+
+    /// The core's callbacks where the chip of the device has none.
+    pub const DEFAULT_CHIP_CALLBACKS: u32 = bindings::MSI_FLAG_USE_DEF_CHIP_OPS;
+
+    /// Who masks an interrupt of PCI masks it at the controller, too.
+    pub const PCI_MASKS_PARENT: u32 = bindings::MSI_FLAG_PCI_MSI_MASK_PARENT;
+}
+
 /// What an MSI controller says of the domains of the devices that send to it.
-pub trait Parent: 'static {
-    /// `MSI_FLAG_*` that the controller supports.
+pub trait ParentOps: 'static {
+    /// The [`flags`] that the controller supports.
     const SUPPORTED: u32;
-    /// `MSI_FLAG_*` that all device domains have to have.
+    /// The [`flags`] that all device domains have to have.
     const REQUIRED: u32;
-    /// `MSI_CHIP_FLAG_*`: which callbacks device chips get by default.
-    const CHIP_FLAGS: u32;
+    /// Whether the chips of devices pass acknowledgements on, if they have no callback of their own.
+    const ACKNOWLEDGED: bool;
 
     /// Whether interrupts of devices on `bus` may only be moved while one of them is handled,
     /// because the devices change from one message to another in several steps.
     fn defer_moves(bus: Bus) -> bool;
 }
 
-/// The C side of a [`Parent`].
+/// The C side of [`ParentOps`].
 struct ParentVtable<P>(PhantomData<P>);
 
-impl<P: Parent> ParentVtable<P> {
+impl<P: ParentOps> ParentVtable<P> {
     const OPS: bindings::msi_parent_ops = bindings::msi_parent_ops {
         supported_flags: P::SUPPORTED,
         required_flags: P::REQUIRED,
-        chip_flags: P::CHIP_FLAGS,
+        chip_flags: if P::ACKNOWLEDGED {
+            bindings::MSI_CHIP_FLAG_SET_ACK
+        } else {
+            0
+        },
         bus_select_token: bindings::irq_domain_bus_token_DOMAIN_BUS_NEXUS,
         bus_select_mask: bindings::MATCH_PCI_MSI | bindings::MATCH_PLATFORM_MSI,
         prefix: core::ptr::null(),
@@ -55,7 +79,7 @@ impl<P: Parent> ParentVtable<P> {
 /// # Safety
 ///
 /// Only for the MSI core, which passes valid arguments.
-unsafe extern "C" fn init_dev_msi_info<P: Parent>(
+unsafe extern "C" fn init_dev_msi_info<P: ParentOps>(
     dev: *mut bindings::device,
     domain: *mut bindings::irq_domain,
     real_parent: *mut bindings::irq_domain,
@@ -76,7 +100,7 @@ unsafe extern "C" fn init_dev_msi_info<P: Parent>(
 }
 
 /// Creates the domain of an MSI controller for `fwnode`. May sleep.
-pub fn create<T: Ops, P: Parent>(fwnode: &FwNode, host: &'static T::Host) -> Result {
+pub fn create<T: Ops, P: ParentOps>(fwnode: &FwNode, host: &'static T::Host) -> Result {
     let mut info = domain::info::<T>(fwnode, host);
 
     info.ops = Vtable::<T>::PARENT_OPS_REF;

@@ -23,6 +23,12 @@ use crate::vm::{
     VmLocked, //
 };
 
+/// The size in bytes of the registers of a guest's APLIC.
+pub const APLIC_SIZE: u32 = bindings::KVM_DEV_RISCV_APLIC_SIZE;
+
+/// The size in bytes of a guest's interrupt file, which is one page.
+pub const IMSIC_SIZE: u32 = bindings::KVM_DEV_RISCV_IMSIC_SIZE;
+
 /// The configuration of the interrupt controllers of a virtual machine (`struct kvm_aia`).
 #[derive(Clone, Copy)]
 pub struct AiaConfig {

@@ -19,9 +19,12 @@ mod vm;
 pub use self::{
     aia::{
         guests_can_have_ssaia,
-        AiaConfig, //
+        AiaConfig,
+        APLIC_SIZE,
+        IMSIC_SIZE, //
     },
     vcpu::{
+        FailedEntry,
         Vcpu,
         VcpuLocked, //
     },

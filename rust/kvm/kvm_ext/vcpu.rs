@@ -236,6 +236,13 @@ impl Vcpu {
     }
 }
 
+/// Why a vCPU cannot run.
+#[derive(Clone, Copy)]
+pub enum FailedEntry {
+    /// The CPU has no guest interrupt file for it.
+    NoGuestFile,
+}
+
 /// A vCPU whose mutex the running task holds: nobody else runs it or changes its registers.
 pub struct VcpuLocked<'a> {
     vcpu: &'a Vcpu,
@@ -296,8 +303,12 @@ impl<'a> VcpuLocked<'a> {
         csr::writes(insn)
     }
 
-    /// Tells user space that the vCPU cannot run, and why.
-    pub fn fail_entry(&mut self, reason: u64, cpu: CpuId) {
+    /// Tells user space that the vCPU cannot run on `cpu`, and why (`KVM_EXIT_FAIL_ENTRY`).
+    pub fn fail_entry(&mut self, reason: FailedEntry, cpu: CpuId) {
+        let reason = match reason {
+            FailedEntry::NoGuestFile => bindings::KVM_EXIT_FAIL_ENTRY_NO_VSFILE,
+        };
+
         // SAFETY: The page that is shared with user space is valid as long as the vCPU.
         unsafe {
             let run = (*self.as_raw()).run;
@@ -305,7 +316,7 @@ impl<'a> VcpuLocked<'a> {
             (*run)
                 .__bindgen_anon_1
                 .fail_entry
-                .hardware_entry_failure_reason = reason;
+                .hardware_entry_failure_reason = reason.into();
             (*run).__bindgen_anon_1.fail_entry.cpu = cpu.as_u32();
             (*run).exit_reason = bindings::KVM_EXIT_FAIL_ENTRY;
         }

@@ -7,7 +7,10 @@
 
 use aia_core::{
     guest::{
-        attribute::Attribute,
+        attribute::{
+            self,
+            Attribute, //
+        },
         config::checked_addr, //
     },
     ids::{
@@ -16,10 +19,7 @@ use aia_core::{
     },
     isel::Isel, //
 };
-use kernel::{
-    bindings,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use kvm_ext::{
     device::{
         Attr,
@@ -92,12 +92,8 @@ enum Value {
 
 fn read_value(attr: &Attr) -> Result<Value> {
     Ok(match attr.group {
-        bindings::KVM_DEV_RISCV_AIA_GRP_CONFIG | bindings::KVM_DEV_RISCV_AIA_GRP_APLIC => {
-            Value::U32(attr.read_u32()?)
-        }
-        bindings::KVM_DEV_RISCV_AIA_GRP_ADDR | bindings::KVM_DEV_RISCV_AIA_GRP_IMSIC => {
-            Value::U64(attr.read_u64()?)
-        }
+        attribute::GRP_CONFIG | attribute::GRP_APLIC => Value::U32(attr.read_u32()?),
+        attribute::GRP_ADDR | attribute::GRP_IMSIC => Value::U64(attr.read_u64()?),
         _ => Value::None,
     })
 }
@@ -140,7 +136,7 @@ impl Device for AiaDevice {
 
         let vm = vm.lock();
 
-        if attr.group == bindings::KVM_DEV_RISCV_AIA_GRP_CONFIG && vm.is_aia_initialized() {
+        if attr.group == attribute::GRP_CONFIG && vm.is_aia_initialized() {
             return Err(EBUSY);
         }
         match (

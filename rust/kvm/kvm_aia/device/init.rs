@@ -14,14 +14,13 @@ use aia_core::{
     },
     guest::config::UNDEF_ADDR, //
 };
-use kernel::{
-    bindings,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use kvm_ext::{
     io_bus::IoDevice,
     Vm,
-    VmLocked, //
+    VmLocked,
+    APLIC_SIZE,
+    IMSIC_SIZE, //
 };
 
 use super::config::{
@@ -48,13 +47,13 @@ use crate::{
 /// The device for the page of a vCPU's interrupt file.
 fn imsic_page(vm: &Vm, addr: PhysAddr<Guest>) -> Result<IoDevice> {
     // SAFETY: Part of a `VcpuImsic`, which goes away with its vCPU.
-    unsafe { IoDevice::register::<ImsicPage>(vm, addr.get(), bindings::KVM_DEV_RISCV_IMSIC_SIZE) }
+    unsafe { IoDevice::register::<ImsicPage>(vm, addr.get(), IMSIC_SIZE) }
 }
 
 /// The device for the registers of an APLIC.
 fn aplic_page(vm: &Vm, addr: PhysAddr<Guest>) -> Result<IoDevice> {
     // SAFETY: Part of a `VmAia`, which goes away before its virtual machine.
-    unsafe { IoDevice::register::<AplicPage>(vm, addr.get(), bindings::KVM_DEV_RISCV_APLIC_SIZE) }
+    unsafe { IoDevice::register::<AplicPage>(vm, addr.get(), APLIC_SIZE) }
 }
 
 /// Makes everything that the configuration asks for.

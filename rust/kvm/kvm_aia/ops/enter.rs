@@ -17,7 +17,6 @@ use aia_core::{
     ids::Cpu, //
 };
 use kernel::{
-    bindings,
     cpu::CpuId,
     interrupt::local_interrupt_disable,
     prelude::*, //
@@ -27,7 +26,10 @@ use kernel_ext::smp::{
     MigrationDisabled,
     PreemptionBorrowed, //
 };
-use kvm_ext::VcpuLocked;
+use kvm_ext::{
+    FailedEntry,
+    VcpuLocked, //
+};
 
 use crate::state::{
     guest_file::GuestFile,
@@ -111,7 +113,7 @@ impl VcpuImsic {
     fn follow(&self, vcpu: &mut VcpuLocked<'_>, mode: Mode, cpu: CpuId) -> Result<Followed> {
         let Some(new) = GuestFile::alloc(self.host, cpu, vcpu) else {
             if mode == Mode::Hwaccel {
-                vcpu.fail_entry(bindings::KVM_EXIT_FAIL_ENTRY_NO_VSFILE.into(), cpu);
+                vcpu.fail_entry(FailedEntry::NoGuestFile, cpu);
                 return Ok(Followed::Refused);
             }
             release::release(VcpuImsicRef::new(vcpu, self));

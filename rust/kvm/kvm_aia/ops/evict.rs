@@ -19,7 +19,6 @@ use aia_core::{
 };
 use kernel::cpu::CpuId;
 use kernel_ext::sync::RawSpinLock;
-use kvm_ext::Vcpu;
 
 use crate::{
     published::imsic,
@@ -41,7 +40,7 @@ impl evict::Hart for Owners<'_> {
         let owner = lines.owner(line)?;
         // SAFETY: A vCPU frees its line, under this lock, before it is freed. If a release begins, it is
         // alive until that ends, since `release::destroy` waits for it.
-        let vcpu = unsafe { Vcpu::from_raw(owner.as_raw()) };
+        let vcpu = unsafe { owner.vcpu_unlocked() };
 
         Some(f(VcpuImsicRef::new(vcpu, imsic(vcpu)?)))
     }

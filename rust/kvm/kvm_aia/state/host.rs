@@ -21,7 +21,6 @@ use aia_core::{
     word::Word, //
 };
 use kernel::{
-    bindings,
     cpu::CpuId,
     interrupt::LocalInterruptDisabled,
     prelude::*,
@@ -33,6 +32,7 @@ use kernel_ext::{
         hypervisor::{
             self,
             Hypervisor,
+            GUEST_INTERRUPTS,
             IRQ_S_GEXT, //
         },
         isa, //
@@ -49,13 +49,9 @@ use kernel_ext::{
 };
 use kvm_ext::Vcpu;
 
-/// The interrupts that any guest has, as in `sie`.
-const GUEST_INTERRUPTS: u64 =
-    1 << bindings::IRQ_S_SOFT | 1 << bindings::IRQ_S_TIMER | 1 << bindings::IRQ_S_EXT;
-
 /// The vCPU that owns a guest external interrupt.
 #[derive(Clone, Copy)]
-pub(crate) struct HgeiOwner(NonNull<bindings::kvm_vcpu>);
+pub(crate) struct HgeiOwner(NonNull<Vcpu>);
 
 // SAFETY: What can be done with a vCPU can be done on any CPU.
 unsafe impl Send for HgeiOwner {}
@@ -66,19 +62,24 @@ type LockedLines<'a> = Guard<'a, Lines<HgeiOwner>, RawSpinLockBackend>;
 impl HgeiOwner {
     /// Makes `vcpu` an owner.
     pub(crate) fn new(vcpu: &Vcpu) -> Self {
-        // SAFETY: Made of a reference.
-        Self(unsafe { NonNull::new_unchecked(vcpu.as_raw()) })
+        Self(NonNull::from(vcpu))
     }
 
-    /// The vCPU, which frees its line, under the lock of the lines, before it is freed.
-    pub(crate) fn as_raw(self) -> *mut bindings::kvm_vcpu {
-        self.0.as_ptr()
+    /// The vCPU, for longer than the lock of the lines is held.
+    ///
+    /// # Safety
+    ///
+    /// It frees its line, under that lock, before it is freed: who has let the lock go must have seen
+    /// to it that the vCPU waits for him.
+    pub(crate) unsafe fn vcpu_unlocked<'a>(self) -> &'a Vcpu {
+        // SAFETY: By the requirements of this function.
+        unsafe { self.0.as_ref() }
     }
 
     /// The vCPU.
     pub(crate) fn vcpu<'a>(self, _lines: &'a LockedLines<'_>) -> &'a Vcpu {
         // SAFETY: A vCPU frees its line, under this lock, before it is freed.
-        unsafe { Vcpu::from_raw(self.0.as_ptr()) }
+        unsafe { self.0.as_ref() }
     }
 }
 

@@ -20,10 +20,7 @@ use aia_core::{
     },
     ids::VcpuIndex, //
 };
-use kernel::{
-    bindings,
-    prelude::*, //
-};
+use kernel::prelude::*;
 use kvm_ext::Vcpu;
 
 use super::{
@@ -33,7 +30,7 @@ use super::{
 
 /// A vCPU and its interrupt file, for who delivers MSIs.
 pub(crate) struct Member {
-    vcpu: NonNull<bindings::kvm_vcpu>,
+    vcpu: NonNull<Vcpu>,
     imsic: NonNull<VcpuImsic>,
 }
 
@@ -46,7 +43,7 @@ impl Member {
     /// A vCPU and the interrupt file that it will have, as part of its virtual machine's [`VmAia`].
     pub(crate) fn new((vcpu, imsic): &(&Vcpu, Pin<KBox<VcpuImsic>>)) -> Option<Self> {
         Some(Self {
-            vcpu: NonNull::new(vcpu.as_raw())?,
+            vcpu: NonNull::from(*vcpu),
             imsic: NonNull::from(&**imsic),
         })
     }
@@ -56,7 +53,7 @@ impl Member {
     pub(crate) fn get(&self) -> (&Vcpu, &VcpuImsic) {
         // SAFETY: The `VmAia` is published together with the files, which are destroyed with their
         // vCPUs, together with the virtual machine, when nobody is left who delivers MSIs.
-        unsafe { (Vcpu::from_raw(self.vcpu.as_ptr()), self.imsic.as_ref()) }
+        unsafe { (self.vcpu.as_ref(), self.imsic.as_ref()) }
     }
 }
 
