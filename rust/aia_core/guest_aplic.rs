@@ -11,7 +11,7 @@ pub mod word;
 use core::ops::Range;
 
 use self::{
-    regs::Register,
+    regs::AplicRegister,
     word::{
         SourceWord,
         TARGET_BITS, //
@@ -25,7 +25,7 @@ use crate::{
         },
         regs::{
             mask,
-            SourceWord as WordNr, //
+            WordIndex, //
         },
         target::MsiTarget, //
     },
@@ -40,12 +40,12 @@ use crate::{
 const DOMAINCFG_MARK: u32 = 0x8000_0000;
 
 /// The storage of a domain's words, with a lock for each.
-pub trait Words {
+pub trait SourceWords {
     /// Returns how many words there are.
     fn count(&self) -> usize;
 
     /// Calls `f` with exclusive access to a word; [`None`], without calling it, if `word` is not
-    /// below [`Words::count`].
+    /// below [`SourceWords::count`].
     ///
     /// Calls do not nest. `word` may be the guest's choice: an implementation that indexes memory
     /// by it has to prevent speculation past the bound.
@@ -53,11 +53,11 @@ pub trait Words {
 }
 
 /// Where a domain's MSIs go.
-pub trait Sink {
+pub trait MsiSink {
     /// Delivers an MSI; when this returns, the interrupt file has it.
     ///
     /// A target that does not exist gets nothing. MSIs of sources are sent inside of
-    /// [`Words::with`], so this must not come back to the domain.
+    /// [`SourceWords::with`], so this must not come back to the domain.
     fn send(&self, target: MsiTarget);
 }
 
@@ -73,7 +73,7 @@ pub struct Aplic<W> {
 
 /// Some of the sources of a word, lowest first.
 struct Sources {
-    word: WordNr,
+    word: WordIndex,
     bits: u32,
 }
 
@@ -93,7 +93,7 @@ impl Iterator for Sources {
 }
 
 /// The range of a single word.
-fn one(word: WordNr) -> Range<u32> {
+fn one(word: WordIndex) -> Range<u32> {
     word.get()..word.get() + 1
 }
 
@@ -101,7 +101,7 @@ fn one(word: WordNr) -> Range<u32> {
 ///
 /// Out of line: most changes of a word send nothing and need none of the registers for it.
 #[inline(never)]
-fn forward(word: &mut SourceWord, sink: &impl Sink) {
+fn forward(word: &mut SourceWord, sink: &impl MsiSink) {
     word.forward(|target| {
         // No interrupt file has identity 0.
         if let Some(target) = MsiTarget::decode(target) {
@@ -110,7 +110,7 @@ fn forward(word: &mut SourceWord, sink: &impl Sink) {
     });
 }
 
-impl<W: Words> Aplic<W> {
+impl<W: SourceWords> Aplic<W> {
     /// Makes a domain as after reset: nothing is delivered, and `words` should be
     /// [`SourceWord::new`]; [`None`] if there are fewer words than the sources need.
     pub fn new(nr_sources: NrSources, words: W) -> Option<Self> {
@@ -139,7 +139,7 @@ impl<W: Words> Aplic<W> {
 
     /// Returns what `f` reads of a word, or 0.
     #[inline]
-    fn get(&self, word: WordNr, f: impl FnOnce(&SourceWord) -> u32) -> u32 {
+    fn get(&self, word: WordIndex, f: impl FnOnce(&SourceWord) -> u32) -> u32 {
         self.words.with(word.index(), |w| f(w)).unwrap_or(0)
     }
 
@@ -148,7 +148,7 @@ impl<W: Words> Aplic<W> {
     /// IE is read with the word locked. Who sets IE locks all words afterwards: what did not see IE
     /// here is seen there.
     #[inline]
-    fn change(&self, word: WordNr, sink: &impl Sink, f: impl FnOnce(&mut SourceWord)) {
+    fn change(&self, word: WordIndex, sink: &impl MsiSink, f: impl FnOnce(&mut SourceWord)) {
         self.words.with(word.index(), |w| {
             f(w);
             if w.is_due() && self.delivers() {
@@ -160,64 +160,68 @@ impl<W: Words> Aplic<W> {
     /// Changes the word of the source `number` by `f`, which gets its bit; ignored if there is no
     /// such source.
     #[inline]
-    fn change_bit(&self, number: u32, sink: &impl Sink, f: impl FnOnce(&mut SourceWord, u32)) {
+    fn change_bit(&self, number: u32, sink: &impl MsiSink, f: impl FnOnce(&mut SourceWord, u32)) {
         if let Some(source) = self.nr_sources.check(number) {
-            self.change(WordNr::of(source), sink, |w| f(w, mask(source)));
+            self.change(WordIndex::of(source), sink, |w| f(w, mask(source)));
         }
     }
 
     /// Reads a register.
-    pub fn read(&self, register: Register) -> u32 {
+    pub fn read(&self, register: AplicRegister) -> u32 {
         match register {
-            Register::DomainCfg => self.read_domaincfg(),
-            Register::SourceCfg(source) => self.get(WordNr::of(source), |w| w.sourcecfg(source)),
-            Register::SetIp(word) => self.get(word, SourceWord::pending),
-            Register::InClrIp(word) => self.get(word, SourceWord::inputs),
-            Register::SetIe(word) => self.get(word, SourceWord::enabled),
-            Register::Target(source) => self.get(WordNr::of(source), |w| w.target(source)),
-            Register::GenMsi => self.read_genmsi(),
-            Register::SetIpNum
-            | Register::ClrIpNum
-            | Register::SetIeNum
-            | Register::ClrIe(_)
-            | Register::ClrIeNum
-            | Register::SetIpNumLe
-            | Register::SetIpNumBe => 0,
+            AplicRegister::DomainCfg => self.read_domaincfg(),
+            AplicRegister::SourceCfg(source) => {
+                self.get(WordIndex::of(source), |w| w.sourcecfg(source))
+            }
+            AplicRegister::SetIp(word) => self.get(word, SourceWord::pending),
+            AplicRegister::InClrIp(word) => self.get(word, SourceWord::inputs),
+            AplicRegister::SetIe(word) => self.get(word, SourceWord::enabled),
+            AplicRegister::Target(source) => self.get(WordIndex::of(source), |w| w.target(source)),
+            AplicRegister::GenMsi => self.read_genmsi(),
+            AplicRegister::SetIpNum
+            | AplicRegister::ClrIpNum
+            | AplicRegister::SetIeNum
+            | AplicRegister::ClrIe(_)
+            | AplicRegister::ClrIeNum
+            | AplicRegister::SetIpNumLe
+            | AplicRegister::SetIpNumBe => 0,
         }
     }
 
     /// Writes a register and sends the MSIs that are due because of it.
-    pub fn write(&self, register: Register, value: u32, sink: &impl Sink) {
+    pub fn write(&self, register: AplicRegister, value: u32, sink: &impl MsiSink) {
         match register {
-            Register::DomainCfg => self.write_domaincfg(value, sink),
-            Register::SourceCfg(source) => {
-                self.change(WordNr::of(source), sink, |w| w.set_sourcecfg(source, value));
+            AplicRegister::DomainCfg => self.write_domaincfg(value, sink),
+            AplicRegister::SourceCfg(source) => {
+                self.change(WordIndex::of(source), sink, |w| {
+                    w.set_sourcecfg(source, value)
+                });
             }
-            Register::SetIp(word) => self.change(word, sink, |w| w.set_pending(value)),
-            Register::InClrIp(word) => self.change(word, sink, |w| w.clear_pending(value)),
-            Register::SetIe(word) => self.change(word, sink, |w| w.enable(value)),
-            Register::ClrIe(word) => self.change(word, sink, |w| w.disable(value)),
-            Register::SetIpNum | Register::SetIpNumLe => {
+            AplicRegister::SetIp(word) => self.change(word, sink, |w| w.set_pending(value)),
+            AplicRegister::InClrIp(word) => self.change(word, sink, |w| w.clear_pending(value)),
+            AplicRegister::SetIe(word) => self.change(word, sink, |w| w.enable(value)),
+            AplicRegister::ClrIe(word) => self.change(word, sink, |w| w.disable(value)),
+            AplicRegister::SetIpNum | AplicRegister::SetIpNumLe => {
                 self.change_bit(value, sink, SourceWord::set_pending);
             }
-            Register::SetIpNumBe => {
+            AplicRegister::SetIpNumBe => {
                 self.change_bit(value.swap_bytes(), sink, SourceWord::set_pending);
             }
-            Register::ClrIpNum => self.change_bit(value, sink, SourceWord::clear_pending),
-            Register::SetIeNum => self.change_bit(value, sink, SourceWord::enable),
-            Register::ClrIeNum => self.change_bit(value, sink, SourceWord::disable),
-            Register::Target(source) => {
-                self.change(WordNr::of(source), sink, |w| w.set_target(source, value));
+            AplicRegister::ClrIpNum => self.change_bit(value, sink, SourceWord::clear_pending),
+            AplicRegister::SetIeNum => self.change_bit(value, sink, SourceWord::enable),
+            AplicRegister::ClrIeNum => self.change_bit(value, sink, SourceWord::disable),
+            AplicRegister::Target(source) => {
+                self.change(WordIndex::of(source), sink, |w| w.set_target(source, value));
             }
-            Register::GenMsi => self.write_genmsi(value, sink),
+            AplicRegister::GenMsi => self.write_genmsi(value, sink),
         }
     }
 
     /// Returns the level-sensitive sources with high inputs of which a read of `register` tells that
     /// they are: one of the two ways to end the handling of an interrupt (AIA 4.9.2).
-    pub fn sampled_by_read(&self, register: Register) -> impl Iterator<Item = SourceId> + '_ {
+    pub fn sampled_by_read(&self, register: AplicRegister) -> impl Iterator<Item = SourceId> + '_ {
         let words = match register {
-            Register::InClrIp(word) => one(word),
+            AplicRegister::InClrIp(word) => one(word),
             _ => 0..0,
         };
 
@@ -233,22 +237,22 @@ impl<W: Words> Aplic<W> {
     ///   it was masked is not any more once its input falls (AIA 4.7).
     pub fn sampled_by_write(
         &self,
-        register: Register,
+        register: AplicRegister,
         value: u32,
     ) -> impl Iterator<Item = SourceId> + '_ {
         let by_number = |number| match self.nr_sources.check(number) {
-            Some(source) => (one(WordNr::of(source)), mask(source)),
+            Some(source) => (one(WordIndex::of(source)), mask(source)),
             None => (0..0, 0),
         };
         let (which, (words, bits)): (fn(&SourceWord) -> u32, _) = match register {
-            Register::SetIp(word) => (SourceWord::high_levels, (one(word), value)),
-            Register::SetIpNum | Register::SetIpNumLe => {
+            AplicRegister::SetIp(word) => (SourceWord::high_levels, (one(word), value)),
+            AplicRegister::SetIpNum | AplicRegister::SetIpNumLe => {
                 (SourceWord::high_levels, by_number(value))
             }
-            Register::SetIpNumBe => (SourceWord::high_levels, by_number(value.swap_bytes())),
-            Register::SetIe(word) => (SourceWord::held_levels, (one(word), value)),
-            Register::SetIeNum => (SourceWord::held_levels, by_number(value)),
-            Register::DomainCfg if value & DomainCfg::IE != 0 && !self.delivers() => {
+            AplicRegister::SetIpNumBe => (SourceWord::high_levels, by_number(value.swap_bytes())),
+            AplicRegister::SetIe(word) => (SourceWord::held_levels, (one(word), value)),
+            AplicRegister::SetIeNum => (SourceWord::held_levels, by_number(value)),
+            AplicRegister::DomainCfg if value & DomainCfg::IE != 0 && !self.delivers() => {
                 (SourceWord::due_levels, (0..self.nr_sources.words(), !0))
             }
             _ => (SourceWord::high_levels, (0..0, 0)),
@@ -264,16 +268,18 @@ impl<W: Words> Aplic<W> {
         bits: u32,
         which: fn(&SourceWord) -> u32,
     ) -> impl Iterator<Item = SourceId> + '_ {
-        words.filter_map(WordNr::new).flat_map(move |word| Sources {
-            word,
-            bits: bits & self.get(word, which),
-        })
+        words
+            .filter_map(WordIndex::new)
+            .flat_map(move |word| Sources {
+                word,
+                bits: bits & self.get(word, which),
+            })
     }
 
     /// Changes the wire of `source`; ignored if there is no such source.
-    pub fn set_input(&self, source: SourceId, level: bool, sink: &impl Sink) {
+    pub fn set_input(&self, source: SourceId, level: bool, sink: &impl MsiSink) {
         if self.nr_sources.contains(source) {
-            self.change(WordNr::of(source), sink, |w| w.set_wire(source, level));
+            self.change(WordIndex::of(source), sink, |w| w.set_wire(source, level));
         }
     }
 
@@ -292,23 +298,23 @@ impl<W: Words> Aplic<W> {
     ///
     /// MSIs that are being sent when IE is cleared may still arrive, but not after one that is sent
     /// by `genmsi` afterwards.
-    fn write_domaincfg(&self, value: u32, sink: &impl Sink) {
+    fn write_domaincfg(&self, value: u32, sink: &impl MsiSink) {
         if value & DomainCfg::IE == 0 {
             self.domaincfg.clear(DomainCfg::IE.into());
             return;
         }
         self.domaincfg.set(DomainCfg::IE.into());
-        for word in WordNr::all(self.nr_sources) {
+        for word in WordIndex::all(self.nr_sources) {
             self.change(word, sink, |_| ());
         }
     }
 
     /// Writes `genmsi`, which sends an MSI whether or not IE is set (AIA 4.5.15).
-    fn write_genmsi(&self, value: u32, sink: &impl Sink) {
+    fn write_genmsi(&self, value: u32, sink: &impl MsiSink) {
         let value = value & TARGET_BITS;
 
         // It has to arrive after those that are being sent now, each with its word locked.
-        for word in WordNr::all(self.nr_sources) {
+        for word in WordIndex::all(self.nr_sources) {
             self.words.with(word.index(), |_| ());
         }
         if let Some(target) = MsiTarget::decode(value) {
@@ -332,7 +338,7 @@ mod tests {
     /// The words of 33 to 63 sources.
     struct TwoWords([RefCell<SourceWord>; 2]);
 
-    impl Words for TwoWords {
+    impl SourceWords for TwoWords {
         fn count(&self) -> usize {
             self.0.len()
         }
@@ -357,7 +363,7 @@ mod tests {
         }
     }
 
-    impl Sink for Last {
+    impl MsiSink for Last {
         fn send(&self, target: MsiTarget) {
             self.target.set(target.encode());
             self.count.set(self.count.get() + 1);
@@ -373,9 +379,9 @@ mod tests {
         let aplic = Aplic::new(nr_sources, TwoWords(Default::default())).ok_or(OutOfRange)?;
         let last = Last::default();
 
-        aplic.write(Register::SourceCfg(source), 4, &last);
-        aplic.write(Register::Target(source), TARGET, &last);
-        aplic.write(Register::SetIeNum, source.get(), &last);
+        aplic.write(AplicRegister::SourceCfg(source), 4, &last);
+        aplic.write(AplicRegister::Target(source), TARGET, &last);
+        aplic.write(AplicRegister::SetIeNum, source.get(), &last);
         Ok((aplic, last))
     }
 
@@ -391,11 +397,11 @@ mod tests {
     #[test]
     fn domaincfg() -> Result<(), OutOfRange> {
         let (aplic, last) = domain(SourceId::MIN)?;
-        assert_eq!(aplic.read(Register::DomainCfg), 0x8000_0004);
-        aplic.write(Register::DomainCfg, !0, &last);
-        assert_eq!(aplic.read(Register::DomainCfg), 0x8000_0104);
-        aplic.write(Register::DomainCfg, !IE, &last);
-        assert_eq!(aplic.read(Register::DomainCfg), 0x8000_0004);
+        assert_eq!(aplic.read(AplicRegister::DomainCfg), 0x8000_0004);
+        aplic.write(AplicRegister::DomainCfg, !0, &last);
+        assert_eq!(aplic.read(AplicRegister::DomainCfg), 0x8000_0104);
+        aplic.write(AplicRegister::DomainCfg, !IE, &last);
+        assert_eq!(aplic.read(AplicRegister::DomainCfg), 0x8000_0004);
         Ok(())
     }
 
@@ -408,7 +414,7 @@ mod tests {
         let (aplic, last) = domain(source(38)?)?;
         // Active-high; active-low; high, but inactive.
         for (number, mode) in [(1, 6), (33, 6), (34, 7), (36, 6), (37, 0)] {
-            aplic.write(Register::SourceCfg(source(number)?), mode, &last);
+            aplic.write(AplicRegister::SourceCfg(source(number)?), mode, &last);
         }
         for number in [33, 36, 37, 38] {
             aplic.set_input(source(number)?, true, &last);
@@ -426,31 +432,34 @@ mod tests {
             let mut sources = aplic.sampled_by_write(register, value).map(SourceId::get);
             [sources.next(), sources.next()]
         };
-        let [low, high] = [WordNr::of(source(1)?), WordNr::of(source(40)?)];
+        let [low, high] = [WordIndex::of(source(1)?), WordIndex::of(source(40)?)];
 
         assert_eq!(
-            read(Register::InClrIp(high)),
+            read(AplicRegister::InClrIp(high)),
             [Some(33), Some(34), Some(36), None]
         );
-        assert_eq!(read(Register::InClrIp(low)), [None; 4]);
-        assert_eq!(read(Register::SetIp(high)), [None; 4]);
-        assert_eq!(write(Register::SetIp(high), 0b1_0010), [Some(33), Some(36)]);
-        assert_eq!(write(Register::SetIp(high), 0b110_1001), [None; 2]);
-        assert_eq!(write(Register::SetIpNum, 36), [Some(36), None]);
-        assert_eq!(write(Register::SetIpNumLe, 34), [Some(34), None]);
+        assert_eq!(read(AplicRegister::InClrIp(low)), [None; 4]);
+        assert_eq!(read(AplicRegister::SetIp(high)), [None; 4]);
         assert_eq!(
-            write(Register::SetIpNumBe, 33_u32.swap_bytes()),
+            write(AplicRegister::SetIp(high), 0b1_0010),
+            [Some(33), Some(36)]
+        );
+        assert_eq!(write(AplicRegister::SetIp(high), 0b110_1001), [None; 2]);
+        assert_eq!(write(AplicRegister::SetIpNum, 36), [Some(36), None]);
+        assert_eq!(write(AplicRegister::SetIpNumLe, 34), [Some(34), None]);
+        assert_eq!(
+            write(AplicRegister::SetIpNumBe, 33_u32.swap_bytes()),
             [Some(33), None]
         );
         // Low, inactive, edge-sensitive, not there.
         for number in [0, 1, 37, 38, 41, 33_u32.swap_bytes(), !0] {
-            assert_eq!(write(Register::SetIpNum, number), [None; 2]);
+            assert_eq!(write(AplicRegister::SetIpNum, number), [None; 2]);
         }
-        assert_eq!(write(Register::InClrIp(high), !0), [None; 2]);
-        assert_eq!(write(Register::ClrIpNum, 33), [None; 2]);
+        assert_eq!(write(AplicRegister::InClrIp(high), !0), [None; 2]);
+        assert_eq!(write(AplicRegister::ClrIpNum, 33), [None; 2]);
 
         aplic.set_input(source(33)?, false, &last);
-        assert_eq!(write(Register::SetIpNum, 33), [None; 2]);
+        assert_eq!(write(AplicRegister::SetIpNum, 33), [None; 2]);
         Ok(())
     }
 
@@ -463,7 +472,7 @@ mod tests {
         let (aplic, last) = domain(source(38)?)?;
         // Two active-high, one active-low.
         for (number, mode) in [(2, 6), (33, 6), (34, 7)] {
-            aplic.write(Register::SourceCfg(source(number)?), mode, &last);
+            aplic.write(AplicRegister::SourceCfg(source(number)?), mode, &last);
         }
         for number in [2, 33, 38] {
             aplic.set_input(source(number)?, true, &last);
@@ -472,30 +481,42 @@ mod tests {
             let mut sources = aplic.sampled_by_write(register, value).map(SourceId::get);
             [sources.next(), sources.next(), sources.next()]
         };
-        let [low, high] = [WordNr::of(source(2)?), WordNr::of(source(40)?)];
+        let [low, high] = [WordIndex::of(source(2)?), WordIndex::of(source(40)?)];
 
-        assert_eq!(write(Register::SetIeNum, 33), [Some(33), None, None]);
-        assert_eq!(write(Register::SetIe(low), !0), [Some(2), None, None]);
-        assert_eq!(write(Register::SetIe(high), !0), [Some(33), Some(34), None]);
-        assert_eq!(write(Register::SetIe(high), !0b10), [Some(34), None, None]);
+        assert_eq!(write(AplicRegister::SetIeNum, 33), [Some(33), None, None]);
+        assert_eq!(write(AplicRegister::SetIe(low), !0), [Some(2), None, None]);
+        assert_eq!(
+            write(AplicRegister::SetIe(high), !0),
+            [Some(33), Some(34), None]
+        );
+        assert_eq!(
+            write(AplicRegister::SetIe(high), !0b10),
+            [Some(34), None, None]
+        );
         // Not pending; not a source; not something that lets an MSI go.
-        aplic.write(Register::ClrIpNum, 33, &last);
+        aplic.write(AplicRegister::ClrIpNum, 33, &last);
         for number in [33, 0, 38, 41, !0] {
-            assert_eq!(write(Register::SetIeNum, number), [None; 3]);
+            assert_eq!(write(AplicRegister::SetIeNum, number), [None; 3]);
         }
-        aplic.write(Register::SetIpNum, 33, &last);
-        for register in [Register::ClrIe(high), Register::ClrIeNum] {
+        aplic.write(AplicRegister::SetIpNum, 33, &last);
+        for register in [AplicRegister::ClrIe(high), AplicRegister::ClrIeNum] {
             assert_eq!(write(register, 33), [None; 3]);
         }
 
         // Enabled, they wait for the domain.
-        aplic.write(Register::SetIe(low), !0, &last);
-        aplic.write(Register::SetIeNum, 34, &last);
-        assert_eq!(write(Register::SetIe(high), !0), [Some(33), None, None]);
-        assert_eq!(write(Register::DomainCfg, IE), [Some(2), Some(34), None]);
-        assert_eq!(write(Register::DomainCfg, !IE), [None; 3]);
-        aplic.write(Register::DomainCfg, IE, &last);
-        assert_eq!(write(Register::DomainCfg, IE), [None; 3]);
+        aplic.write(AplicRegister::SetIe(low), !0, &last);
+        aplic.write(AplicRegister::SetIeNum, 34, &last);
+        assert_eq!(
+            write(AplicRegister::SetIe(high), !0),
+            [Some(33), None, None]
+        );
+        assert_eq!(
+            write(AplicRegister::DomainCfg, IE),
+            [Some(2), Some(34), None]
+        );
+        assert_eq!(write(AplicRegister::DomainCfg, !IE), [None; 3]);
+        aplic.write(AplicRegister::DomainCfg, IE, &last);
+        assert_eq!(write(AplicRegister::DomainCfg, IE), [None; 3]);
         // The others have no target.
         assert_eq!(last.take(), 1);
         Ok(())
@@ -506,13 +527,13 @@ mod tests {
     fn interrupt_enable() -> Result<(), OutOfRange> {
         for source in [SourceId::MIN, SourceId::try_from(40_u32)?] {
             let (aplic, last) = domain(source)?;
-            let pending = Register::SetIp(WordNr::of(source));
+            let pending = AplicRegister::SetIp(WordIndex::of(source));
 
             aplic.set_input(source, true, &last);
             assert_eq!(aplic.read(pending), mask(source));
             assert_eq!(last.take(), 0);
 
-            aplic.write(Register::DomainCfg, IE, &last);
+            aplic.write(AplicRegister::DomainCfg, IE, &last);
             assert_eq!((last.take(), last.target.get()), (1, TARGET));
             assert_eq!(aplic.read(pending), 0);
 
@@ -520,7 +541,7 @@ mod tests {
             aplic.set_input(source, true, &last);
             assert_eq!(last.take(), 1);
 
-            aplic.write(Register::DomainCfg, 0, &last);
+            aplic.write(AplicRegister::DomainCfg, 0, &last);
             aplic.set_input(source, false, &last);
             aplic.set_input(source, true, &last);
             assert_eq!(last.take(), 0);
@@ -534,11 +555,11 @@ mod tests {
     fn source_enable() -> Result<(), OutOfRange> {
         let source = SourceId::try_from(33_u32)?;
         let (aplic, last) = domain(source)?;
-        aplic.write(Register::DomainCfg, IE, &last);
-        aplic.write(Register::ClrIeNum, 33, &last);
+        aplic.write(AplicRegister::DomainCfg, IE, &last);
+        aplic.write(AplicRegister::ClrIeNum, 33, &last);
         aplic.set_input(source, true, &last);
         assert_eq!(last.take(), 0);
-        aplic.write(Register::SetIe(WordNr::of(source)), 0b10, &last);
+        aplic.write(AplicRegister::SetIe(WordIndex::of(source)), 0b10, &last);
         assert_eq!((last.take(), last.target.get()), (1, TARGET));
         Ok(())
     }
@@ -548,44 +569,48 @@ mod tests {
     fn by_number() -> Result<(), OutOfRange> {
         let source = SourceId::try_from(40_u32)?;
         let (aplic, last) = domain(source)?;
-        let bits = |aplic: &Aplic<TwoWords>, register: fn(WordNr) -> Register| {
-            let read = |word| WordNr::new(word).map(|word| aplic.read(register(word)));
+        let bits = |aplic: &Aplic<TwoWords>, register: fn(WordIndex) -> AplicRegister| {
+            let read = |word| WordIndex::new(word).map(|word| aplic.read(register(word)));
             (read(0), read(1))
         };
         let (none, set) = ((Some(0), Some(0)), (Some(0), Some(1 << 8)));
 
         for (register, value) in [
-            (Register::SetIpNum, 40),
-            (Register::SetIpNumLe, 40),
-            (Register::SetIpNumBe, 40_u32.swap_bytes()),
+            (AplicRegister::SetIpNum, 40),
+            (AplicRegister::SetIpNumLe, 40),
+            (AplicRegister::SetIpNumBe, 40_u32.swap_bytes()),
         ] {
             // No such source, the other byte order, an inactive source.
             for ignored in [0, 41, 40 + 1024, !0, value.swap_bytes(), 1] {
                 aplic.write(register, ignored, &last);
-                assert_eq!(bits(&aplic, Register::SetIp), none);
+                assert_eq!(bits(&aplic, AplicRegister::SetIp), none);
             }
             aplic.write(register, value, &last);
-            assert_eq!(bits(&aplic, Register::SetIp), set);
+            assert_eq!(bits(&aplic, AplicRegister::SetIp), set);
             for ignored in [0, 41, 40 + 1024, !0, 8] {
-                aplic.write(Register::ClrIpNum, ignored, &last);
-                assert_eq!(bits(&aplic, Register::SetIp), set);
+                aplic.write(AplicRegister::ClrIpNum, ignored, &last);
+                assert_eq!(bits(&aplic, AplicRegister::SetIp), set);
             }
-            aplic.write(Register::ClrIpNum, 40, &last);
-            assert_eq!(bits(&aplic, Register::SetIp), none);
+            aplic.write(AplicRegister::ClrIpNum, 40, &last);
+            assert_eq!(bits(&aplic, AplicRegister::SetIp), none);
             assert_eq!(aplic.read(register), 0);
         }
-        assert_eq!(bits(&aplic, Register::SetIe), set);
+        assert_eq!(bits(&aplic, AplicRegister::SetIe), set);
         for ignored in [0, 41, 40 + 1024, !0, 8] {
-            aplic.write(Register::ClrIeNum, ignored, &last);
-            assert_eq!(bits(&aplic, Register::SetIe), set);
+            aplic.write(AplicRegister::ClrIeNum, ignored, &last);
+            assert_eq!(bits(&aplic, AplicRegister::SetIe), set);
         }
-        aplic.write(Register::ClrIeNum, 40, &last);
-        assert_eq!(bits(&aplic, Register::SetIe), none);
+        aplic.write(AplicRegister::ClrIeNum, 40, &last);
+        assert_eq!(bits(&aplic, AplicRegister::SetIe), none);
         for ignored in [0, 41, 40 + 1024, !0, 8] {
-            aplic.write(Register::SetIeNum, ignored, &last);
-            assert_eq!(bits(&aplic, Register::SetIe), none);
+            aplic.write(AplicRegister::SetIeNum, ignored, &last);
+            assert_eq!(bits(&aplic, AplicRegister::SetIe), none);
         }
-        for register in [Register::ClrIpNum, Register::SetIeNum, Register::ClrIeNum] {
+        for register in [
+            AplicRegister::ClrIpNum,
+            AplicRegister::SetIeNum,
+            AplicRegister::ClrIeNum,
+        ] {
             assert_eq!(aplic.read(register), 0);
         }
         Ok(())
@@ -595,27 +620,27 @@ mod tests {
     #[test]
     fn by_word() -> Result<(), OutOfRange> {
         let (aplic, last) = domain(SourceId::try_from(40_u32)?)?;
-        let word = WordNr::new(1).ok_or(OutOfRange)?;
+        let word = WordIndex::new(1).ok_or(OutOfRange)?;
 
         // The bits beyond the last source and of inactive sources stay 0.
-        aplic.write(Register::SetIp(word), !0, &last);
-        assert_eq!(aplic.read(Register::SetIp(word)), 1 << 8);
-        aplic.write(Register::InClrIp(word), !(1 << 8), &last);
-        assert_eq!(aplic.read(Register::SetIp(word)), 1 << 8);
-        aplic.write(Register::InClrIp(word), 1 << 8, &last);
-        assert_eq!(aplic.read(Register::SetIp(word)), 0);
+        aplic.write(AplicRegister::SetIp(word), !0, &last);
+        assert_eq!(aplic.read(AplicRegister::SetIp(word)), 1 << 8);
+        aplic.write(AplicRegister::InClrIp(word), !(1 << 8), &last);
+        assert_eq!(aplic.read(AplicRegister::SetIp(word)), 1 << 8);
+        aplic.write(AplicRegister::InClrIp(word), 1 << 8, &last);
+        assert_eq!(aplic.read(AplicRegister::SetIp(word)), 0);
         // in_clrip reads something else.
         aplic.set_input(SourceId::try_from(40_u32)?, true, &last);
-        aplic.write(Register::InClrIp(word), 1 << 8, &last);
-        assert_eq!(aplic.read(Register::InClrIp(word)), 1 << 8);
+        aplic.write(AplicRegister::InClrIp(word), 1 << 8, &last);
+        assert_eq!(aplic.read(AplicRegister::InClrIp(word)), 1 << 8);
 
-        aplic.write(Register::SetIe(word), !0, &last);
-        assert_eq!(aplic.read(Register::SetIe(word)), 1 << 8);
-        assert_eq!(aplic.read(Register::ClrIe(word)), 0);
-        aplic.write(Register::ClrIe(word), !(1 << 8), &last);
-        assert_eq!(aplic.read(Register::SetIe(word)), 1 << 8);
-        aplic.write(Register::ClrIe(word), 1 << 8, &last);
-        assert_eq!(aplic.read(Register::SetIe(word)), 0);
+        aplic.write(AplicRegister::SetIe(word), !0, &last);
+        assert_eq!(aplic.read(AplicRegister::SetIe(word)), 1 << 8);
+        assert_eq!(aplic.read(AplicRegister::ClrIe(word)), 0);
+        aplic.write(AplicRegister::ClrIe(word), !(1 << 8), &last);
+        assert_eq!(aplic.read(AplicRegister::SetIe(word)), 1 << 8);
+        aplic.write(AplicRegister::ClrIe(word), 1 << 8, &last);
+        assert_eq!(aplic.read(AplicRegister::SetIe(word)), 0);
         assert_eq!(last.take(), 0);
         Ok(())
     }
@@ -624,18 +649,18 @@ mod tests {
     #[test]
     fn extempore_msi() -> Result<(), OutOfRange> {
         let (aplic, last) = domain(SourceId::MIN)?;
-        aplic.write(Register::GenMsi, 0x0008_0011, &last);
+        aplic.write(AplicRegister::GenMsi, 0x0008_0011, &last);
         assert_eq!((last.take(), last.target.get()), (1, 0x0008_0011));
-        assert_eq!(aplic.read(Register::GenMsi), 0x0008_0011);
+        assert_eq!(aplic.read(AplicRegister::GenMsi), 0x0008_0011);
 
-        aplic.write(Register::GenMsi, !0, &last);
+        aplic.write(AplicRegister::GenMsi, !0, &last);
         assert_eq!((last.take(), last.target.get()), (1, 0xfffc_07ff));
-        assert_eq!(aplic.read(Register::GenMsi), 0xfffc_07ff);
+        assert_eq!(aplic.read(AplicRegister::GenMsi), 0xfffc_07ff);
 
         // Identity 0 reads back, but no file has it.
-        aplic.write(Register::GenMsi, 0x0008_0000, &last);
+        aplic.write(AplicRegister::GenMsi, 0x0008_0000, &last);
         assert_eq!(last.take(), 0);
-        assert_eq!(aplic.read(Register::GenMsi), 0x0008_0000);
+        assert_eq!(aplic.read(AplicRegister::GenMsi), 0x0008_0000);
         Ok(())
     }
 
@@ -643,11 +668,11 @@ mod tests {
     #[test]
     fn target_without_identity() -> Result<(), OutOfRange> {
         let (aplic, last) = domain(SourceId::MIN)?;
-        aplic.write(Register::Target(SourceId::MIN), 0x0008_0000, &last);
-        aplic.write(Register::DomainCfg, IE, &last);
+        aplic.write(AplicRegister::Target(SourceId::MIN), 0x0008_0000, &last);
+        aplic.write(AplicRegister::DomainCfg, IE, &last);
         aplic.set_input(SourceId::MIN, true, &last);
         assert_eq!(last.take(), 0);
-        aplic.write(Register::Target(SourceId::MIN), TARGET, &last);
+        aplic.write(AplicRegister::Target(SourceId::MIN), TARGET, &last);
         assert_eq!(last.take(), 0);
         Ok(())
     }
@@ -660,7 +685,7 @@ mod tests {
             let source = SourceId::try_from(value)?;
             aplic.set_input(source, true, &last);
         }
-        let word = WordNr::new(1).ok_or(OutOfRange)?;
+        let word = WordIndex::new(1).ok_or(OutOfRange)?;
         assert_eq!(aplic.save_word(word), Some(Default::default()));
         Ok(())
     }
@@ -671,13 +696,13 @@ mod tests {
         let source = SourceId::try_from(40_u32)?;
         let (aplic, last) = domain(source)?;
         aplic.set_input(source, true, &last);
-        aplic.write(Register::DomainCfg, IE, &last);
-        aplic.write(Register::GenMsi, 0x0008_0011, &last);
+        aplic.write(AplicRegister::DomainCfg, IE, &last);
+        aplic.write(AplicRegister::GenMsi, 0x0008_0011, &last);
         assert_eq!(last.take(), 2);
 
         let (other, _) = domain(SourceId::MIN)?;
         other.restore_domain(&aplic.save_domain());
-        for word in (0..=2).filter_map(WordNr::new) {
+        for word in (0..=2).filter_map(WordIndex::new) {
             let saved = aplic.save_word(word);
             assert_eq!(saved.is_some(), word.get() < 2);
             let restored = other.restore_word(word, &saved.unwrap_or_default());
@@ -685,8 +710,8 @@ mod tests {
             assert_eq!(other.save_word(word), aplic.save_word(word));
         }
         assert_eq!(other.save_domain(), aplic.save_domain());
-        assert_eq!(other.read(Register::DomainCfg), 0x8000_0104);
-        assert_eq!(other.read(Register::GenMsi), 0x0008_0011);
+        assert_eq!(other.read(AplicRegister::DomainCfg), 0x8000_0104);
+        assert_eq!(other.read(AplicRegister::GenMsi), 0x0008_0011);
         assert_eq!(last.take(), 0);
 
         // The wire is high already: no edge.
@@ -702,15 +727,15 @@ mod tests {
     #[test]
     fn restored_while_due() -> Result<(), OutOfRange> {
         let (aplic, last) = domain(SourceId::MIN)?;
-        let word = WordNr::of(SourceId::MIN);
+        let word = WordIndex::of(SourceId::MIN);
         aplic.set_input(SourceId::MIN, true, &last);
         let saved = aplic.save_word(word).ok_or(OutOfRange)?;
 
         let (other, _) = domain(SourceId::MAX)?;
-        other.write(Register::DomainCfg, IE, &last);
+        other.write(AplicRegister::DomainCfg, IE, &last);
         assert!(other.restore_word(word, &saved).is_some());
         assert_eq!(last.take(), 0);
-        other.write(Register::DomainCfg, IE, &last);
+        other.write(AplicRegister::DomainCfg, IE, &last);
         assert_eq!(last.take(), 1);
         Ok(())
     }

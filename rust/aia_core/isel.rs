@@ -16,10 +16,10 @@ use crate::{
 /// # Examples
 ///
 /// ```
-/// use aia_core::isel::{Isel, Register};
+/// use aia_core::isel::{Isel, IndirectRegister};
 ///
 /// assert_eq!(Isel::new(0x70), Some(Isel::EIDELIVERY));
-/// assert_eq!(Isel::EIDELIVERY.register(), Register::Eidelivery);
+/// assert_eq!(Isel::EIDELIVERY.register(), IndirectRegister::Eidelivery);
 /// assert!(Isel::new(0x81).is_none());
 /// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -28,7 +28,7 @@ pub struct Isel(u8);
 
 /// What an [`Isel`] stands for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Register {
+pub enum IndirectRegister {
     /// Priorities of major interrupts `first` to `first + 7`.
     Iprio {
         /// The first of the eight major interrupts, a multiple of 8 up to 56.
@@ -107,20 +107,20 @@ impl Isel {
 
     /// Returns what the number stands for.
     #[inline]
-    pub const fn register(self) -> Register {
+    pub const fn register(self) -> IndirectRegister {
         match self {
-            Self::EIDELIVERY => Register::Eidelivery,
-            Self::EITHRESHOLD => Register::Eithreshold,
+            Self::EIDELIVERY => IndirectRegister::Eidelivery,
+            Self::EITHRESHOLD => IndirectRegister::Eithreshold,
             Self(n @ Self::EIP_FIRST..=Self::EIP_LAST) => {
-                Register::Eip(EixWord::wrapping((n - Self::EIP_FIRST) as u32 / 2))
+                IndirectRegister::Eip(EixWord::wrapping((n - Self::EIP_FIRST) as u32 / 2))
             }
             Self(n @ Self::EIE_FIRST..) => {
-                Register::Eie(EixWord::wrapping((n - Self::EIE_FIRST) as u32 / 2))
+                IndirectRegister::Eie(EixWord::wrapping((n - Self::EIE_FIRST) as u32 / 2))
             }
-            Self(n @ Self::IPRIO_FIRST..=Self::IPRIO_LAST) => Register::Iprio {
+            Self(n @ Self::IPRIO_FIRST..=Self::IPRIO_LAST) => IndirectRegister::Iprio {
                 first: (n - Self::IPRIO_FIRST) as u32 * 4,
             },
-            Self(_) => Register::Reserved,
+            Self(_) => IndirectRegister::Reserved,
         }
     }
 }
@@ -157,8 +157,8 @@ mod tests {
             let word = EixWord::new(n).ok_or(OutOfRange)?;
             assert_eq!(Isel::eip(word).get(), 0x80 + 2 * u64::from(n));
             assert_eq!(Isel::eie(word).get(), 0xc0 + 2 * u64::from(n));
-            assert_eq!(Isel::eip(word).register(), Register::Eip(word));
-            assert_eq!(Isel::eie(word).register(), Register::Eie(word));
+            assert_eq!(Isel::eip(word).register(), IndirectRegister::Eip(word));
+            assert_eq!(Isel::eie(word).register(), IndirectRegister::Eie(word));
         }
         assert_eq!(EixWord::new(32), None);
         Ok(())
@@ -167,14 +167,14 @@ mod tests {
     #[test]
     fn meanings() {
         let meaning = |n| Isel::new(n).map(Isel::register);
-        assert_eq!(meaning(0x70), Some(Register::Eidelivery));
-        assert_eq!(meaning(0x71), Some(Register::Reserved));
-        assert_eq!(meaning(0x72), Some(Register::Eithreshold));
-        assert_eq!(meaning(0x73), Some(Register::Reserved));
-        assert_eq!(meaning(0x7f), Some(Register::Reserved));
-        assert_eq!(meaning(0x30), Some(Register::Iprio { first: 0 }));
-        assert_eq!(meaning(0x32), Some(Register::Iprio { first: 8 }));
-        assert_eq!(meaning(0x3e), Some(Register::Iprio { first: 56 }));
+        assert_eq!(meaning(0x70), Some(IndirectRegister::Eidelivery));
+        assert_eq!(meaning(0x71), Some(IndirectRegister::Reserved));
+        assert_eq!(meaning(0x72), Some(IndirectRegister::Eithreshold));
+        assert_eq!(meaning(0x73), Some(IndirectRegister::Reserved));
+        assert_eq!(meaning(0x7f), Some(IndirectRegister::Reserved));
+        assert_eq!(meaning(0x30), Some(IndirectRegister::Iprio { first: 0 }));
+        assert_eq!(meaning(0x32), Some(IndirectRegister::Iprio { first: 8 }));
+        assert_eq!(meaning(0x3e), Some(IndirectRegister::Iprio { first: 56 }));
         assert_eq!(Isel::iprio(9).map(Isel::get), Some(0x32));
         assert_eq!(Isel::iprio(63).map(Isel::get), Some(0x3e));
         assert_eq!(Isel::iprio(64), None);

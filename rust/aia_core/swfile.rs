@@ -19,7 +19,7 @@ use crate::{
         Eiid,
         NrIds, //
     },
-    isel::Register,
+    isel::IndirectRegister,
     nospec::IndexMask,
     word::Word, //
 };
@@ -227,16 +227,18 @@ impl SwFile {
     /// Only bits that the file implements change: `eidelivery` holds 0 or 1, `eithreshold` 11
     /// bits; words beyond its identities are read-only zero, as reserved registers are. Returns
     /// [`None`] if `register` belongs to no interrupt file.
-    pub fn access(&self, register: Register, value: u64, mask: u64) -> Option<u64> {
+    pub fn access(&self, register: IndirectRegister, value: u64, mask: u64) -> Option<u64> {
         let old = match register {
-            Register::Iprio { .. } => return None,
-            Register::Reserved => 0,
-            Register::Eidelivery => update(&self.eidelivery, value, mask & EIDELIVERY_BITS),
-            Register::Eithreshold => update(&self.eithreshold, value, mask & EITHRESHOLD_BITS),
-            Register::Eip(word) => self
+            IndirectRegister::Iprio { .. } => return None,
+            IndirectRegister::Reserved => 0,
+            IndirectRegister::Eidelivery => update(&self.eidelivery, value, mask & EIDELIVERY_BITS),
+            IndirectRegister::Eithreshold => {
+                update(&self.eithreshold, value, mask & EITHRESHOLD_BITS)
+            }
+            IndirectRegister::Eip(word) => self
                 .eix(word)
                 .map_or(0, |eix| self.access_eip(word, eix, value, mask)),
-            Register::Eie(word) => self
+            IndirectRegister::Eie(word) => self
                 .eix(word)
                 .map_or(0, |eix| update(&eix.eie, value, mask & word.valid_bits())),
         };
@@ -339,25 +341,25 @@ mod tests {
         SwFile::new(NrIds::new(nr_ids).unwrap())
     }
 
-    fn eip(word: u32) -> Register {
-        Register::Eip(EixWord::new(word).unwrap())
+    fn eip(word: u32) -> IndirectRegister {
+        IndirectRegister::Eip(EixWord::new(word).unwrap())
     }
 
-    fn eie(word: u32) -> Register {
-        Register::Eie(EixWord::new(word).unwrap())
+    fn eie(word: u32) -> IndirectRegister {
+        IndirectRegister::Eie(EixWord::new(word).unwrap())
     }
 
-    fn read(file: &SwFile, register: Register) -> u64 {
+    fn read(file: &SwFile, register: IndirectRegister) -> u64 {
         file.access(register, 0, 0).unwrap()
     }
 
     /// As csrrw does.
-    fn write(file: &SwFile, register: Register, value: u64) -> u64 {
+    fn write(file: &SwFile, register: IndirectRegister, value: u64) -> u64 {
         file.access(register, value, !0).unwrap()
     }
 
     fn enable(file: &SwFile, value: u32) {
-        let word = Register::Eie(EixWord::of(id(value)));
+        let word = IndirectRegister::Eie(EixWord::of(id(value)));
 
         file.access(word, !0, mask(id(value))).unwrap();
     }
@@ -445,8 +447,8 @@ mod tests {
                 let passes = held == 0 || u64::from(value) < held;
 
                 file.pend(id(value));
-                write(&file, Register::Eithreshold, threshold.into());
-                assert_eq!(read(&file, Register::Eithreshold), held);
+                write(&file, IndirectRegister::Eithreshold, threshold.into());
+                assert_eq!(read(&file, IndirectRegister::Eithreshold), held);
                 assert_eq!(file.top(), passes.then_some(id(value)));
                 assert_eq!(file.claim(), passes.then_some(id(value)));
                 // Masked is not cleared.
@@ -466,10 +468,10 @@ mod tests {
             file.pend(id(value));
             enable(&file, value);
         }
-        write(&file, Register::Eithreshold, 200);
+        write(&file, IndirectRegister::Eithreshold, 200);
         assert_eq!(file.claim(), Some(id(70)));
         assert_eq!(file.claim(), None);
-        write(&file, Register::Eithreshold, 201);
+        write(&file, IndirectRegister::Eithreshold, 201);
         assert_eq!(file.claim(), Some(id(200)));
     }
 
@@ -506,18 +508,18 @@ mod tests {
 
         assert!(!file.is_asserted());
         assert_eq!(file.top(), Some(id(9)));
-        write(&file, Register::Eidelivery, EIDELIVERY_ON);
+        write(&file, IndirectRegister::Eidelivery, EIDELIVERY_ON);
         assert!(file.is_asserted());
         assert_eq!(file.top(), Some(id(9)));
-        write(&file, Register::Eithreshold, EITHRESHOLD_ALL);
+        write(&file, IndirectRegister::Eithreshold, EITHRESHOLD_ALL);
         assert!(!file.is_asserted());
-        write(&file, Register::Eithreshold, EITHRESHOLD_NONE);
-        write(&file, Register::Eidelivery, EIDELIVERY_OFF);
+        write(&file, IndirectRegister::Eithreshold, EITHRESHOLD_NONE);
+        write(&file, IndirectRegister::Eidelivery, EIDELIVERY_OFF);
         assert!(!file.is_asserted());
         assert_eq!(file.claim(), Some(id(9)));
 
         // On, but nothing to deliver.
-        write(&file, Register::Eidelivery, EIDELIVERY_ON);
+        write(&file, IndirectRegister::Eidelivery, EIDELIVERY_ON);
         assert!(!file.is_asserted());
     }
 
@@ -526,11 +528,17 @@ mod tests {
     fn delivery_is_on_or_off() {
         let file = file(63);
 
-        assert_eq!(write(&file, Register::Eidelivery, EIDELIVERY_PLIC), 0);
-        assert_eq!(write(&file, Register::Eidelivery, !0), 0);
-        assert_eq!(read(&file, Register::Eidelivery), 1);
-        assert_eq!(write(&file, Register::Eidelivery, EIDELIVERY_PLIC), 1);
-        assert_eq!(read(&file, Register::Eidelivery), 0);
+        assert_eq!(
+            write(&file, IndirectRegister::Eidelivery, EIDELIVERY_PLIC),
+            0
+        );
+        assert_eq!(write(&file, IndirectRegister::Eidelivery, !0), 0);
+        assert_eq!(read(&file, IndirectRegister::Eidelivery), 1);
+        assert_eq!(
+            write(&file, IndirectRegister::Eidelivery, EIDELIVERY_PLIC),
+            1
+        );
+        assert_eq!(read(&file, IndirectRegister::Eidelivery), 0);
     }
 
     // IM-24
@@ -563,11 +571,22 @@ mod tests {
     fn reserved_registers_are_zero() {
         let file = file(63);
 
-        assert_eq!(write(&file, Register::Reserved, !0), 0);
-        assert_eq!(read(&file, Register::Reserved), 0);
-        assert_eq!(file.access(Register::Iprio { first: 0 }, 0, 0), None);
-        assert_eq!(file.access(Register::Iprio { first: 8 }, !0, !0), None);
-        for register in [Register::Eidelivery, Register::Eithreshold, eip(0), eie(0)] {
+        assert_eq!(write(&file, IndirectRegister::Reserved, !0), 0);
+        assert_eq!(read(&file, IndirectRegister::Reserved), 0);
+        assert_eq!(
+            file.access(IndirectRegister::Iprio { first: 0 }, 0, 0),
+            None
+        );
+        assert_eq!(
+            file.access(IndirectRegister::Iprio { first: 8 }, !0, !0),
+            None
+        );
+        for register in [
+            IndirectRegister::Eidelivery,
+            IndirectRegister::Eithreshold,
+            eip(0),
+            eie(0),
+        ] {
             assert_eq!(read(&file, register), 0);
         }
     }
@@ -585,7 +604,7 @@ mod tests {
             assert_eq!(file.access(register, !0, 0), Some(0x5af));
             assert_eq!(read(&file, register), 0x5af);
         }
-        let register = Register::Eithreshold;
+        let register = IndirectRegister::Eithreshold;
         assert_eq!(file.access(register, !0, !0), Some(0));
         assert_eq!(file.access(register, 0, 0x0f0), Some(0x7ff));
         assert_eq!(file.access(register, 0x050, 0x0f0), Some(0x70f));
@@ -654,8 +673,8 @@ mod tests {
             from.pend(id(value));
             enable(&from, value);
         }
-        write(&from, Register::Eithreshold, 99);
-        write(&from, Register::Eidelivery, EIDELIVERY_ON);
+        write(&from, IndirectRegister::Eithreshold, 99);
+        write(&from, IndirectRegister::Eidelivery, EIDELIVERY_ON);
 
         // Old content of the image does not matter.
         from.take(&mut image);
@@ -663,8 +682,8 @@ mod tests {
         assert_eq!((image.eie[0], image.eie[1]), (1 << 7, 1 << 36));
         assert_eq!((image.eithreshold, image.eidelivery), (99, 1));
         for register in [
-            Register::Eidelivery,
-            Register::Eithreshold,
+            IndirectRegister::Eidelivery,
+            IndirectRegister::Eithreshold,
             eip(0),
             eip(1),
             eie(0),
@@ -680,11 +699,11 @@ mod tests {
         assert_eq!(read(&to, eip(0)), 1 << 6 | 1 << 7);
         assert_eq!(read(&to, eip(1)), 1 << 36);
         assert_eq!(read(&to, eie(0)), 1 << 7);
-        assert_eq!(read(&to, Register::Eithreshold), 99);
+        assert_eq!(read(&to, IndirectRegister::Eithreshold), 99);
         assert!(to.is_asserted());
         assert_eq!(to.claim(), Some(id(7)));
         assert_eq!(to.claim(), None);
-        write(&to, Register::Eithreshold, 0);
+        write(&to, IndirectRegister::Eithreshold, 0);
         assert_eq!(to.claim(), Some(id(100)));
     }
 
@@ -697,14 +716,14 @@ mod tests {
         file.pend(id(65));
         file.pend(id(2));
         enable(&file, 2);
-        write(&file, Register::Eidelivery, EIDELIVERY_ON);
+        write(&file, IndirectRegister::Eidelivery, EIDELIVERY_ON);
         file.take_pending(&mut image);
 
         assert_eq!((image.eip[0], image.eip[1]), (4, 3));
         assert_eq!((image.eie[0], image.eidelivery), (0, 0));
         assert_eq!((read(&file, eip(0)), read(&file, eip(1))), (0, 0));
         assert_eq!(read(&file, eie(0)), 4);
-        assert_eq!(read(&file, Register::Eidelivery), 1);
+        assert_eq!(read(&file, IndirectRegister::Eidelivery), 1);
     }
 
     /// An image of a larger file or with values that no file has.
@@ -723,8 +742,8 @@ mod tests {
         assert_eq!(read(&file, eie(0)), !1);
         assert_eq!(read(&file, eip(1)), 0);
         assert_eq!(read(&file, eie(1)), 0);
-        assert_eq!(read(&file, Register::Eithreshold), 0x7ff);
-        assert_eq!(read(&file, Register::Eidelivery), 0);
+        assert_eq!(read(&file, IndirectRegister::Eithreshold), 0x7ff);
+        assert_eq!(read(&file, IndirectRegister::Eidelivery), 0);
         assert_eq!(file.summary.load(), 1);
     }
 
@@ -733,8 +752,8 @@ mod tests {
         let file = file(127);
 
         for register in [
-            Register::Eidelivery,
-            Register::Eithreshold,
+            IndirectRegister::Eidelivery,
+            IndirectRegister::Eithreshold,
             eip(0),
             eip(1),
             eie(0),
@@ -747,8 +766,8 @@ mod tests {
         assert!(!file.is_asserted());
         assert_eq!(file.top(), None);
         for register in [
-            Register::Eidelivery,
-            Register::Eithreshold,
+            IndirectRegister::Eidelivery,
+            IndirectRegister::Eithreshold,
             eip(0),
             eip(1),
             eie(0),

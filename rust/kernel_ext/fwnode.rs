@@ -44,14 +44,14 @@ pub fn is_available(fwnode: &FwNode) -> bool {
 }
 
 /// A node that is held, to recognise it and to name it.
-pub struct Held(ARef<FwNode>);
+pub struct HeldNode(ARef<FwNode>);
 
 // SAFETY: The reference count is atomic, and what can be read of a node does not change.
-unsafe impl Send for Held {}
+unsafe impl Send for HeldNode {}
 // SAFETY: As above.
-unsafe impl Sync for Held {}
+unsafe impl Sync for HeldNode {}
 
-impl Held {
+impl HeldNode {
     /// Takes a reference on `fwnode`.
     pub fn new(fwnode: &FwNode) -> Self {
         Self(fwnode.into())
@@ -63,7 +63,7 @@ impl Held {
     }
 }
 
-impl Deref for Held {
+impl Deref for HeldNode {
     type Target = FwNode;
 
     fn deref(&self) -> &FwNode {

@@ -66,7 +66,7 @@ pub fn is_created() -> bool {
 /// Handles all virtual IPIs that are pending on this CPU, after a real one arrived; does nothing if
 /// there are none.
 #[inline(always)]
-pub fn process(_flow: &chained::Flow<'_>) {
+pub fn process(_flow: &chained::ChainedContext<'_>) {
     if is_created() {
         // SAFETY: In the flow of a chained interrupt, that is, in hardirq context, and the multiplexer
         // was created.

@@ -16,7 +16,7 @@ use super::{
     idc,
     regs::{
         self,
-        SourceWord, //
+        WordIndex, //
     },
     source::SourceMode, //
 };
@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// The registers of an interrupt domain, by their offsets, which [`regs`] has.
-pub trait Registers {
+pub trait DomainRegisters {
     /// Reads a register.
     fn read(&self, offset: usize) -> u32;
 
@@ -63,7 +63,7 @@ pub struct Domain<R, S> {
     targets: S,
 }
 
-impl<R: Registers, S: Deref<Target = [Word]>> Domain<R, S> {
+impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// Takes a domain over: it delivers nothing any more, and all its sources are inactive.
     ///
     /// Returns [`None`] if `targets` has not a word for each source and one more.
@@ -206,7 +206,7 @@ impl<R: Registers, S: Deref<Target = [Word]>> Domain<R, S> {
     }
 
     fn is_pending(&self, source: SourceId) -> bool {
-        self.read(regs::setip(SourceWord::of(source))) & regs::mask(source) != 0
+        self.read(regs::setip(WordIndex::of(source))) & regs::mask(source) != 0
     }
 
     /// Stores where interrupts of `source` go; returns whether the register took it, as far as can

@@ -63,9 +63,9 @@ pub const REGION_SIZE: usize = 0x4000;
 /// Word `w` has the bits of sources `32 * w` to `32 * w + 31`.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(transparent)]
-pub struct SourceWord(u8);
+pub struct WordIndex(u8);
 
-impl SourceWord {
+impl WordIndex {
     /// How many words the largest APLIC has.
     pub const COUNT: usize = 32;
 
@@ -105,7 +105,7 @@ impl SourceWord {
     }
 }
 
-/// Returns the bit of `source` in its word, which is [`SourceWord::of`] it.
+/// Returns the bit of `source` in its word, which is [`WordIndex::of`] it.
 #[inline]
 pub const fn mask(source: SourceId) -> u32 {
     1 << (source.get() % u32::BITS)
@@ -119,25 +119,25 @@ pub const fn sourcecfg(source: SourceId) -> usize {
 
 /// Pending bits; writing ones sets them, if possible.
 #[inline]
-pub const fn setip(word: SourceWord) -> usize {
+pub const fn setip(word: WordIndex) -> usize {
     0x1c00 + 4 * word.index()
 }
 
 /// Reads as the rectified inputs; writing ones clears pending bits, if possible.
 #[inline]
-pub const fn in_clrip(word: SourceWord) -> usize {
+pub const fn in_clrip(word: WordIndex) -> usize {
     0x1d00 + 4 * word.index()
 }
 
 /// Enable bits; writing ones sets them.
 #[inline]
-pub const fn setie(word: SourceWord) -> usize {
+pub const fn setie(word: WordIndex) -> usize {
     0x1e00 + 4 * word.index()
 }
 
 /// Writing ones clears enable bits; reads as zero.
 #[inline]
-pub const fn clrie(word: SourceWord) -> usize {
+pub const fn clrie(word: WordIndex) -> usize {
     0x1f00 + 4 * word.index()
 }
 
@@ -176,7 +176,7 @@ mod tests {
         assert_eq!((sourcecfg(first), sourcecfg(last)), (0x0004, 0x0ffc));
         assert_eq!((target(first), target(last)), (0x3004, 0x3ffc));
 
-        let (first, last) = (SourceWord::of(first), SourceWord::of(last));
+        let (first, last) = (WordIndex::of(first), WordIndex::of(last));
         assert_eq!((first.get(), last.get()), (0, 31));
         assert_eq!((setip(first), setip(last)), (0x1c00, 0x1c7c));
         assert_eq!((in_clrip(first), in_clrip(last)), (0x1d00, 0x1d7c));
@@ -195,11 +195,11 @@ mod tests {
     fn words_and_bits() -> Result<(), OutOfRange> {
         for value in 1..=1023_u32 {
             let source = SourceId::try_from(value)?;
-            assert_eq!(SourceWord::of(source).get(), value / 32);
+            assert_eq!(WordIndex::of(source).get(), value / 32);
             assert_eq!(mask(source), 1u32.rotate_left(value));
         }
-        assert_eq!(SourceWord::new(32), None);
-        assert_eq!(SourceWord::all(NrSources::try_from(96_u32)?).count(), 4);
+        assert_eq!(WordIndex::new(32), None);
+        assert_eq!(WordIndex::all(NrSources::try_from(96_u32)?).count(), 4);
         Ok(())
     }
 }

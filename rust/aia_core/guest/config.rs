@@ -120,7 +120,7 @@ pub struct Limits {
 
 /// Why a configuration is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Error {
+pub enum ConfigError {
     /// There is no such mode.
     Mode,
     /// The mode needs guest interrupt files.
@@ -149,7 +149,7 @@ pub enum Error {
     Extensions,
 }
 
-impl Error {
+impl ConfigError {
     /// Returns the error number of Linux, which is negative.
     #[inline]
     pub const fn errno(self) -> i32 {
@@ -161,14 +161,14 @@ impl Error {
 ///
 /// # Errors
 ///
-/// [`Error::Unaligned`] if it is not the start of a page; [`UNDEF_ADDR`] is not, either.
-pub const fn checked_addr(addr: u64) -> Result<PhysAddr<Guest>, Error> {
+/// [`ConfigError::Unaligned`] if it is not the start of a page; [`UNDEF_ADDR`] is not, either.
+pub const fn checked_addr(addr: u64) -> Result<PhysAddr<Guest>, ConfigError> {
     let addr = PhysAddr::new(addr);
 
     if addr.is_page_aligned() {
         Ok(addr)
     } else {
-        Err(Error::Unaligned)
+        Err(ConfigError::Unaligned)
     }
 }
 
@@ -185,7 +185,7 @@ pub const fn checked_addr(addr: u64) -> Result<PhysAddr<Guest>, Error> {
 /// use aia_core::{
 ///     guest::{
 ///         attribute::ConfigAttr,
-///         config::{Config, Error, Limits},
+///         config::{Config, ConfigError, Limits},
 ///     },
 ///     ids::NrIds,
 /// };
@@ -193,10 +193,10 @@ pub const fn checked_addr(addr: u64) -> Result<PhysAddr<Guest>, Error> {
 /// let host = Limits { max_ids: NrIds::MIN, has_guest_files: false };
 /// let mut config = Config::new(&host);
 /// config.set(ConfigAttr::Ids, 63, &host)?;
-/// assert_eq!(config.set(ConfigAttr::Ids, 127, &host), Err(Error::Ids));
+/// assert_eq!(config.set(ConfigAttr::Ids, 127, &host), Err(ConfigError::Ids));
 /// assert_eq!(config.get(ConfigAttr::Ids), 63);
 /// assert!(config.check(&host).is_ok());
-/// # Ok::<(), Error>(())
+/// # Ok::<(), ConfigError>(())
 /// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Config {
@@ -251,8 +251,8 @@ impl Config {
     }
 
     /// Changes the extensions. One that was needed for what is set stays.
-    fn set_extensions(&mut self, value: u32, limits: &Limits) -> Result<(), Error> {
-        let new = Extensions::new(value).ok_or(Error::Extensions)?;
+    fn set_extensions(&mut self, value: u32, limits: &Limits) -> Result<(), ConfigError> {
+        let new = Extensions::new(value).ok_or(ConfigError::Extensions)?;
         let is_lost = |extension| self.extensions.contains(extension) && !new.contains(extension);
         let needs_emul_ids =
             self.nr_ids > limits.max_ids || self.get(ConfigAttr::Sources) > limits.max_ids.get();
@@ -260,7 +260,7 @@ impl Config {
         if is_lost(Extensions::AUTO_ANYWHERE) && !Self::is_possible(self.mode, new, limits)
             || is_lost(Extensions::EMUL_IDS) && needs_emul_ids
         {
-            return Err(Error::Extensions);
+            return Err(ConfigError::Extensions);
         }
         self.extensions = new;
         Ok(())
@@ -270,41 +270,50 @@ impl Config {
     ///
     /// It is up to the caller that nothing is set once the virtual machine's interrupt controllers
     /// are initialised (`-EBUSY`).
-    pub fn set(&mut self, attr: ConfigAttr, value: u32, limits: &Limits) -> Result<(), Error> {
+    pub fn set(
+        &mut self,
+        attr: ConfigAttr,
+        value: u32,
+        limits: &Limits,
+    ) -> Result<(), ConfigError> {
         match attr {
             ConfigAttr::Mode => {
-                let mode = Mode::new(value).ok_or(Error::Mode)?;
+                let mode = Mode::new(value).ok_or(ConfigError::Mode)?;
 
                 if !Self::is_possible(mode, self.extensions, limits) {
-                    return Err(Error::NoGuestFiles);
+                    return Err(ConfigError::NoGuestFiles);
                 }
                 self.mode = mode;
             }
             ConfigAttr::Ids => {
                 self.nr_ids = NrIds::new(value)
                     .filter(|&nr_ids| nr_ids <= self.max_ids(limits))
-                    .ok_or(Error::Ids)?;
+                    .ok_or(ConfigError::Ids)?;
             }
             ConfigAttr::Sources => {
                 let nr_sources = checked_sources(value)?;
 
                 if value > self.max_ids(limits).get() {
-                    return Err(Error::Sources);
+                    return Err(ConfigError::Sources);
                 }
                 self.nr_sources = nr_sources;
             }
             ConfigAttr::GroupBits => {
-                self.group_bits = within(value, 0, MAX_GROUP_BITS, Error::GroupBits)?;
+                self.group_bits = within(value, 0, MAX_GROUP_BITS, ConfigError::GroupBits)?;
             }
             ConfigAttr::GroupShift => {
-                self.group_shift =
-                    within(value, MIN_GROUP_SHIFT, MAX_GROUP_SHIFT, Error::GroupShift)?;
+                self.group_shift = within(
+                    value,
+                    MIN_GROUP_SHIFT,
+                    MAX_GROUP_SHIFT,
+                    ConfigError::GroupShift,
+                )?;
             }
             ConfigAttr::HartBits => {
-                self.hart_bits = within(value, 0, MAX_HART_BITS, Error::HartBits)?;
+                self.hart_bits = within(value, 0, MAX_HART_BITS, ConfigError::HartBits)?;
             }
             ConfigAttr::GuestBits => {
-                self.guest_bits = within(value, 0, MAX_GUEST_BITS, Error::GuestBits)?;
+                self.guest_bits = within(value, 0, MAX_GUEST_BITS, ConfigError::GuestBits)?;
             }
             ConfigAttr::Extensions => self.set_extensions(value, limits)?,
         }
@@ -329,7 +338,7 @@ impl Config {
     }
 
     /// Sets the guest-physical address of the APLIC; changes nothing if it is refused.
-    pub fn set_aplic_addr(&mut self, addr: u64) -> Result<(), Error> {
+    pub fn set_aplic_addr(&mut self, addr: u64) -> Result<(), ConfigError> {
         self.aplic_addr = Some(checked_addr(addr)?);
         Ok(())
     }
@@ -359,16 +368,16 @@ impl Config {
     }
 
     /// Checks whether everything fits together, and returns where the interrupt files are.
-    pub fn check(&self, limits: &Limits) -> Result<GuestMap, Error> {
+    pub fn check(&self, limits: &Limits) -> Result<GuestMap, ConfigError> {
         // The mode may have changed since the number was accepted.
         if self.nr_ids > self.max_ids(limits) {
-            return Err(Error::Ids);
+            return Err(ConfigError::Ids);
         }
         if self.get(ConfigAttr::Sources) > self.nr_ids.get() {
-            return Err(Error::MoreSourcesThanIds);
+            return Err(ConfigError::MoreSourcesThanIds);
         }
         if self.nr_sources.is_some() && self.aplic_addr.is_none() {
-            return Err(Error::NoAplicAddr);
+            return Err(ConfigError::NoAplicAddr);
         }
         GuestMap::new(
             self.group_bits,
@@ -376,12 +385,12 @@ impl Config {
             self.hart_bits,
             self.guest_bits,
         )
-        .ok_or(Error::GroupOverlap)
+        .ok_or(ConfigError::GroupOverlap)
     }
 }
 
 /// Returns `value` if it is from `min` to `max`, otherwise `error`.
-fn within(value: u32, min: u32, max: u32, error: Error) -> Result<u32, Error> {
+fn within(value: u32, min: u32, max: u32, error: ConfigError) -> Result<u32, ConfigError> {
     if (min..=max).contains(&value) {
         Ok(value)
     } else {
@@ -390,10 +399,10 @@ fn within(value: u32, min: u32, max: u32, error: Error) -> Result<u32, Error> {
 }
 
 /// Returns a number of sources, of which there may be none.
-fn checked_sources(value: u32) -> Result<Option<NrSources>, Error> {
+fn checked_sources(value: u32) -> Result<Option<NrSources>, ConfigError> {
     match value {
         0 => Ok(None),
-        _ => NrSources::new(value).map(Some).ok_or(Error::Sources),
+        _ => NrSources::new(value).map(Some).ok_or(ConfigError::Sources),
     }
 }
 
@@ -419,7 +428,7 @@ mod tests {
     ];
 
     /// Sets `attr` of a new configuration; returns the error, or whether only that changed.
-    fn set(attr: ConfigAttr, value: u32, host: &Limits) -> Result<bool, Error> {
+    fn set(attr: ConfigAttr, value: u32, host: &Limits) -> Result<bool, ConfigError> {
         let before = Config::new(host);
         let mut config = before;
         let result = config.set(attr, value, host);
@@ -439,7 +448,7 @@ mod tests {
     }
 
     /// Asserts that exactly `min` to `max` are accepted, of what is near.
-    fn range(attr: ConfigAttr, min: u32, max: u32, error: Error) {
+    fn range(attr: ConfigAttr, min: u32, max: u32, error: ConfigError) {
         for value in (0..100).chain([127, 128, 256 + max, u32::MAX]) {
             let expect = if (min..=max).contains(&value) {
                 Ok(true)
@@ -489,13 +498,13 @@ mod tests {
             assert_eq!(
                 set(ConfigAttr::Mode, mode.get(), &without),
                 if mode.uses_guest_files() {
-                    Err(Error::NoGuestFiles)
+                    Err(ConfigError::NoGuestFiles)
                 } else {
                     Ok(true)
                 }
             );
         }
-        range(ConfigAttr::Mode, 0, 2, Error::Mode);
+        range(ConfigAttr::Mode, 0, 2, ConfigError::Mode);
     }
 
     #[test]
@@ -504,7 +513,7 @@ mod tests {
             max_ids: NrIds::MIN,
             ..HOST
         };
-        let refused = Err(Error::Ids);
+        let refused = Err(ConfigError::Ids);
 
         assert_eq!(set(ConfigAttr::Ids, 63, &host), Ok(true));
         assert_eq!(set(ConfigAttr::Ids, 127, &host), refused);
@@ -521,7 +530,7 @@ mod tests {
             max_ids: NrIds::MIN,
             ..HOST
         };
-        let refused = Err(Error::Sources);
+        let refused = Err(ConfigError::Sources);
 
         assert_eq!(set(ConfigAttr::Sources, 0, &host), Ok(true));
         assert_eq!(set(ConfigAttr::Sources, 63, &host), Ok(true));
@@ -535,10 +544,10 @@ mod tests {
 
     #[test]
     fn extensions() {
-        range(ConfigAttr::Extensions, 0, 3, Error::Extensions);
+        range(ConfigAttr::Extensions, 0, 3, ConfigError::Extensions);
         assert_eq!(
             set(ConfigAttr::Extensions, 1 << 31, &HOST),
-            Err(Error::Extensions)
+            Err(ConfigError::Extensions)
         );
         for bits in 0..=3 {
             let set = Extensions::new(bits).unwrap_or_default();
@@ -550,7 +559,7 @@ mod tests {
 
     // Complaint 1: `auto` does not need guest files if it is asked for like that.
     #[test]
-    fn auto_anywhere() -> Result<(), Error> {
+    fn auto_anywhere() -> Result<(), ConfigError> {
         let host = Limits {
             has_guest_files: false,
             ..HOST
@@ -559,20 +568,20 @@ mod tests {
         let mut config = Config::new(&host);
 
         config.set(attr, Extensions::EMUL_IDS.get(), &host)?;
-        assert_eq!(config.set(mode, 2, &host), Err(Error::NoGuestFiles));
+        assert_eq!(config.set(mode, 2, &host), Err(ConfigError::NoGuestFiles));
         config.set(attr, Extensions::AUTO_ANYWHERE.get(), &host)?;
         assert_eq!(config.mode(), Mode::Emul);
         config.set(mode, 2, &host)?;
         assert_eq!(config.mode(), Mode::Auto);
-        assert_eq!(config.set(mode, 1, &host), Err(Error::NoGuestFiles));
+        assert_eq!(config.set(mode, 1, &host), Err(ConfigError::NoGuestFiles));
         assert!(config.check(&host).is_ok());
 
         // It cannot be given up while it is needed.
-        assert_eq!(config.set(attr, 0, &host), Err(Error::Extensions));
+        assert_eq!(config.set(attr, 0, &host), Err(ConfigError::Extensions));
         assert_eq!(config.get(attr), 1);
         config.set(mode, 0, &host)?;
         config.set(attr, 0, &host)?;
-        assert_eq!(config.set(mode, 2, &host), Err(Error::NoGuestFiles));
+        assert_eq!(config.set(mode, 2, &host), Err(ConfigError::NoGuestFiles));
 
         // Nor is it needed if there are files, or were when the mode was chosen.
         let mut config = Config::new(&HOST);
@@ -585,7 +594,7 @@ mod tests {
 
     // Complaint 2: what is in memory alone does not depend on the host.
     #[test]
-    fn ids_of_a_file_in_memory() -> Result<(), Error> {
+    fn ids_of_a_file_in_memory() -> Result<(), ConfigError> {
         let host = Limits {
             max_ids: NrIds::MIN,
             ..HOST
@@ -596,34 +605,38 @@ mod tests {
 
         // Only in this mode, and only if asked for.
         config.set(attr, Extensions::EMUL_IDS.get(), &host)?;
-        assert_eq!(config.set(ids, 127, &host), Err(Error::Ids));
-        assert_eq!(config.set(sources, 64, &host), Err(Error::Sources));
+        assert_eq!(config.set(ids, 127, &host), Err(ConfigError::Ids));
+        assert_eq!(config.set(sources, 64, &host), Err(ConfigError::Sources));
         config.set(mode, 0, &host)?;
         config.set(attr, Extensions::AUTO_ANYWHERE.get(), &host)?;
-        assert_eq!(config.set(ids, 127, &host), Err(Error::Ids));
-        assert_eq!(config.set(sources, 64, &host), Err(Error::Sources));
+        assert_eq!(config.set(ids, 127, &host), Err(ConfigError::Ids));
+        assert_eq!(config.set(sources, 64, &host), Err(ConfigError::Sources));
 
         config.set(attr, Extensions::EMUL_IDS.get(), &host)?;
         config.set(ids, 2047, &host)?;
         config.set(sources, 1023, &host)?;
         config.set_aplic_addr(0)?;
         for value in [64, 2048, u32::MAX] {
-            assert_eq!(config.set(ids, value, &host), Err(Error::Ids));
+            assert_eq!(config.set(ids, value, &host), Err(ConfigError::Ids));
         }
-        assert_eq!(config.set(sources, 1024, &host), Err(Error::Sources));
+        assert_eq!(config.set(sources, 1024, &host), Err(ConfigError::Sources));
         assert!(config.check(&host).is_ok());
 
         // It cannot be given up while it is needed, be it for identities or for sources.
-        assert_eq!(config.set(attr, 0, &host), Err(Error::Extensions));
+        assert_eq!(config.set(attr, 0, &host), Err(ConfigError::Extensions));
         config.set(ids, 63, &host)?;
-        assert_eq!(config.set(attr, 0, &host), Err(Error::Extensions));
+        assert_eq!(config.set(attr, 0, &host), Err(ConfigError::Extensions));
         config.set(sources, 63, &host)?;
         config.set(attr, 0, &host)?;
         config.set(attr, Extensions::EMUL_IDS.get(), &host)?;
 
         // INIT finds out that the mode has become another.
         config.set(ids, 127, &host)?;
-        for (value, expect) in [(0, None), (1, Some(Error::Ids)), (2, Some(Error::Ids))] {
+        for (value, expect) in [
+            (0, None),
+            (1, Some(ConfigError::Ids)),
+            (2, Some(ConfigError::Ids)),
+        ] {
             config.set(mode, value, &host)?;
             assert_eq!(config.check(&host).err(), expect);
         }
@@ -634,10 +647,10 @@ mod tests {
 
     #[test]
     fn index_ranges() {
-        range(ConfigAttr::GroupBits, 0, 7, Error::GroupBits);
-        range(ConfigAttr::GroupShift, 24, 55, Error::GroupShift);
-        range(ConfigAttr::HartBits, 0, 15, Error::HartBits);
-        range(ConfigAttr::GuestBits, 0, 7, Error::GuestBits);
+        range(ConfigAttr::GroupBits, 0, 7, ConfigError::GroupBits);
+        range(ConfigAttr::GroupShift, 24, 55, ConfigError::GroupShift);
+        range(ConfigAttr::HartBits, 0, 15, ConfigError::HartBits);
+        range(ConfigAttr::GuestBits, 0, 7, ConfigError::GuestBits);
     }
 
     #[test]
@@ -645,31 +658,31 @@ mod tests {
         let mut config = Config::new(&HOST);
 
         for addr in [1, 0x800, 0xd00_0004, UNDEF_ADDR] {
-            assert_eq!(config.set_aplic_addr(addr), Err(Error::Unaligned));
+            assert_eq!(config.set_aplic_addr(addr), Err(ConfigError::Unaligned));
             assert_eq!(config.aplic_addr(), None);
         }
         for addr in [0, 0xd00_0000, 0xd00_1000, !0xfff] {
             assert_eq!(config.set_aplic_addr(addr), Ok(()));
             assert_eq!(config.aplic_addr(), Some(PhysAddr::new(addr)));
         }
-        assert_eq!(config.set_aplic_addr(4), Err(Error::Unaligned));
+        assert_eq!(config.set_aplic_addr(4), Err(ConfigError::Unaligned));
         assert_eq!(config.aplic_addr(), Some(PhysAddr::new(!0xfff)));
     }
 
     #[test]
-    fn sources_need_ids_and_an_address() -> Result<(), Error> {
+    fn sources_need_ids_and_an_address() -> Result<(), ConfigError> {
         let mut config = Config::new(&HOST);
 
         config.set(ConfigAttr::Ids, 63, &HOST)?;
         config.set(ConfigAttr::Sources, 64, &HOST)?;
         config.set_aplic_addr(0xd00_0000)?;
-        assert_eq!(config.check(&HOST), Err(Error::MoreSourcesThanIds));
+        assert_eq!(config.check(&HOST), Err(ConfigError::MoreSourcesThanIds));
         config.set(ConfigAttr::Sources, 63, &HOST)?;
         assert!(config.check(&HOST).is_ok());
 
         let mut config = Config::new(&HOST);
         config.set(ConfigAttr::Sources, 1, &HOST)?;
-        assert_eq!(config.check(&HOST), Err(Error::NoAplicAddr));
+        assert_eq!(config.check(&HOST), Err(ConfigError::NoAplicAddr));
         config.set_aplic_addr(0)?;
         assert!(config.check(&HOST).is_ok());
         Ok(())
@@ -677,7 +690,7 @@ mod tests {
 
     // Fix 7.3 of kvm-requirements.rst: "Group index overlapping hart/guest bits accepted".
     #[test]
-    fn group_index_is_above_the_others() -> Result<(), Error> {
+    fn group_index_is_above_the_others() -> Result<(), ConfigError> {
         let mut config = Config::new(&HOST);
 
         config.set(ConfigAttr::HartBits, 15, &HOST)?;
@@ -686,7 +699,7 @@ mod tests {
         // No group index, no overlap.
         assert!(config.check(&HOST).is_ok());
         config.set(ConfigAttr::GroupBits, 1, &HOST)?;
-        assert_eq!(config.check(&HOST), Err(Error::GroupOverlap));
+        assert_eq!(config.check(&HOST), Err(ConfigError::GroupOverlap));
         config.set(ConfigAttr::GroupShift, 34, &HOST)?;
         assert!(config.check(&HOST).is_ok());
         Ok(())

@@ -7,7 +7,7 @@
 //! come in the global memory order (AIA 3.5). So who wants to know that the file has all MSIs that
 //! were sent stores one more, a *marker*, and waits until it is there: the file is *settled* then.
 //! What has to be sure before is that the others' stores precede the marker in the global memory
-//! order, see [`Registers::store`].
+//! order, see [`FileRegisters::store`].
 //!
 //! The marker is an identity that nobody sends: the highest one of the hart's file if the guest was
 //! told of fewer. If it has all of them, it is the highest one that it has disabled; its pending bit
@@ -35,7 +35,7 @@ const PATIENCE: u32 = 100_000;
 
 /// The registers of a guest interrupt file (AIA 3.8), for who runs on its hart, and nobody else
 /// there meanwhile.
-pub trait Registers {
+pub trait FileRegisters {
     /// Reads a register.
     fn read(&self, isel: Isel) -> u64;
 
@@ -85,7 +85,7 @@ fn marker(nr_ids: NrIds, guest_ids: NrIds, eie: impl Iterator<Item = (EixWord, u
 
 /// Waits until all MSIs that were sent to the file are pending. Returns whether `marker` was pending
 /// before, too; its bit stays set.
-fn settle(file: &impl Registers, marker: Eiid) -> (bool, Settled) {
+fn settle(file: &impl FileRegisters, marker: Eiid) -> (bool, Settled) {
     let (register, bit) = (Isel::eip(EixWord::of(marker)), mask(marker));
     let was_pending = file.clear(register, bit) & bit != 0;
 
@@ -101,7 +101,7 @@ fn settle(file: &impl Registers, marker: Eiid) -> (bool, Settled) {
 
 /// As [`settle`], of a file that a vCPU has that does not run; nothing changes but that MSIs are there
 /// that were on their way.
-pub fn settle_in_use(file: &impl Registers, nr_ids: NrIds, guest_ids: NrIds) -> Settled {
+pub fn settle_in_use(file: &impl FileRegisters, nr_ids: NrIds, guest_ids: NrIds) -> Settled {
     let eidelivery = file.swap(Isel::EIDELIVERY, EIDELIVERY_OFF);
     let eie = EixWord::all(nr_ids).map(|word| (word, file.read(Isel::eie(word))));
     let marker = marker(nr_ids, guest_ids, eie);
@@ -116,7 +116,7 @@ pub fn settle_in_use(file: &impl Registers, nr_ids: NrIds, guest_ids: NrIds) -> 
 
 /// Clears everything: nothing is pending, enabled or delivered. A file that is not `settled` may get
 /// MSIs of a former owner; they come before that.
-pub fn clear(file: &impl Registers, nr_ids: NrIds, settled: bool) -> Settled {
+pub fn clear(file: &impl FileRegisters, nr_ids: NrIds, settled: bool) -> Settled {
     file.swap(Isel::EIDELIVERY, EIDELIVERY_OFF);
     file.swap(Isel::EITHRESHOLD, EITHRESHOLD_NONE);
     let settled = if settled {
@@ -134,7 +134,12 @@ pub fn clear(file: &impl Registers, nr_ids: NrIds, settled: bool) -> Settled {
 
 /// Takes the state out of a file with `nr_ids` identities, of which the guest knows `guest_ids`, and
 /// leaves zeroes. Nobody sends to it any more (AIA 6.1.2, steps 1 and 4).
-pub fn take(file: &impl Registers, nr_ids: NrIds, guest_ids: NrIds, image: &mut Image) -> Settled {
+pub fn take(
+    file: &impl FileRegisters,
+    nr_ids: NrIds,
+    guest_ids: NrIds,
+    image: &mut Image,
+) -> Settled {
     image.eidelivery = file.swap(Isel::EIDELIVERY, EIDELIVERY_OFF);
     image.eithreshold = file.swap(Isel::EITHRESHOLD, EITHRESHOLD_NONE);
     for (word, _, eie) in image.words_mut(nr_ids) {
@@ -155,7 +160,12 @@ pub fn take(file: &impl Registers, nr_ids: NrIds, guest_ids: NrIds, image: &mut 
 
 /// Copies what a guest that knows of `guest_ids` has in a file with `nr_ids` identities, and leaves it
 /// there. The vCPU does not run.
-pub fn copy(file: &impl Registers, nr_ids: NrIds, guest_ids: NrIds, image: &mut Image) -> Settled {
+pub fn copy(
+    file: &impl FileRegisters,
+    nr_ids: NrIds,
+    guest_ids: NrIds,
+    image: &mut Image,
+) -> Settled {
     let settled = settle_in_use(file, nr_ids, guest_ids);
 
     image.eidelivery = file.read(Isel::EIDELIVERY);
@@ -169,7 +179,7 @@ pub fn copy(file: &impl Registers, nr_ids: NrIds, guest_ids: NrIds, image: &mut 
 
 /// Adds the pending and enable bits of `image`, and loads threshold and delivery (AIA 6.1.2, steps 5
 /// and 6).
-pub fn load(file: &impl Registers, nr_ids: NrIds, image: &Image) {
+pub fn load(file: &impl FileRegisters, nr_ids: NrIds, image: &Image) {
     for (word, eip, eie) in image.words(nr_ids) {
         if eip != 0 {
             file.set(Isel::eip(word), eip);
@@ -183,7 +193,7 @@ pub fn load(file: &impl Registers, nr_ids: NrIds, image: &Image) {
 }
 
 /// Adds the pending bits of `image`.
-pub fn pend(file: &impl Registers, nr_ids: NrIds, image: &Image) {
+pub fn pend(file: &impl FileRegisters, nr_ids: NrIds, image: &Image) {
     for (word, eip, _) in image.words(nr_ids) {
         if eip != 0 {
             file.set(Isel::eip(word), eip);
@@ -195,7 +205,7 @@ pub fn pend(file: &impl Registers, nr_ids: NrIds, image: &Image) {
 #[cfg_attr(not(CONFIG_KUNIT), cfg(all(test, not(loom))))]
 mod tests {
     use super::*;
-    use crate::isel::Register;
+    use crate::isel::IndirectRegister;
     use core::cell::Cell;
 
     /// A file with 127 identities, to which stores are on their way: one arrives with each pause.
@@ -231,9 +241,9 @@ mod tests {
 
         fn register(&self, isel: Isel) -> &Cell<u64> {
             match isel.register() {
-                Register::Eip(word) => &self.eip[word.index()],
-                Register::Eie(word) => &self.eie[word.index()],
-                Register::Eithreshold => &self.eithreshold,
+                IndirectRegister::Eip(word) => &self.eip[word.index()],
+                IndirectRegister::Eie(word) => &self.eie[word.index()],
+                IndirectRegister::Eithreshold => &self.eithreshold,
                 _ => &self.eidelivery,
             }
         }
@@ -259,7 +269,7 @@ mod tests {
         }
     }
 
-    impl Registers for File {
+    impl FileRegisters for File {
         fn read(&self, isel: Isel) -> u64 {
             self.register(isel).get()
         }
@@ -353,7 +363,7 @@ mod tests {
         }
     }
 
-    /// Registers of identities that the guest does not know of are no part of its state.
+    /// FileRegisters of identities that the guest does not know of are no part of its state.
     #[test]
     fn a_copy_is_what_the_guest_knows() {
         let mut image = Image::default();

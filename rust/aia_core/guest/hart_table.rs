@@ -14,7 +14,7 @@ use crate::{
 
 /// A place in a [`HartTable`], for one vCPU.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Entry {
+pub struct HartTableEntry {
     hart_index: u32,
     vcpu: Option<VcpuIndex>,
 }
@@ -42,12 +42,12 @@ pub const fn slots_for(vcpus: usize) -> Option<usize> {
 ///
 /// ```
 /// use aia_core::{
-///     guest::hart_table::{slots_for, Entry, HartTable},
+///     guest::hart_table::{slots_for, HartTableEntry, HartTable},
 ///     ids::VcpuIndex,
 /// };
 ///
 /// let vcpu = VcpuIndex::new(1).unwrap();
-/// let storage = vec![Entry::default(); slots_for(1).unwrap()];
+/// let storage = vec![HartTableEntry::default(); slots_for(1).unwrap()];
 /// let table = HartTable::build(storage, [(0x8000, vcpu)]).unwrap();
 /// assert_eq!(table.get(0x8000), Some(vcpu));
 /// assert_eq!(table.get(0), None);
@@ -58,7 +58,7 @@ pub struct HartTable<S> {
     bits: u32,
 }
 
-impl<S: DerefMut<Target = [Entry]>> HartTable<S> {
+impl<S: DerefMut<Target = [HartTableEntry]>> HartTable<S> {
     /// Makes a table of `vcpus` in `storage`, whatever was in there before; of vCPUs with the same
     /// hart index, the first one is found.
     ///
@@ -72,14 +72,14 @@ impl<S: DerefMut<Target = [Entry]>> HartTable<S> {
         if !entries.len().is_power_of_two() {
             return None;
         }
-        entries.fill(Entry::default());
+        entries.fill(HartTableEntry::default());
         for (hart_index, vcpu) in vcpus {
             let index = find(&entries, bits, hart_index)?;
             let entry = entries.get_mut(index)?;
 
             if entry.vcpu.is_none() {
                 room = room.checked_sub(1)?;
-                *entry = Entry {
+                *entry = HartTableEntry {
                     hart_index,
                     vcpu: Some(vcpu),
                 };
@@ -89,7 +89,7 @@ impl<S: DerefMut<Target = [Entry]>> HartTable<S> {
     }
 }
 
-impl<S: Deref<Target = [Entry]>> HartTable<S> {
+impl<S: Deref<Target = [HartTableEntry]>> HartTable<S> {
     /// Returns the vCPU with this hart index; [`None`] if there is none.
     #[inline]
     pub fn get(&self, hart_index: u32) -> Option<VcpuIndex> {
@@ -102,7 +102,7 @@ impl<S: Deref<Target = [Entry]>> HartTable<S> {
 /// Returns the position of the entry of `hart_index`, or else of the free one where it belongs;
 /// [`None`] if it has none and all are used. There are 2 to the power of `bits` entries.
 #[inline]
-fn find(entries: &[Entry], bits: u32, hart_index: u32) -> Option<usize> {
+fn find(entries: &[HartTableEntry], bits: u32, hart_index: u32) -> Option<usize> {
     let mask = entries.len().checked_sub(1)?;
     let start = hash(hart_index, bits);
 
@@ -148,17 +148,17 @@ mod tests {
         assert_eq!(slots_for(1024), Some(2048));
         assert_eq!(slots_for(usize::MAX / 2), None);
         assert_eq!(slots_for(usize::MAX), None);
-        assert_eq!(size_of::<Entry>(), 8);
+        assert_eq!(size_of::<HartTableEntry>(), 8);
     }
 
     #[test]
     fn refused_storage() {
-        let mut three = [Entry::default(); 3];
+        let mut three = [HartTableEntry::default(); 3];
         assert!(HartTable::build(&mut three[..], []).is_none());
         assert!(HartTable::build(&mut three[..0], []).is_none());
 
         // Half of it has to be free.
-        let mut two = [Entry::default(); 2];
+        let mut two = [HartTableEntry::default(); 2];
         assert!(HartTable::build(&mut two[..], [(1, vcpu(0))]).is_some());
         assert!(HartTable::build(&mut two[..], [(1, vcpu(0)), (2, vcpu(1))]).is_none());
         assert!(HartTable::build(&mut two[..1], [(1, vcpu(0))]).is_none());
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn nobody() {
-        let mut one = [Entry::default(); 1];
+        let mut one = [HartTableEntry::default(); 1];
         let table = HartTable::build(&mut one[..], []);
         for hart_index in [0, 1, u32::MAX] {
             assert!(table
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn everybody_is_found() {
-        let mut storage = [Entry::default(); 64];
+        let mut storage = [HartTableEntry::default(); 64];
         // What was in the storage does not matter.
         assert!(HartTable::build(&mut storage[..], (0..32).map(|n| (n + 100, vcpu(n)))).is_some());
 
@@ -196,7 +196,7 @@ mod tests {
     /// Numbers that all belong into the last place of a table, so that most wrap around.
     #[test]
     fn collisions() {
-        let mut storage = [Entry::default(); 8];
+        let mut storage = [HartTableEntry::default(); 8];
         let same = || (0..).filter(|&hart_index| hash(hart_index, 3) == 7);
         let table = HartTable::build(&mut storage[..], same().zip((0..4).map(vcpu)));
         let get = |hart_index| table.as_ref().and_then(|table| table.get(hart_index));
@@ -209,7 +209,7 @@ mod tests {
     /// As a search through all vCPUs would, find the first one.
     #[test]
     fn the_first_of_the_same_index() {
-        let mut storage = [Entry::default(); 4];
+        let mut storage = [HartTableEntry::default(); 4];
         // Only two are different: that is room enough.
         let vcpus = [(7, 5), (9, 4), (7, 3), (9, 2), (7, 1)];
         let table = HartTable::build(

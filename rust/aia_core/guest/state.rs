@@ -26,7 +26,7 @@ mod layout;
 pub mod machine;
 
 pub use self::{
-    error::Error,
+    error::SnapshotError,
     layout::{
         Header,
         Layout, //
@@ -42,7 +42,7 @@ use self::fields::{
 use crate::{
     aplic::{
         domaincfg::DomainCfg,
-        regs::SourceWord as WordNr,
+        regs::WordIndex,
         target::genmsi, //
     },
     guest_aplic::{
@@ -87,18 +87,18 @@ impl<'a> Snapshot<'a> {
     ///
     /// What is left to the caller is whether there are vCPUs with these IDs. Since the IDs ascend,
     /// each is there once if each exists and there are as many as the virtual machine has.
-    pub fn open(layout: Layout, bytes: &'a [u8]) -> Result<Self, Error> {
-        let header = Header::decode(bytes.first_chunk().ok_or(Error::Size)?);
+    pub fn open(layout: Layout, bytes: &'a [u8]) -> Result<Self, SnapshotError> {
+        let header = Header::decode(bytes.first_chunk().ok_or(SnapshotError::Size)?);
         let wanted = layout.header();
 
         header.check_request()?;
         if (header.nr_ids, header.nr_sources, header.nr_vcpus)
             != (wanted.nr_ids, wanted.nr_sources, wanted.nr_vcpus)
         {
-            return Err(Error::Counts);
+            return Err(SnapshotError::Counts);
         }
         if header.size != wanted.size || bytes.len() != layout.size() {
-            return Err(Error::Size);
+            return Err(SnapshotError::Size);
         }
 
         // INVARIANT: The length is right; the rest follows, before anybody has it.
@@ -108,45 +108,47 @@ impl<'a> Snapshot<'a> {
         Ok(snapshot)
     }
 
-    fn check_aplic(&self) -> Result<(), Error> {
+    fn check_aplic(&self) -> Result<(), SnapshotError> {
         let Some(domain) = self.domain() else {
             return Ok(());
         };
 
         if domain.domaincfg & !DomainCfg::IE != DOMAINCFG || domain.genmsi & !GENMSI_BITS != 0 {
-            return Err(Error::Domain);
+            return Err(SnapshotError::Domain);
         }
         for word in self.layout.words() {
-            let (saved, reserved) = self.read_word(word).ok_or(Error::Size)?;
+            let (saved, reserved) = self.read_word(word).ok_or(SnapshotError::Size)?;
             let mut restored = SourceWord::new();
 
             if reserved != 0 {
-                return Err(Error::Reserved);
+                return Err(SnapshotError::Reserved);
             }
             restored.restore(&saved, self.layout.implemented(word));
             // What a source cannot have was dropped.
             if restored.save() != saved {
-                return Err(Error::Source);
+                return Err(SnapshotError::Source);
             }
             if restored.is_due() && domain.domaincfg & DomainCfg::IE != 0 {
-                return Err(Error::Due);
+                return Err(SnapshotError::Due);
             }
         }
         Ok(())
     }
 
-    fn check_vcpus(&self) -> Result<(), Error> {
+    fn check_vcpus(&self) -> Result<(), SnapshotError> {
         let mut last = None;
         let mut image = Image::default();
 
         for position in 0..self.layout.nr_vcpus() {
-            let (id, reserved) = self.read_vcpu(position, &mut image).ok_or(Error::Size)?;
+            let (id, reserved) = self
+                .read_vcpu(position, &mut image)
+                .ok_or(SnapshotError::Size)?;
 
             if reserved != 0 {
-                return Err(Error::Reserved);
+                return Err(SnapshotError::Reserved);
             }
             if last.is_some_and(|last| id <= last) {
-                return Err(Error::VcpuOrder);
+                return Err(SnapshotError::VcpuOrder);
             }
             last = Some(id);
 
@@ -157,7 +159,7 @@ impl<'a> Snapshot<'a> {
                     .words(self.layout.nr_ids())
                     .any(|(word, eip, eie)| unknown(eip | eie, word.valid_bits()))
             {
-                return Err(Error::File);
+                return Err(SnapshotError::File);
             }
         }
         Ok(())
@@ -179,11 +181,11 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Returns a word of the APLIC; [`None`] if it has no such word.
-    pub fn word(&self, word: WordNr) -> Option<SavedWord> {
+    pub fn word(&self, word: WordIndex) -> Option<SavedWord> {
         self.read_word(word).map(|(saved, _)| saved)
     }
 
-    fn read_word(&self, word: WordNr) -> Option<(SavedWord, u32)> {
+    fn read_word(&self, word: WordIndex) -> Option<(SavedWord, u32)> {
         let mut fields = self.part(self.layout.word(word)?)?;
         let mut saved = SavedWord {
             pending: fields.u32()?,
@@ -263,7 +265,7 @@ impl<'a> SnapshotMut<'a> {
     }
 
     /// Writes a word of the APLIC; [`None`] if it has no such word.
-    pub fn set_word(&mut self, word: WordNr, saved: &SavedWord) -> Option<()> {
+    pub fn set_word(&mut self, word: WordIndex, saved: &SavedWord) -> Option<()> {
         let mut fields = self.part(self.layout.word(word)?)?;
 
         for value in [saved.pending, saved.enabled, saved.wires, 0] {
@@ -310,14 +312,14 @@ mod tests {
     const WORD: usize = 32;
     const VCPU: usize = WORD + 2 * 272;
 
-    type Result = core::result::Result<(), Error>;
+    type Result = core::result::Result<(), SnapshotError>;
 
     fn layout() -> Option<Layout> {
         Layout::new(NrIds::MIN, NrSources::new(33), 2)
     }
 
-    fn word(n: u32) -> WordNr {
-        WordNr::new(n).unwrap_or(WordNr::of(crate::ids::SourceId::MIN))
+    fn word(n: u32) -> WordIndex {
+        WordIndex::new(n).unwrap_or(WordIndex::of(crate::ids::SourceId::MIN))
     }
 
     /// A level-sensitive source 4 with a high wire, pending, and an edge-sensitive one 5.
@@ -364,7 +366,7 @@ mod tests {
     /// What is said to a good snapshot with `value` at `offset`.
     fn with(offset: usize, value: &[u8]) -> Result {
         let mut bytes = [0; SIZE];
-        let layout = make(&mut bytes).ok_or(Error::Size)?;
+        let layout = make(&mut bytes).ok_or(SnapshotError::Size)?;
 
         if let Some(at) = bytes.get_mut(offset..offset + value.len()) {
             at.copy_from_slice(value);
@@ -373,7 +375,7 @@ mod tests {
     }
 
     /// Asserts that `error` is said to every one of `values` at `offset`.
-    fn refused(offset: usize, values: &[u32], error: Error) {
+    fn refused(offset: usize, values: &[u32], error: SnapshotError) {
         for value in values {
             assert_eq!(with(offset, &value.to_le_bytes()), Err(error));
         }
@@ -388,7 +390,7 @@ mod tests {
     #[test]
     fn numbers_are_little_endian() -> Result {
         let mut bytes = [0; SIZE];
-        make(&mut bytes).ok_or(Error::Size)?;
+        make(&mut bytes).ok_or(SnapshotError::Size)?;
 
         let header = [1, SIZE as u32, 63, 33, 2, 0];
         for (field, value) in bytes.chunks(4).zip(header) {
@@ -412,7 +414,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read() -> Result {
         let mut bytes = [0xff; SIZE];
-        let layout = make(&mut bytes).ok_or(Error::Size)?;
+        let layout = make(&mut bytes).ok_or(SnapshotError::Size)?;
         let snapshot = Snapshot::open(layout, &bytes)?;
         let mut image = Image::default();
 
@@ -437,9 +439,9 @@ mod tests {
 
     #[test]
     fn without_an_aplic() -> Result {
-        let layout = Layout::new(NrIds::MIN, None, 0).ok_or(Error::Size)?;
+        let layout = Layout::new(NrIds::MIN, None, 0).ok_or(SnapshotError::Size)?;
         let mut bytes = [0; 24];
-        let mut snapshot = SnapshotMut::new(layout, &mut bytes).ok_or(Error::Size)?;
+        let mut snapshot = SnapshotMut::new(layout, &mut bytes).ok_or(SnapshotError::Size)?;
 
         assert!(snapshot.set_domain(&SavedDomain::default()).is_none());
         assert!(snapshot.set_word(word(0), &SavedWord::default()).is_none());
@@ -456,25 +458,32 @@ mod tests {
     #[test]
     fn the_length_is_that_of_the_layout() -> Result {
         let mut bytes = [0; SIZE];
-        let layout = make(&mut bytes).ok_or(Error::Size)?;
+        let layout = make(&mut bytes).ok_or(SnapshotError::Size)?;
 
         for len in [0, 23, 24, SIZE - 1] {
             let less = bytes.get(..len).unwrap_or_default();
-            assert_eq!(Snapshot::open(layout, less).err(), Some(Error::Size));
+            assert_eq!(
+                Snapshot::open(layout, less).err(),
+                Some(SnapshotError::Size)
+            );
             let less = bytes.get_mut(..len).unwrap_or_default();
             assert!(SnapshotMut::new(layout, less).is_none());
         }
-        refused(4, &[0, SIZE as u32 - 1, SIZE as u32 + 1], Error::Size);
+        refused(
+            4,
+            &[0, SIZE as u32 - 1, SIZE as u32 + 1],
+            SnapshotError::Size,
+        );
         Ok(())
     }
 
     #[test]
     fn the_header_is_that_of_the_virtual_machine() {
-        refused(0, &[0, 2, 1 << 31], Error::Version);
-        refused(8, &[0, 62, 127], Error::Counts);
-        refused(12, &[0, 32, 34, 1024], Error::Counts);
-        refused(16, &[0, 1, 3, u32::MAX], Error::Counts);
-        refused(20, &[1, 1 << 31], Error::Reserved);
+        refused(0, &[0, 2, 1 << 31], SnapshotError::Version);
+        refused(8, &[0, 62, 127], SnapshotError::Counts);
+        refused(12, &[0, 32, 34, 1024], SnapshotError::Counts);
+        refused(16, &[0, 1, 3, u32::MAX], SnapshotError::Counts);
+        refused(20, &[1, 1 << 31], SnapshotError::Reserved);
 
         let mut request = Header {
             version: 1,
@@ -485,9 +494,9 @@ mod tests {
         request.size = u32::MAX;
         assert_eq!(request.check_request(), Ok(()));
         request.reserved = 1;
-        assert_eq!(request.check_request(), Err(Error::Reserved));
+        assert_eq!(request.check_request(), Err(SnapshotError::Reserved));
         request.version = 2;
-        assert_eq!(request.check_request(), Err(Error::Version));
+        assert_eq!(request.check_request(), Err(SnapshotError::Version));
     }
 
     // AP-9, AP-10.
@@ -497,10 +506,14 @@ mod tests {
         refused(
             DOMAIN,
             &[0, 0x104, 0x8000_0100, 0x8000_0105, 0x8000_0304, !0],
-            Error::Domain,
+            SnapshotError::Domain,
         );
         accepted(DOMAIN + 4, &[0, 0xfffc_07ff]);
-        refused(DOMAIN + 4, &[1 << 11, 1 << 12, 1 << 17], Error::Domain);
+        refused(
+            DOMAIN + 4,
+            &[1 << 11, 1 << 12, 1 << 17],
+            SnapshotError::Domain,
+        );
     }
 
     // AP-13 to AP-15, AP-33.
@@ -511,46 +524,50 @@ mod tests {
 
         // Pending bits: 4 has a high input, 5 may always be pending, but not while it is due.
         accepted(WORD, &[0, 1 << 4]);
-        refused(WORD, &[1, 1 << 9, 1 << 31], Error::Source);
-        refused(WORD, &[1 << 5], Error::Due);
+        refused(WORD, &[1, 1 << 9, 1 << 31], SnapshotError::Source);
+        refused(WORD, &[1 << 5], SnapshotError::Due);
         // Enable bits, likewise.
         accepted(WORD + 4, &[0, 1 << 5]);
-        refused(WORD + 4, &[1, 1 << 9], Error::Source);
-        refused(WORD + 4, &[1 << 4], Error::Due);
+        refused(WORD + 4, &[1, 1 << 9], SnapshotError::Source);
+        refused(WORD + 4, &[1 << 4], SnapshotError::Due);
         // Wires are there whether or not their sources are active, unless they do not exist.
         accepted(WORD + 8, &[1 << 4, 1 << 4 | !0 << 10]);
-        refused(WORD + 8, &[0, 1 << 4 | 1], Error::Source);
-        refused(WORD + 12, &[1], Error::Reserved);
+        refused(WORD + 8, &[0, 1 << 4 | 1], SnapshotError::Source);
+        refused(WORD + 12, &[1], SnapshotError::Reserved);
 
         accepted(sourcecfg(6), &[0, 1, 4, 5, 6, 7]);
-        refused(sourcecfg(6), &[2, 3, 8, 1 << 10], Error::Source);
-        refused(sourcecfg(0), &[1, 4], Error::Source);
-        refused(sourcecfg(4), &[0, 7], Error::Source);
+        refused(sourcecfg(6), &[2, 3, 8, 1 << 10], SnapshotError::Source);
+        refused(sourcecfg(0), &[1, 4], SnapshotError::Source);
+        refused(sourcecfg(4), &[0, 7], SnapshotError::Source);
         accepted(target(5), &[0, 0xfffc_07ff]);
-        refused(target(5), &[1 << 11, 1 << 12, 1 << 17], Error::Source);
-        refused(target(6), &[1], Error::Source);
+        refused(
+            target(5),
+            &[1 << 11, 1 << 12, 1 << 17],
+            SnapshotError::Source,
+        );
+        refused(target(6), &[1], SnapshotError::Source);
 
         // The second word has sources 32 and 33.
         let second = 272;
         accepted(second + sourcecfg(0), &[4]);
         accepted(second + sourcecfg(1), &[4]);
-        refused(second + sourcecfg(2), &[4], Error::Source);
+        refused(second + sourcecfg(2), &[4], SnapshotError::Source);
         accepted(second + WORD + 8, &[1, 2]);
-        refused(second + WORD + 8, &[4], Error::Source);
+        refused(second + WORD + 8, &[4], SnapshotError::Source);
     }
 
     /// A source that is pending and enabled waits for IE, and only for that (AP-39).
     #[test]
     fn due_sources() -> Result {
         let mut bytes = [0; SIZE];
-        let layout = make(&mut bytes).ok_or(Error::Size)?;
+        let layout = make(&mut bytes).ok_or(SnapshotError::Size)?;
         let mut open = |pending, ie| {
             bytes[WORD] = pending;
             bytes[DOMAIN + 1] = ie;
             Snapshot::open(layout, &bytes).map(drop)
         };
 
-        assert_eq!(open(0x30, 1), Err(Error::Due));
+        assert_eq!(open(0x30, 1), Err(SnapshotError::Due));
         assert_eq!(open(0x30, 0), Ok(()));
         assert_eq!(open(0x10, 1), Ok(()));
         Ok(())
@@ -561,11 +578,11 @@ mod tests {
         let second = VCPU + 40;
 
         accepted(VCPU, &[0, 6]);
-        refused(VCPU, &[7, 8, u32::MAX], Error::VcpuOrder);
+        refused(VCPU, &[7, 8, u32::MAX], SnapshotError::VcpuOrder);
         accepted(second, &[4, u32::MAX]);
-        refused(second, &[0, 2, 3], Error::VcpuOrder);
-        refused(VCPU + 4, &[1], Error::Reserved);
-        refused(second + 4, &[1 << 31], Error::Reserved);
+        refused(second, &[0, 2, 3], SnapshotError::VcpuOrder);
+        refused(VCPU + 4, &[1], SnapshotError::Reserved);
+        refused(second + 4, &[1 << 31], SnapshotError::Reserved);
     }
 
     // IM-24, IM-25.
@@ -574,14 +591,14 @@ mod tests {
         let second = VCPU + 40;
 
         accepted(second + 8, &[0, 1]);
-        refused(second + 8, &[2, 0x4000_0000], Error::File);
-        refused(second + 12, &[1], Error::File);
+        refused(second + 8, &[2, 0x4000_0000], SnapshotError::File);
+        refused(second + 12, &[1], SnapshotError::File);
         accepted(second + 16, &[0, 1, 2047]);
-        refused(second + 16, &[2048], Error::File);
-        refused(second + 20, &[1], Error::File);
+        refused(second + 16, &[2048], SnapshotError::File);
+        refused(second + 20, &[1], SnapshotError::File);
         for eix in [second + 24, second + 32] {
             accepted(eix, &[0, 2, !1]);
-            refused(eix, &[1], Error::File);
+            refused(eix, &[1], SnapshotError::File);
             accepted(eix + 4, &[!0]);
         }
     }

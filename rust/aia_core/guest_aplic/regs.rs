@@ -5,7 +5,7 @@
 use crate::{
     aplic::regs::{
         self,
-        SourceWord, //
+        WordIndex, //
     },
     ids::{
         NrSources,
@@ -18,8 +18,8 @@ const SOURCECFG_LAST: usize = regs::sourcecfg(SourceId::MAX);
 const TARGET: usize = regs::target(SourceId::MIN);
 const TARGET_LAST: usize = regs::target(SourceId::MAX);
 
-const FIRST_WORD: SourceWord = SourceWord::of(SourceId::MIN);
-const LAST_WORD: SourceWord = SourceWord::of(SourceId::MAX);
+const FIRST_WORD: WordIndex = WordIndex::of(SourceId::MIN);
+const LAST_WORD: WordIndex = WordIndex::of(SourceId::MAX);
 const SETIP: usize = regs::setip(FIRST_WORD);
 const SETIP_LAST: usize = regs::setip(LAST_WORD);
 const IN_CLRIP: usize = regs::in_clrip(FIRST_WORD);
@@ -33,25 +33,25 @@ const CLRIE_LAST: usize = regs::clrie(LAST_WORD);
 ///
 /// Those that have a source or a word have one that the domain they were decoded for implements.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Register {
+pub enum AplicRegister {
     /// `domaincfg`: domain configuration.
     DomainCfg,
     /// `sourcecfg`: source configuration.
     SourceCfg(SourceId),
     /// `setip`: pending bits; writing ones sets them, if possible.
-    SetIp(SourceWord),
+    SetIp(WordIndex),
     /// `setipnum`: sets a pending bit by number, in the byte order of the domain.
     SetIpNum,
     /// `in_clrip`: rectified inputs; writing ones clears pending bits.
-    InClrIp(SourceWord),
+    InClrIp(WordIndex),
     /// `clripnum`: clears a pending bit by number.
     ClrIpNum,
     /// `setie`: enable bits; writing ones sets them.
-    SetIe(SourceWord),
+    SetIe(WordIndex),
     /// `setienum`: sets an enable bit by number.
     SetIeNum,
     /// `clrie`: writing ones clears enable bits.
-    ClrIe(SourceWord),
+    ClrIe(WordIndex),
     /// `clrienum`: clears an enable bit by number.
     ClrIeNum,
     /// `setipnum_le`: sets a pending bit by number, little-endian.
@@ -64,25 +64,24 @@ pub enum Register {
     Target(SourceId),
 }
 
-impl Register {
+impl AplicRegister {
     /// Returns the register at `offset`, in bytes from the start of the control region; [`None`] if
     /// a domain of `nr_sources` sources has none there, or `offset` is not a multiple of 4.
     ///
     /// # Examples
     ///
     /// ```
-    /// use aia_core::{guest_aplic::regs::Register, ids::NrSources};
+    /// use aia_core::{guest_aplic::regs::AplicRegister, ids::NrSources};
     ///
     /// let nr_sources = NrSources::new(96).unwrap();
-    /// assert_eq!(Register::decode(0x3000, nr_sources), Some(Register::GenMsi));
-    /// assert_eq!(Register::decode(0x1bc0, nr_sources), None);
+    /// assert_eq!(AplicRegister::decode(0x3000, nr_sources), Some(AplicRegister::GenMsi));
+    /// assert_eq!(AplicRegister::decode(0x1bc0, nr_sources), None);
     /// ```
     pub fn decode(offset: u64, nr_sources: NrSources) -> Option<Self> {
         let offset = usize::try_from(offset).ok()?;
         let element = |first: usize| u32::try_from((offset - first) / size_of::<u32>()).ok();
         let source = |first| nr_sources.check(element(first)? + SourceId::MIN.get());
-        let word =
-            |first| SourceWord::new(element(first)?).filter(|w| w.get() < nr_sources.words());
+        let word = |first| WordIndex::new(element(first)?).filter(|w| w.get() < nr_sources.words());
 
         if offset % size_of::<u32>() != 0 {
             return None;
@@ -116,36 +115,36 @@ mod tests {
     /// AP-7: the specification's table, for the largest domain.
     #[test]
     fn table() -> Result<(), OutOfRange> {
-        let at = |offset| Register::decode(offset, NrSources::MAX);
+        let at = |offset| AplicRegister::decode(offset, NrSources::MAX);
         let (first, last) = (SourceId::MIN, SourceId::MAX);
 
-        assert_eq!(at(0x0000), Some(Register::DomainCfg));
-        assert_eq!(at(0x0004), Some(Register::SourceCfg(first)));
-        assert_eq!(at(0x0ffc), Some(Register::SourceCfg(last)));
+        assert_eq!(at(0x0000), Some(AplicRegister::DomainCfg));
+        assert_eq!(at(0x0004), Some(AplicRegister::SourceCfg(first)));
+        assert_eq!(at(0x0ffc), Some(AplicRegister::SourceCfg(last)));
         assert_eq!(at(0x1000), None);
         assert_eq!(at(0x1bfc), None);
-        assert_eq!(at(0x1c00), Some(Register::SetIp(FIRST_WORD)));
-        assert_eq!(at(0x1c7c), Some(Register::SetIp(LAST_WORD)));
+        assert_eq!(at(0x1c00), Some(AplicRegister::SetIp(FIRST_WORD)));
+        assert_eq!(at(0x1c7c), Some(AplicRegister::SetIp(LAST_WORD)));
         assert_eq!(at(0x1c80), None);
-        assert_eq!(at(0x1cdc), Some(Register::SetIpNum));
-        assert_eq!(at(0x1d00), Some(Register::InClrIp(FIRST_WORD)));
-        assert_eq!(at(0x1d7c), Some(Register::InClrIp(LAST_WORD)));
+        assert_eq!(at(0x1cdc), Some(AplicRegister::SetIpNum));
+        assert_eq!(at(0x1d00), Some(AplicRegister::InClrIp(FIRST_WORD)));
+        assert_eq!(at(0x1d7c), Some(AplicRegister::InClrIp(LAST_WORD)));
         assert_eq!(at(0x1d80), None);
-        assert_eq!(at(0x1ddc), Some(Register::ClrIpNum));
-        assert_eq!(at(0x1e00), Some(Register::SetIe(FIRST_WORD)));
-        assert_eq!(at(0x1e7c), Some(Register::SetIe(LAST_WORD)));
+        assert_eq!(at(0x1ddc), Some(AplicRegister::ClrIpNum));
+        assert_eq!(at(0x1e00), Some(AplicRegister::SetIe(FIRST_WORD)));
+        assert_eq!(at(0x1e7c), Some(AplicRegister::SetIe(LAST_WORD)));
         assert_eq!(at(0x1e80), None);
-        assert_eq!(at(0x1edc), Some(Register::SetIeNum));
-        assert_eq!(at(0x1f00), Some(Register::ClrIe(FIRST_WORD)));
-        assert_eq!(at(0x1f7c), Some(Register::ClrIe(LAST_WORD)));
+        assert_eq!(at(0x1edc), Some(AplicRegister::SetIeNum));
+        assert_eq!(at(0x1f00), Some(AplicRegister::ClrIe(FIRST_WORD)));
+        assert_eq!(at(0x1f7c), Some(AplicRegister::ClrIe(LAST_WORD)));
         assert_eq!(at(0x1f80), None);
-        assert_eq!(at(0x1fdc), Some(Register::ClrIeNum));
-        assert_eq!(at(0x2000), Some(Register::SetIpNumLe));
-        assert_eq!(at(0x2004), Some(Register::SetIpNumBe));
+        assert_eq!(at(0x1fdc), Some(AplicRegister::ClrIeNum));
+        assert_eq!(at(0x2000), Some(AplicRegister::SetIpNumLe));
+        assert_eq!(at(0x2004), Some(AplicRegister::SetIpNumBe));
         assert_eq!(at(0x2008), None);
-        assert_eq!(at(0x3000), Some(Register::GenMsi));
-        assert_eq!(at(0x3004), Some(Register::Target(first)));
-        assert_eq!(at(0x3ffc), Some(Register::Target(last)));
+        assert_eq!(at(0x3000), Some(AplicRegister::GenMsi));
+        assert_eq!(at(0x3004), Some(AplicRegister::Target(first)));
+        assert_eq!(at(0x3ffc), Some(AplicRegister::Target(last)));
         assert_eq!(at(0x4000), None);
         // A number of 64 bits is not cut down.
         assert_eq!(at(0x1_0000_0000), None);
@@ -158,12 +157,15 @@ mod tests {
     fn small_domains() -> Result<(), OutOfRange> {
         for (nr_sources, words) in [(1_u32, 1), (31, 1), (32, 2), (63, 2), (64, 3), (96, 4)] {
             let nr_sources = NrSources::try_from(nr_sources)?;
-            let at = |offset: usize| Register::decode(offset as u64, nr_sources);
+            let at = |offset: usize| AplicRegister::decode(offset as u64, nr_sources);
             let last = nr_sources.last();
 
-            assert_eq!(at(regs::sourcecfg(last)), Some(Register::SourceCfg(last)));
+            assert_eq!(
+                at(regs::sourcecfg(last)),
+                Some(AplicRegister::SourceCfg(last))
+            );
             assert_eq!(at(regs::sourcecfg(last) + 4), None);
-            assert_eq!(at(regs::target(last)), Some(Register::Target(last)));
+            assert_eq!(at(regs::target(last)), Some(AplicRegister::Target(last)));
             assert_eq!(at(regs::target(last) + 4), None);
             for bits in [SETIP, IN_CLRIP, SETIE, CLRIE] {
                 assert!(at(bits + 4 * (words - 1)).is_some());
@@ -178,7 +180,7 @@ mod tests {
     fn no_msi_addresses() {
         // Four registers, those of supervisor level included.
         for offset in regs::MMSIADDRCFG..regs::MMSIADDRCFG + 4 * 4 {
-            assert_eq!(Register::decode(offset as u64, NrSources::MAX), None);
+            assert_eq!(AplicRegister::decode(offset as u64, NrSources::MAX), None);
         }
     }
 
@@ -187,7 +189,7 @@ mod tests {
     fn alignment() {
         for offset in 0..0x4000 {
             if offset % 4 != 0 {
-                assert_eq!(Register::decode(offset, NrSources::MAX), None);
+                assert_eq!(AplicRegister::decode(offset, NrSources::MAX), None);
             }
         }
     }

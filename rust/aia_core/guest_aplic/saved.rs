@@ -12,12 +12,12 @@ use super::{
         TARGET_BITS, //
     },
     Aplic,
-    Words, //
+    SourceWords, //
 };
 use crate::{
     aplic::{
         domaincfg::DomainCfg,
-        regs::SourceWord as WordNr,
+        regs::WordIndex,
         source::SourceMode, //
     },
     ids::NrSources,
@@ -86,9 +86,9 @@ impl SourceWord {
 }
 
 /// Returns the bits of `word` that stand for a source.
-fn implemented(word: WordNr, nr_sources: NrSources) -> u32 {
+fn implemented(word: WordIndex, nr_sources: NrSources) -> u32 {
     let last = nr_sources.last();
-    let below = match word.cmp(&WordNr::of(last)) {
+    let below = match word.cmp(&WordIndex::of(last)) {
         core::cmp::Ordering::Less => u32::MAX,
         core::cmp::Ordering::Equal => u32::MAX >> (u32::BITS - 1 - last.get() % u32::BITS),
         core::cmp::Ordering::Greater => 0,
@@ -101,9 +101,9 @@ fn implemented(word: WordNr, nr_sources: NrSources) -> u32 {
     }
 }
 
-impl<W: Words> Aplic<W> {
+impl<W: SourceWords> Aplic<W> {
     /// Returns the state of `word`; [`None`] if the domain has no such word.
-    pub fn save_word(&self, word: WordNr) -> Option<SavedWord> {
+    pub fn save_word(&self, word: WordIndex) -> Option<SavedWord> {
         if word.get() >= self.nr_sources.words() {
             return None;
         }
@@ -115,7 +115,7 @@ impl<W: Words> Aplic<W> {
     ///
     /// Sends nothing. A saved domain has no source that is to be sent; if this one has, it is sent
     /// when a register or wire of its word changes the next time, or IE is written as 1.
-    pub fn restore_word(&self, word: WordNr, saved: &SavedWord) -> Option<()> {
+    pub fn restore_word(&self, word: WordIndex, saved: &SavedWord) -> Option<()> {
         if word.get() >= self.nr_sources.words() {
             return None;
         }
@@ -213,7 +213,7 @@ mod tests {
             (96, 4, 0),
             (1023, 31, 0xffff_ffff),
         ] {
-            let word = WordNr::new(word).ok_or(OutOfRange)?;
+            let word = WordIndex::new(word).ok_or(OutOfRange)?;
             assert_eq!(implemented(word, NrSources::try_from(nr_sources)?), bits);
         }
         Ok(())

@@ -11,7 +11,7 @@ use aia_core::{
     aplic::{
         domain::{
             Domain,
-            Registers,
+            DomainRegisters,
             Unsupported,
             WrongMode, //
         },
@@ -323,7 +323,7 @@ impl Model {
     }
 }
 
-impl Registers for &Model {
+impl DomainRegisters for &Model {
     fn read(&self, offset: usize) -> u32 {
         self.0.borrow_mut().read(offset)
     }

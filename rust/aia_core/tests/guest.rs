@@ -28,8 +28,8 @@ use aia_core::{
         },
         hart_table::{
             slots_for,
-            Entry,
             HartTable, //
+            HartTableEntry,
         },
         hgei::Lines, //
     },
@@ -301,7 +301,7 @@ proptest! {
                 .map(|(n, &hart)| (hart, VcpuIndex::try_from(n).unwrap()))
         };
         let slots = slots_for(harts.len()).unwrap();
-        let mut storage = vec![Entry::default(); if exact { slots } else { slots * 4 }];
+        let mut storage = vec![HartTableEntry::default(); if exact { slots } else { slots * 4 }];
         let table = HartTable::build(&mut storage[..], pairs()).unwrap();
 
         for &hart in harts.iter().chain(&others) {
@@ -318,7 +318,7 @@ proptest! {
         size in 0..100_usize,
     ) {
         let different = harts.iter().collect::<BTreeSet<_>>().len();
-        let mut storage = vec![Entry::default(); size];
+        let mut storage = vec![HartTableEntry::default(); size];
         let table = HartTable::build(
             &mut storage[..],
             harts.iter().map(|&hart| (hart, VcpuIndex::ZERO)),

@@ -5,15 +5,15 @@
 
 use aia_core::{
     aplic::{
-        regs::SourceWord as WordNr,
+        regs::WordIndex,
         target::MsiTarget, //
     },
     guest_aplic::{
-        regs::Register,
+        regs::AplicRegister,
         word::SourceWord,
         Aplic,
-        Sink,
-        Words, //
+        MsiSink,
+        SourceWords, //
     },
     ids::{
         NrSources,
@@ -35,7 +35,7 @@ impl Storage {
     }
 }
 
-impl Words for Storage {
+impl SourceWords for Storage {
     fn count(&self) -> usize {
         self.0.len()
     }
@@ -50,7 +50,7 @@ impl Words for Storage {
 #[derive(Default)]
 struct Sent(RefCell<Vec<u32>>);
 
-impl Sink for Sent {
+impl MsiSink for Sent {
     fn send(&self, target: MsiTarget) {
         self.0.borrow_mut().push(target.encode());
     }
@@ -329,7 +329,7 @@ fn migrate(from: &Aplic<Storage>) -> Aplic<Storage> {
     let to = Aplic::new(nr_sources, Storage::new(nr_sources)).unwrap();
 
     to.restore_domain(&from.save_domain());
-    for word in WordNr::all(nr_sources) {
+    for word in WordIndex::all(nr_sources) {
         let saved = from.save_word(word).unwrap();
         to.restore_word(word, &saved).unwrap();
     }
@@ -352,7 +352,7 @@ proptest! {
         for op in ops {
             match op {
                 Op::Write(offset, value) => {
-                    let register = Register::decode(offset, nr_sources);
+                    let register = AplicRegister::decode(offset, nr_sources);
                     prop_assert_eq!(register.is_some(), model.read(offset).is_some());
                     if let Some(register) = register {
                         aplic.write(register, value, &sent);
@@ -373,7 +373,7 @@ proptest! {
             wanted.sort_unstable();
             prop_assert_eq!(got, wanted);
             for offset in (0..0x4000).step_by(4) {
-                if let Some(register) = Register::decode(offset, nr_sources) {
+                if let Some(register) = AplicRegister::decode(offset, nr_sources) {
                     let got = aplic.read(register);
                     prop_assert_eq!(Some(got), model.read(offset), "{:#x}", offset);
                 }
@@ -389,7 +389,7 @@ fn same_registers_as_the_model() {
         let nr_sources = NrSources::new(nr_sources).unwrap();
         let mut model = Model::new(nr_sources);
         for offset in 0..0x5000 {
-            let register = Register::decode(offset, nr_sources);
+            let register = AplicRegister::decode(offset, nr_sources);
             assert_eq!(register.is_some(), model.read(offset).is_some());
         }
     }
@@ -404,19 +404,19 @@ fn all_sources() {
     let target = |source: SourceId| source.get() << 18 | source.get();
 
     for source in nr_sources.iter() {
-        aplic.write(Register::SourceCfg(source), 6, &sent);
-        aplic.write(Register::Target(source), target(source), &sent);
-        aplic.write(Register::SetIeNum, source.get(), &sent);
+        aplic.write(AplicRegister::SourceCfg(source), 6, &sent);
+        aplic.write(AplicRegister::Target(source), target(source), &sent);
+        aplic.write(AplicRegister::SetIeNum, source.get(), &sent);
         aplic.set_input(source, true, &sent);
     }
     assert_eq!(sent.0.take(), []);
-    aplic.write(Register::DomainCfg, 0x100, &sent);
+    aplic.write(AplicRegister::DomainCfg, 0x100, &sent);
     assert_eq!(
         sent.0.take(),
         nr_sources.iter().map(target).collect::<Vec<_>>()
     );
-    for word in WordNr::all(nr_sources) {
-        aplic.write(Register::SetIp(word), !0, &sent);
+    for word in WordIndex::all(nr_sources) {
+        aplic.write(AplicRegister::SetIp(word), !0, &sent);
     }
     assert_eq!(sent.0.take().len(), 1023);
 }

@@ -4,7 +4,7 @@
 
 use aia_core::{
     aplic::{
-        regs::SourceWord as WordNr,
+        regs::WordIndex,
         target::MsiTarget, //
     },
     eix::EixWord,
@@ -16,12 +16,12 @@ use aia_core::{
         SnapshotMut, //
     },
     guest_aplic::{
-        regs::Register,
+        regs::AplicRegister,
         saved::SavedWord,
         word::SourceWord,
         Aplic,
-        Sink,
-        Words, //
+        MsiSink,
+        SourceWords, //
     },
     ids::{
         NrIds,
@@ -62,7 +62,7 @@ type Steps = Rc<RefCell<Vec<&'static str>>>;
 #[derive(Default)]
 struct AllWords(RefCell<[SourceWord; 32]>, Steps);
 
-impl Words for AllWords {
+impl SourceWords for AllWords {
     fn count(&self) -> usize {
         32
     }
@@ -77,7 +77,7 @@ impl Words for AllWords {
 #[derive(Default)]
 struct Count(Cell<u32>);
 
-impl Sink for Count {
+impl MsiSink for Count {
     fn send(&self, _: MsiTarget) {
         self.0.set(self.0.get() + 1);
     }
@@ -208,7 +208,7 @@ fn any_machine() -> impl Strategy<Value = Machine> {
             if let Some(aplic) = &machine.aplic {
                 let registers: Vec<_> = (0..0x4000_u64)
                     .step_by(4)
-                    .filter_map(|offset| Register::decode(offset, aplic.nr_sources()))
+                    .filter_map(|offset| AplicRegister::decode(offset, aplic.nr_sources()))
                     .collect();
                 for (which, value, is_wire) in writes {
                     if is_wire {
@@ -240,7 +240,7 @@ proptest! {
         let copy = machine.another();
         if let (Some(to), Some(from)) = (&copy.aplic, &other.aplic) {
             to.restore_domain(&from.save_domain());
-            for word in WordNr::all(to.nr_sources()) {
+            for word in WordIndex::all(to.nr_sources()) {
                 if let Some(saved) = from.save_word(word) {
                     to.restore_word(word, &saved);
                 }

@@ -47,16 +47,16 @@ use aia_core::{
             Choice,
             Counts,
             Machine,
-            Source, //
+            MoveSource, //
         },
         placement::Placement,
         pool::Pool,
         proof,
         slot::{
             InFlight,
-            Owner,
             Sender,
             Slot, //
+            SlotOwner,
         },
         tick::Tick,
         VectorId,
@@ -97,8 +97,8 @@ fn id(n: u32) -> Eiid {
     Eiid::new(n).unwrap()
 }
 
-fn owner(n: u64) -> Owner {
-    Owner::new(0x1000 * n).unwrap()
+fn owner(n: u64) -> SlotOwner {
+    SlotOwner::new(0x1000 * n).unwrap()
 }
 
 fn on(cpu: u32, eiid: Eiid) -> VectorId {
@@ -135,7 +135,7 @@ struct ModelHart {
     registers: Mutex<Registers>,
     /// In the mask of CPUs that are online.
     online: AtomicU64,
-    handled: Mutex<Vec<Owner>>,
+    handled: Mutex<Vec<SlotOwner>>,
     /// How many pokes were taken.
     poked: Mutex<u32>,
     /// Stores take effect at once.
@@ -304,7 +304,7 @@ impl Model {
     }
 
     /// Whose interrupts were handled.
-    fn owners(&self) -> Vec<Owner> {
+    fn owners(&self) -> Vec<SlotOwner> {
         self.harts
             .iter()
             .flat_map(|hart| hart.handled.lock().unwrap().clone())
@@ -372,7 +372,7 @@ impl Device {
 
     /// Moves its interrupt, that of the first owner, to hart 1.
     fn move_to(&self, model: &Model, here: u32, at_once: bool, sender: Sender) {
-        let source = Source {
+        let source = MoveSource {
             owner: owner(1),
             at_once,
             sender,
@@ -539,7 +539,7 @@ impl Entry for Here<'_> {
         *self.hart().poked.lock().unwrap() += 1;
     }
 
-    fn deliver(&self, owner: Owner) {
+    fn deliver(&self, owner: SlotOwner) {
         let found = self.model.descriptor.load(Relaxed);
 
         self.model.found.lock().unwrap().push(found);
@@ -973,7 +973,7 @@ fn back_again(freed: bool) {
         let remote = {
             let model = model.clone();
             thread::spawn(move || {
-                let source = Source {
+                let source = MoveSource {
                     owner: owner(1),
                     at_once: true,
                     sender: Sender::Ordered,
@@ -1056,7 +1056,7 @@ fn what_has_left_a_hart_that_goes_is_kept() {
         let remote = {
             let model = model.clone();
             thread::spawn(move || {
-                let source = Source {
+                let source = MoveSource {
                     owner: owner(1),
                     at_once: true,
                     sender: Sender::Posted,

@@ -10,11 +10,11 @@
 use aia_core::{
     aplic::target::MsiTarget,
     guest_aplic::{
-        regs::Register,
+        regs::AplicRegister,
         word::SourceWord,
         Aplic,
-        Sink,
-        Words, //
+        MsiSink,
+        SourceWords, //
     },
     ids::{
         NrSources,
@@ -36,7 +36,7 @@ use loom::{
 
 struct Storage(Vec<Mutex<SourceWord>>);
 
-impl Words for Storage {
+impl SourceWords for Storage {
     fn count(&self) -> usize {
         self.0.len()
     }
@@ -62,7 +62,7 @@ impl Arrived {
     }
 }
 
-impl Sink for Arrived {
+impl MsiSink for Arrived {
     fn send(&self, target: MsiTarget) {
         let place = self.count.fetch_add(1, Relaxed);
 
@@ -82,7 +82,7 @@ struct Machine {
 }
 
 impl Machine {
-    fn write(&self, register: Register, value: u32) {
+    fn write(&self, register: AplicRegister, value: u32) {
         self.aplic.write(register, value, &self.arrived);
     }
 
@@ -109,9 +109,9 @@ fn machine() -> Arc<Machine> {
         arrived: Arrived::new(),
     };
 
-    machine.write(Register::SourceCfg(source()), 4);
-    machine.write(Register::Target(source()), TARGET);
-    machine.write(Register::SetIeNum, source().get());
+    machine.write(AplicRegister::SourceCfg(source()), 4);
+    machine.write(AplicRegister::Target(source()), TARGET);
+    machine.write(AplicRegister::SetIeNum, source().get());
     Arc::new(machine)
 }
 
@@ -129,7 +129,7 @@ fn an_edge_is_sent_once() {
     loom::model(|| {
         let machine = machine();
         let edge = edge(&machine);
-        machine.write(Register::DomainCfg, IE);
+        machine.write(AplicRegister::DomainCfg, IE);
         edge.join().unwrap();
         assert_eq!(machine.arrived(), [TARGET]);
     });
@@ -143,10 +143,10 @@ fn interrupt_enable_is_not_lost() {
         machine.aplic.set_input(source(), true, &machine.arrived);
         let other = {
             let machine = machine.clone();
-            thread::spawn(move || machine.write(Register::DomainCfg, IE))
+            thread::spawn(move || machine.write(AplicRegister::DomainCfg, IE))
         };
-        machine.write(Register::DomainCfg, 0);
-        machine.write(Register::DomainCfg, IE);
+        machine.write(AplicRegister::DomainCfg, 0);
+        machine.write(AplicRegister::DomainCfg, IE);
         other.join().unwrap();
         assert_eq!(machine.arrived(), [TARGET]);
     });
@@ -157,10 +157,10 @@ fn interrupt_enable_is_not_lost() {
 fn enabled_in_time_or_not() {
     loom::model(|| {
         let machine = machine();
-        machine.write(Register::ClrIeNum, source().get());
-        machine.write(Register::DomainCfg, IE);
+        machine.write(AplicRegister::ClrIeNum, source().get());
+        machine.write(AplicRegister::DomainCfg, IE);
         let edge = edge(&machine);
-        machine.write(Register::SetIeNum, source().get());
+        machine.write(AplicRegister::SetIeNum, source().get());
         edge.join().unwrap();
         assert_eq!(machine.arrived(), [TARGET]);
     });
@@ -171,10 +171,10 @@ fn enabled_in_time_or_not() {
 fn genmsi_is_the_last_after_ie_was_cleared() {
     loom::model(|| {
         let machine = machine();
-        machine.write(Register::DomainCfg, IE);
+        machine.write(AplicRegister::DomainCfg, IE);
         let edge = edge(&machine);
-        machine.write(Register::DomainCfg, 0);
-        machine.write(Register::GenMsi, GENMSI);
+        machine.write(AplicRegister::DomainCfg, 0);
+        machine.write(AplicRegister::GenMsi, GENMSI);
         edge.join().unwrap();
         assert_eq!(machine.arrived().last(), Some(&GENMSI));
     });
@@ -185,10 +185,10 @@ fn genmsi_is_the_last_after_ie_was_cleared() {
 fn genmsi_is_the_last_after_a_change_of_target() {
     loom::model(|| {
         let machine = machine();
-        machine.write(Register::DomainCfg, IE);
+        machine.write(AplicRegister::DomainCfg, IE);
         let edge = edge(&machine);
-        machine.write(Register::Target(source()), OTHER_HART);
-        machine.write(Register::GenMsi, GENMSI);
+        machine.write(AplicRegister::Target(source()), OTHER_HART);
+        machine.write(AplicRegister::GenMsi, GENMSI);
         edge.join().unwrap();
         let arrived = machine.arrived();
         assert_eq!(arrived.len(), 2);
@@ -206,9 +206,9 @@ fn genmsi_that_is_not_busy_has_arrived() {
         let machine = machine();
         let other = {
             let machine = machine.clone();
-            thread::spawn(move || machine.write(Register::GenMsi, GENMSI))
+            thread::spawn(move || machine.write(AplicRegister::GenMsi, GENMSI))
         };
-        if machine.aplic.read(Register::GenMsi) == GENMSI {
+        if machine.aplic.read(AplicRegister::GenMsi) == GENMSI {
             assert_eq!(machine.arrived(), [GENMSI]);
         }
         other.join().unwrap();

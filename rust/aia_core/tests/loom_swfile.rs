@@ -21,7 +21,7 @@ use aia_core::{
         Eiid,
         NrIds, //
     },
-    isel::Register,
+    isel::IndirectRegister,
     swfile::{
         Image,
         SwFile, //
@@ -44,16 +44,16 @@ fn id(n: u32) -> Eiid {
     Eiid::new(n).unwrap()
 }
 
-fn eip0() -> Register {
-    Register::Eip(EixWord::new(0).unwrap())
+fn eip0() -> IndirectRegister {
+    IndirectRegister::Eip(EixWord::new(0).unwrap())
 }
 
 /// A file that delivers, with all identities enabled and these pending.
 fn file(pending: &[u32]) -> Arc<SwFile> {
     let file = SwFile::new(NrIds::MIN);
 
-    file.access(Register::Eie(EixWord::new(0).unwrap()), !0, !0);
-    file.access(Register::Eidelivery, 1, 1);
+    file.access(IndirectRegister::Eie(EixWord::new(0).unwrap()), !0, !0);
+    file.access(IndirectRegister::Eidelivery, 1, 1);
     for &n in pending {
         file.pend(id(n));
     }
@@ -265,8 +265,13 @@ fn an_access_keeps_what_comes_in() {
 fn vcpu(pending: &[u32]) -> Arc<Machine> {
     let vcpu = Machine::new();
 
-    access::access(&*vcpu, Register::Eie(EixWord::new(0).unwrap()), !0, !0);
-    access::access(&*vcpu, Register::Eidelivery, 1, 1);
+    access::access(
+        &*vcpu,
+        IndirectRegister::Eie(EixWord::new(0).unwrap()),
+        !0,
+        !0,
+    );
+    access::access(&*vcpu, IndirectRegister::Eidelivery, 1, 1);
     for &n in pending {
         inject::inject(&*vcpu, id(n));
     }

@@ -11,8 +11,8 @@ use aia_core::{
         NrIds, //
     },
     isel::{
+        IndirectRegister, //
         Isel,
-        Register, //
     },
     swfile::{
         Image,
@@ -258,9 +258,9 @@ proptest! {
         let nr_ids = NrIds::new(64 * k - 1).unwrap();
         let file = SwFile::new(nr_ids);
         for word in EixWord::all(nr_ids) {
-            prop_assert_eq!(file.access(Register::Eie(word), !0, !0), Some(0));
+            prop_assert_eq!(file.access(IndirectRegister::Eie(word), !0, !0), Some(0));
         }
-        file.access(Register::Eithreshold, threshold.into(), !0);
+        file.access(IndirectRegister::Eithreshold, threshold.into(), !0);
         for &id in ids.iter().rev() {
             prop_assert_eq!(file.pend(Eiid::new(id).unwrap()), id <= nr_ids.get());
         }

@@ -18,12 +18,12 @@ use aia_core::{
         file::File,
         pool,
         slot::{
-            Owner,
             Slot, //
+            SlotOwner,
         },
         strays::{
             self,
-            Strays, //
+            StrayCounter, //
         },
         tick::Tick,
         VectorId, //
@@ -59,17 +59,17 @@ fn all_identities_of_every_size_can_be_had() {
         let all = || nr_ids.iter().skip(1).take(nr_ids.index() - 2);
 
         for eiid in all() {
-            let owner = Owner::new(u64::from(eiid.get()) * 16).unwrap();
+            let owner = SlotOwner::new(u64::from(eiid.get()) * 16).unwrap();
 
             assert_eq!(file.assign(owner, false), Some(eiid));
             assert_eq!(file.slot(eiid), Slot::Assigned(owner));
         }
-        assert_eq!(file.assign(Owner::new(16).unwrap(), false), None);
+        assert_eq!(file.assign(SlotOwner::new(16).unwrap(), false), None);
         assert_eq!(file.pool().free(), 0);
 
         // Given back when the hart comes up.
         for eiid in all() {
-            let owner = Owner::new(u64::from(eiid.get()) * 16).unwrap();
+            let owner = SlotOwner::new(u64::from(eiid.get()) * 16).unwrap();
 
             assert!(file.free(eiid, owner));
             assert!(!file.mark(eiid));
@@ -128,7 +128,7 @@ impl HartAccess for Still {
 fn memory_of_the_largest_file() {
     let nr_ids = NrIds::MAX;
     let words = pool::words_for(nr_ids) * (64 + 4) + strays::words_for(nr_ids);
-    let rest = size_of::<File<Box<[Word]>>>() + size_of::<Strays<Box<[Word]>>>();
+    let rest = size_of::<File<Box<[Word]>>>() + size_of::<StrayCounter<Box<[Word]>>>();
 
     assert!(words * size_of::<Word>() + rest <= 20 * 1024);
 }

@@ -14,8 +14,8 @@ use super::{
         Machine, //
     },
     slot::{
-        Owner,
         Slot, //
+        SlotOwner,
     },
     POKE, //
 };
@@ -36,7 +36,7 @@ pub trait Entry {
     fn ipis(&self);
 
     /// Runs the handlers of `owner`.
-    fn deliver(&self, owner: Owner);
+    fn deliver(&self, owner: SlotOwner);
 
     /// Counts an MSI for nobody; returns whether there are too many.
     fn stray(&self, eiid: Eiid) -> bool;

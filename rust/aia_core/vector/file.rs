@@ -16,9 +16,9 @@ use super::{
     proof,
     slot::{
         InFlight,
-        Owner,
         Sender,
         Slot, //
+        SlotOwner,
     },
     tick::Tick,
     VectorId,
@@ -48,7 +48,7 @@ fn arrived_at(since: Tick) -> Tick {
 /// What remains to be done after a [`File::sync`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[must_use]
-pub struct Remains {
+pub struct SyncOutcome {
     /// Something waits for the time to pass: synchronise again at that tick.
     pub due: Option<Tick>,
 }
@@ -57,7 +57,7 @@ pub struct Remains {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arrival {
     /// The identity has an owner after all.
-    For(Owner),
+    For(SlotOwner),
     /// It was sent on to where its interrupt has moved.
     Forwarded,
     /// It was for an interrupt that is no more.
@@ -237,7 +237,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Gives the lowest free identity to `owner`. It is enabled, as all free ones are; if it shall
     /// not be `enabled`, [`Self::mark`] it.
-    pub fn assign(&self, owner: Owner, enabled: bool) -> Option<Eiid> {
+    pub fn assign(&self, owner: SlotOwner, enabled: bool) -> Option<Eiid> {
         let eiid = self.pool.alloc()?;
 
         self.give(eiid, owner, enabled);
@@ -245,7 +245,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// As [`Self::assign`], but gives `eiid`; returns whether it was free.
-    pub fn assign_at(&self, eiid: Eiid, owner: Owner, enabled: bool) -> bool {
+    pub fn assign_at(&self, eiid: Eiid, owner: SlotOwner, enabled: bool) -> bool {
         let free = self.pool.claim(eiid);
 
         if free {
@@ -254,7 +254,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
         free
     }
 
-    fn give(&self, eiid: Eiid, owner: Owner, enabled: bool) {
+    fn give(&self, eiid: Eiid, owner: SlotOwner, enabled: bool) {
         // First: whoever sees the owner has to see what it wants.
         self.want(eiid, enabled);
         self.publish(eiid, Slot::Assigned(owner));
@@ -284,7 +284,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Takes `eiid` away from `owner` and lets it forward to `to`. The device is still to be told.
-    pub fn begin_move(&self, eiid: Eiid, owner: Owner, to: VectorId) -> bool {
+    pub fn begin_move(&self, eiid: Eiid, owner: SlotOwner, to: VectorId) -> bool {
         self.replace(
             eiid,
             Slot::Assigned(owner),
@@ -306,7 +306,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// The hart of the settled forwarder `eiid` is offline: keeps what arrives for `owner`, whose
     /// interrupt can then move on without leaving a chain of forwarders behind.
-    pub fn depart(&self, hart: &impl HartAccess, eiid: Eiid, owner: Owner, to: VectorId) {
+    pub fn depart(&self, hart: &impl HartAccess, eiid: Eiid, owner: SlotOwner, to: VectorId) {
         loop {
             let slot = self.slot(eiid);
 
@@ -323,7 +323,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Changes `eiid` from the forwarder `slot` to [`Slot::Away`]; returns whether it was that.
-    fn go_away(&self, hart: &impl HartAccess, eiid: Eiid, slot: Slot, owner: Owner) -> bool {
+    fn go_away(&self, hart: &impl HartAccess, eiid: Eiid, slot: Slot, owner: SlotOwner) -> bool {
         let sender = match slot {
             Slot::Forward(_, InFlight::Ordered) => Sender::Ordered,
             Slot::Forward(_, InFlight::Fenced) => Sender::Fenced,
@@ -342,7 +342,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Lets all that holds something for `owner`, who is [`Slot::Away`], drop it, since the interrupt
     /// is no more.
-    pub fn abandon_away(&self, hart: &impl HartAccess, owner: Owner) {
+    pub fn abandon_away(&self, hart: &impl HartAccess, owner: SlotOwner) {
         for eiid in self.pool.iter() {
             loop {
                 let slot = self.slot(eiid);
@@ -396,7 +396,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Takes `eiid` away from `owner` for good. The identity can be used again when its own hart
     /// has cleared its pending bit; [`Self::mark`] it.
-    pub fn free(&self, eiid: Eiid, owner: Owner) -> bool {
+    pub fn free(&self, eiid: Eiid, owner: SlotOwner) -> bool {
         self.replace(eiid, Slot::Assigned(owner), Slot::Drain)
     }
 
@@ -472,7 +472,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Applies everything that waits for the own hart.
-    pub fn sync(&self, hart: &impl HartAccess) -> Remains {
+    pub fn sync(&self, hart: &impl HartAccess) -> SyncOutcome {
         self.look(hart, self.summary.swap(0));
         self.leave(hart, None::<Nobody>)
     }
@@ -545,12 +545,12 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// Ends all leaving identities to which nothing can be in flight any more. With `last`, which
     /// knows the owners of vectors, the hart goes away and does not wait.
-    fn leave<F: Fn(VectorId) -> Option<Owner>>(
+    fn leave<F: Fn(VectorId) -> Option<SlotOwner>>(
         &self,
         hart: &impl HartAccess,
         last: Option<F>,
-    ) -> Remains {
-        let mut remains = Remains::default();
+    ) -> SyncOutcome {
+        let mut remains = SyncOutcome::default();
         let mut summary = self.leaving_summary.load();
 
         if summary == 0 {
@@ -593,7 +593,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Ends `eiid` if nothing can be in flight to it any more; else returns when to look again.
-    fn leave_one<H: HartAccess, F: Fn(VectorId) -> Option<Owner>>(
+    fn leave_one<H: HartAccess, F: Fn(VectorId) -> Option<SlotOwner>>(
         &self,
         hart: &H,
         proofs: &mut Proofs<'_, S, H>,
@@ -731,7 +731,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
     /// The own hart comes up, with all its enable bits set: clears the pending bits of what is
     /// nobody's, and applies the desired state of every identity in use.
-    pub fn go_online(&self, hart: &impl HartAccess) -> Remains {
+    pub fn go_online(&self, hart: &impl HartAccess) -> SyncOutcome {
         // Not online yet: nobody gets an identity whose pending bit is not clear.
         for (word, used) in (0..).map_while(EixWord::new).zip(self.pool.used()) {
             hart.clear_pending(word, !self.owned(word, used.load()));
@@ -757,7 +757,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Applies the desired state of every identity in use again, after the hart lost its enables.
-    pub fn refresh(&self, hart: &impl HartAccess) -> Remains {
+    pub fn refresh(&self, hart: &impl HartAccess) -> SyncOutcome {
         self.mark_all();
         self.sync(hart)
     }
@@ -774,7 +774,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
     ///
     /// Forwarders to which nothing is in flight end. What may still arrive at the others waits until
     /// the hart is back, for the owner that `owner_of` finds for their targets.
-    pub fn go_offline(&self, hart: &impl HartAccess, owner_of: impl Fn(VectorId) -> Option<Owner>) {
+    pub fn go_offline(
+        &self,
+        hart: &impl HartAccess,
+        owner_of: impl Fn(VectorId) -> Option<SlotOwner>,
+    ) {
         self.online.swap(0);
         self.mark_all();
         self.look(hart, self.summary.swap(0));
@@ -808,7 +812,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
 }
 
 /// Nobody's owners.
-type Nobody = fn(VectorId) -> Option<Owner>;
+type Nobody = fn(VectorId) -> Option<SlotOwner>;
 
 /// What proves that nothing is in flight, asked for once for all that leave at the same time.
 struct Proofs<'a, S, H> {
@@ -984,8 +988,8 @@ mod tests {
         Eiid::new(n).unwrap()
     }
 
-    fn owner() -> Owner {
-        Owner::new(0x1000).unwrap()
+    fn owner() -> SlotOwner {
+        SlotOwner::new(0x1000).unwrap()
     }
 
     fn elsewhere(n: u32) -> VectorId {
@@ -1007,14 +1011,14 @@ mod tests {
         let file = memory.file();
         let hart = TestHart::default();
 
-        assert_eq!(file.go_online(&hart), Remains::default());
+        assert_eq!(file.go_online(&hart), SyncOutcome::default());
         let eiid = file.assign(owner(), false).unwrap();
         assert!(!file.needs_sync());
         file.want(eiid, true);
         assert!(file.mark(eiid));
         assert!(file.needs_sync());
         assert_eq!(hart.enabled.get(), 1 << POKE.get());
-        assert_eq!(file.sync(&hart), Remains::default());
+        assert_eq!(file.sync(&hart), SyncOutcome::default());
         assert!(!file.needs_sync());
         assert_eq!(hart.enabled.get(), 1 << POKE.get() | 1 << eiid.get());
         file.want(eiid, false);
@@ -1071,7 +1075,7 @@ mod tests {
             let memory = Memory::new();
             let file = memory.file();
             let hart = TestHart::default();
-            let due = Remains {
+            let due = SyncOutcome {
                 due: Some(Tick::new(start + 2)),
             };
 
@@ -1086,7 +1090,7 @@ mod tests {
             assert_eq!(file.sync(&hart), due);
             assert!(file.forwards_to(eiid, elsewhere(5)));
             hart.now.set(start + 2);
-            assert_eq!(file.sync(&hart), Remains::default());
+            assert_eq!(file.sync(&hart), SyncOutcome::default());
             assert_eq!(file.slot(eiid), Slot::Free);
             assert_eq!(hart.count.get(), 1);
         }
@@ -1147,7 +1151,7 @@ mod tests {
         );
         assert_eq!(file.sync(&hart).due, Some(Tick::new(12)));
         hart.now.set(12);
-        assert_eq!(file.sync(&hart), Remains::default());
+        assert_eq!(file.sync(&hart), SyncOutcome::default());
         assert_eq!(file.slot(eiid), Slot::Free);
 
         hart.fences.set(true);
@@ -1197,7 +1201,7 @@ mod tests {
             hart.msi(eiid);
             assert!(file.settle(eiid, elsewhere(5), in_flight));
             file.mark(eiid);
-            assert_eq!(file.sync(&hart), Remains::default());
+            assert_eq!(file.sync(&hart), SyncOutcome::default());
             assert_eq!(hart.sent.take(), Some(elsewhere(5)));
             assert_eq!(file.slot(eiid), Slot::Free);
         }
@@ -1246,7 +1250,7 @@ mod tests {
         }
         assert_eq!((hart.asked.get(), hart.markers.get()), (0, 1));
         hart.now.set(22);
-        assert_eq!(file.sync(&hart), Remains::default());
+        assert_eq!(file.sync(&hart), SyncOutcome::default());
         assert_eq!(file.pool().free(), 61);
 
         file.go_offline(&hart, |_| None);
@@ -1379,11 +1383,11 @@ mod tests {
             assert!(!hart.is_pending(id(9)));
             if let Some(owner) = known {
                 hart.now.set(102);
-                assert_eq!(file.sync(&hart), Remains::default());
+                assert_eq!(file.sync(&hart), SyncOutcome::default());
                 assert!(hart.take_pending(eiid));
                 assert_eq!(file.forward(&hart, eiid), Arrival::For(owner));
                 assert!(file.needs_sync());
-                assert_eq!(file.sync(&hart), Remains::default());
+                assert_eq!(file.sync(&hart), SyncOutcome::default());
             }
             assert_eq!(file.slot(eiid), Slot::Free);
             assert_eq!((hart.away.load(), file.pool().free()), (0, 61));
@@ -1438,7 +1442,7 @@ mod tests {
                 }
                 if freed {
                     if moves {
-                        file.abandon_away(&hart, Owner::new(0x2000).unwrap());
+                        file.abandon_away(&hart, SlotOwner::new(0x2000).unwrap());
                         assert_eq!(hart.away.load(), 1);
                         file.abandon_away(&hart, owner());
                         assert_eq!(hart.away.load(), 0);

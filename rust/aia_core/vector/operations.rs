@@ -14,9 +14,9 @@ use super::{
     placement::Placement,
     slot::{
         InFlight,
-        Owner,
         Sender,
         Slot, //
+        SlotOwner,
     },
     tick::Tick,
     VectorId,
@@ -92,9 +92,9 @@ pub trait Choice {
 
 /// Whose interrupt moves.
 #[derive(Clone, Copy, Debug)]
-pub struct Source {
+pub struct MoveSource {
     /// The owner of the vector.
-    pub owner: Owner,
+    pub owner: SlotOwner,
     /// The device never sends anything but the old or the new message; others may mix the two.
     pub at_once: bool,
     /// What is known of the messages that it has sent before.
@@ -238,7 +238,7 @@ fn place<M: Machine>(
 ///
 /// Identities that were freed are left again when their hart has looked. After a failure, those are
 /// told to that have something to look at: see [`File::needs_sync`].
-pub fn alloc<M: Machine>(machine: &M, choice: &impl Choice, owner: Owner) -> Option<VectorId> {
+pub fn alloc<M: Machine>(machine: &M, choice: &impl Choice, owner: SlotOwner) -> Option<VectorId> {
     let vector = place(machine, choice, |file| file.assign(owner, false))?;
 
     disable_lazily(machine, vector);
@@ -253,7 +253,7 @@ fn disable_lazily<M: Machine>(machine: &M, vector: VectorId) {
 }
 
 /// Takes `vector` away from its owner.
-fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: Owner) {
+fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: SlotOwner) {
     if let Some(file) = machine.file(vector.cpu()) {
         // Nobody else takes it away.
         file.free(vector.eiid(), owner);
@@ -270,7 +270,7 @@ fn release<M: Machine>(machine: &M, vector: VectorId, file: &File<M::Words>) {
 }
 
 /// Takes the vectors away from their owner, whose device no longer sends.
-pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: Owner) {
+pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: SlotOwner) {
     let current = vectors.current;
 
     // A move may still be in flight. As long as the vector that they forward to is ours, so are the
@@ -321,11 +321,11 @@ fn is_moving<M: Machine>(machine: &M, vectors: Vectors) -> bool {
 pub fn move_to<M: Machine>(
     machine: &M,
     vectors: Vectors,
-    source: Source,
+    source: MoveSource,
     choice: &impl Choice,
     write: impl Fn(M::Message),
 ) -> Result<Vectors, MoveError> {
-    let Source { owner, at_once, .. } = source;
+    let MoveSource { owner, at_once, .. } = source;
     let from = vectors.current;
     let old = machine.file(from.cpu()).ok_or(MoveError::NotOwned)?;
     let moving = is_moving(machine, vectors);
@@ -405,7 +405,7 @@ fn assign_like<S: Deref<Target = [Word]>>(
     file: &File<S>,
     from: VectorId,
     old: &File<S>,
-    owner: Owner,
+    owner: SlotOwner,
     enabled: bool,
 ) -> Option<Eiid> {
     if file.assign_at(from.eiid(), owner, enabled) {
@@ -440,7 +440,7 @@ fn retarget<M: Machine>(machine: &M, vector: VectorId, from: VectorId, to: Vecto
 }
 
 /// The device has got its new message: lets the forwarder `from` end.
-fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, source: Source) {
+fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, source: MoveSource) {
     let Some(file) = machine.file(from.cpu()) else {
         return;
     };
@@ -473,7 +473,7 @@ pub fn go_offline<M: Machine>(machine: &M) {
 }
 
 /// Whose `vector` is, or was before it moved away.
-fn owner_of<M: Machine>(machine: &M, mut vector: VectorId) -> Option<Owner> {
+fn owner_of<M: Machine>(machine: &M, mut vector: VectorId) -> Option<SlotOwner> {
     // One more move may be on its way.
     for _ in 0..2 {
         match machine.file(vector.cpu())?.slot(vector.eiid()) {

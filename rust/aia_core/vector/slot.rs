@@ -12,9 +12,9 @@ use super::{
 /// The drivers store the address of the interrupt's descriptor, so that interrupt entry finds it
 /// with one load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Owner(u64);
+pub struct SlotOwner(u64);
 
-impl Owner {
+impl SlotOwner {
     /// Wraps `bits`; [`None`] if they are zero or no multiple of 16.
     #[inline]
     pub fn new(bits: u64) -> Option<Self> {
@@ -74,12 +74,12 @@ pub enum Slot {
     /// Nobody's.
     Free,
     /// Delivers the interrupt of this owner.
-    Assigned(Owner),
+    Assigned(SlotOwner),
     /// Its interrupt moved away: what arrives is sent on to the new vector.
     Forward(VectorId, InFlight),
     /// The interrupt of this owner left while the hart could not be asked: what arrived, or still
     /// arrives, is delivered here when the hart is back.
-    Away(Owner, Sender),
+    Away(SlotOwner, Sender),
     /// Its interrupt was freed: what arrives is dropped until the own hart has looked.
     Drain,
     /// Nobody's, but something kept or may keep arriving: disabled until its hart is reset.
@@ -153,7 +153,7 @@ impl Slot {
         if bits == 0 {
             return Slot::Free;
         }
-        if let Some(owner) = Owner::new(bits) {
+        if let Some(owner) = SlotOwner::new(bits) {
             return Slot::Assigned(owner);
         }
 
@@ -174,7 +174,8 @@ impl Slot {
             _ => return Slot::Drain,
         };
 
-        Owner::new(bits & !Self::LOW_MASK).map_or(Slot::Drain, |owner| Slot::Away(owner, sender))
+        SlotOwner::new(bits & !Self::LOW_MASK)
+            .map_or(Slot::Drain, |owner| Slot::Away(owner, sender))
     }
 
     fn tagged(bits: u64, kind: u64) -> Self {
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn every_state_round_trips() {
         let to = VectorId::new(Cpu::new(511), Eiid::new(2047).unwrap()).unwrap();
-        let owner = Owner::new(0xffff_ffff_8000_0040).unwrap();
+        let owner = SlotOwner::new(0xffff_ffff_8000_0040).unwrap();
 
         for slot in [
             Slot::Free,
@@ -231,11 +232,11 @@ mod tests {
 
     #[test]
     fn owners_leave_room_for_what_is_known_of_them() {
-        assert!(Owner::new(0).is_none());
+        assert!(SlotOwner::new(0).is_none());
         for bits in 1..16 {
-            assert!(Owner::new(0x1000 | bits).is_none());
+            assert!(SlotOwner::new(0x1000 | bits).is_none());
         }
-        assert_eq!(Owner::new(16).map(Owner::get), Some(16));
+        assert_eq!(SlotOwner::new(16).map(SlotOwner::get), Some(16));
     }
 
     #[test]

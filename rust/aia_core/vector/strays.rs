@@ -24,14 +24,14 @@ pub fn words_for(nr_ids: NrIds) -> usize {
 
 /// Counts the MSIs for nobody that each identity of one hart gets, by the second. Used by that hart
 /// only.
-pub struct Strays<S> {
+pub struct StrayCounter<S> {
     /// A byte per identity.
     counts: S,
     /// What they were counted in.
     second: Word,
 }
 
-impl<S: Deref<Target = [Word]>> Strays<S> {
+impl<S: Deref<Target = [Word]>> StrayCounter<S> {
     /// Creates the counters of a hart that has had none, on [`words_for`] zeroed words.
     pub fn new(counts: S) -> Self {
         Self {
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn only_a_storm_is_too_many() {
         let words = [const { Word::new(0) }; 8];
-        let strays = Strays::new(&words[..]);
+        let strays = StrayCounter::new(&words[..]);
 
         for _ in 0..LIMIT {
             assert!(!strays.count(id(7), 5));
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn each_identity_has_a_count_of_its_own() {
         let words = [const { Word::new(0) }; 8];
-        let strays = Strays::new(&words[..]);
+        let strays = StrayCounter::new(&words[..]);
 
         for _ in 0..=LIMIT {
             for n in (1..64).filter(|n| *n != 20) {
@@ -112,7 +112,7 @@ mod tests {
         let words = [const { Word::new(0) }; 8];
 
         for _ in 0..=LIMIT {
-            assert!(!Strays::new(&words[..]).count(id(64), 5));
+            assert!(!StrayCounter::new(&words[..]).count(id(64), 5));
         }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct HartWire {
 }
 
 /// The checked description of an APLIC.
-pub(crate) struct Config {
+pub(crate) struct AplicConfig {
     /// Where the registers are, and how many bytes of it.
     pub(crate) registers: (Range, usize),
     pub(crate) nr_sources: NrSources,
@@ -78,7 +78,7 @@ pub(crate) fn direct_registers() -> impl Iterator<Item = Range> {
     })
 }
 
-impl Config {
+impl AplicConfig {
     /// Reads and checks `node`.
     ///
     /// Every refusal is printed, with the node and the property.

@@ -32,12 +32,12 @@ use kernel_ext::{
     refuse, //
 };
 
-use crate::config::Config;
+use crate::config::AplicConfig;
 
 /// The registers of a domain.
-pub(crate) struct Registers(pub(crate) Mapping);
+pub(crate) struct MappedRegisters(pub(crate) Mapping);
 
-impl domain::Registers for Registers {
+impl domain::DomainRegisters for MappedRegisters {
     #[inline(always)]
     fn read(&self, offset: usize) -> u32 {
         self.0.read(offset)
@@ -51,12 +51,12 @@ impl domain::Registers for Registers {
 
 /// One interrupt domain of an APLIC; it delivers nothing any more when this is dropped.
 pub(crate) struct Controller {
-    domain: Domain<Registers, KVec<Word>>,
-    node: fwnode::Held,
+    domain: Domain<MappedRegisters, KVec<Word>>,
+    node: fwnode::HeldNode,
 }
 
 impl Deref for Controller {
-    type Target = Domain<Registers, KVec<Word>>;
+    type Target = Domain<MappedRegisters, KVec<Word>>;
 
     #[inline(always)]
     fn deref(&self) -> &Self::Target {
@@ -80,7 +80,7 @@ impl Controller {
     /// Takes the registers over. The domain has its delivery mode then, but does not deliver yet.
     ///
     /// Fails with `EIO` if it does not have that mode.
-    pub(crate) fn new(node: &FwNode, config: &Config, mode: DeliveryMode) -> Result<Self> {
+    pub(crate) fn new(node: &FwNode, config: &AplicConfig, mode: DeliveryMode) -> Result<Self> {
         let (range, size) = &config.registers;
         let registers = Mapping::exclusive(range, *size, c"riscv-aplic").inspect_err(|_| {
             refuse!(node, "reg", "{:#x} cannot be mapped", range.start());
@@ -93,9 +93,9 @@ impl Controller {
         }
 
         let controller = Self {
-            domain: Domain::new(Registers(registers), config.nr_sources, mode, targets)
+            domain: Domain::new(MappedRegisters(registers), config.nr_sources, mode, targets)
                 .ok_or(EINVAL)?,
-            node: fwnode::Held::new(node),
+            node: fwnode::HeldNode::new(node),
         };
 
         controller

@@ -21,7 +21,7 @@ use kernel::{
 };
 use kernel_ext::irq::{
     data::ChipData,
-    new::New,
+    new::NewIrqs,
     Descriptor, //
 };
 
@@ -62,7 +62,7 @@ impl Owners {
 
     /// Gives interrupt `hwirq` to number `index` of the interrupts that are set up. It has to be
     /// taken back by [`Self::take`].
-    pub(crate) fn give<D: ChipData>(&self, hwirq: usize, new: &New<'_, D>, index: u32) {
+    pub(crate) fn give<D: ChipData>(&self, hwirq: usize, new: &NewIrqs<'_, D>, index: u32) {
         if let (Some(word), Some(owner)) = (self.0.get(hwirq), new.descriptor(index)) {
             // INVARIANT: `take` is called before the interrupt is freed.
             word.store_release(owner.addr() as u64);

@@ -9,7 +9,7 @@ use kernel::{
 
 use crate::{
     config::{
-        Config,
+        AplicConfig,
         Delivery, //
     },
     direct,
@@ -24,7 +24,7 @@ pub(crate) fn probe(dev: &Device) -> Result {
         return Err(ENODEV);
     }
 
-    let config = Config::of_node(node)?;
+    let config = AplicConfig::of_node(node)?;
     match &config.delivery {
         Delivery::Msi(harts) => msi::setup::setup(dev, node, &config, harts),
         Delivery::Direct(wires) => direct::setup::setup(dev, node, &config, wires),

@@ -9,7 +9,7 @@ use aia_core::{
             self,
             Choice, //
         },
-        slot::Owner,
+        slot::SlotOwner,
         VectorId,
         Vectors, //
     },
@@ -45,7 +45,7 @@ impl Choice for OneOf<'_> {
 }
 
 /// Gives `owner` a vector on one of `cpus` that is online. May sleep.
-pub(crate) fn alloc(imsic: &Imsic, cpus: &Cpumask, owner: Owner) -> Option<VectorId> {
+pub(crate) fn alloc(imsic: &Imsic, cpus: &Cpumask, owner: SlotOwner) -> Option<VectorId> {
     let alloc = || {
         let irqs_off = local_interrupt_disable();
 
@@ -69,7 +69,7 @@ pub(crate) fn alloc(imsic: &Imsic, cpus: &Cpumask, owner: Owner) -> Option<Vecto
 }
 
 /// Takes the vectors of an interrupt that has been shut down.
-pub(crate) fn free(imsic: &Imsic, vectors: Vectors, owner: Owner) {
+pub(crate) fn free(imsic: &Imsic, vectors: Vectors, owner: SlotOwner) {
     let irqs_off = local_interrupt_disable();
 
     operations::free(&ThisHart::new(imsic, &irqs_off), vectors, owner);

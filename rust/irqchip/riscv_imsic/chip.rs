@@ -6,7 +6,7 @@ use aia_core::vector::{
     operations::{
         self,
         MoveError,
-        Source, //
+        MoveSource, //
     },
     slot::Sender,
     Vectors, //
@@ -20,7 +20,7 @@ use kernel_ext::{
     cpumask,
     irq::{
         chip,
-        data::Packed,
+        data::ChipWord,
         desc::Locked,
         Chip,
         IrqData, //
@@ -44,28 +44,28 @@ use crate::{
 /// The chip of the IMSIC's own domain. Its data are the [`Vectors`] of the interrupt.
 struct ImsicChip;
 
-pub(crate) static CHIP: Chip<Packed> = Chip::new::<ImsicChip>(
+pub(crate) static CHIP: Chip<ChipWord> = Chip::new::<ImsicChip>(
     c"IMSIC",
     chip::flags::SKIP_SET_WAKE | chip::flags::MASK_ON_SUSPEND,
 );
 
 /// The IMSIC and the vectors of an interrupt.
 #[inline(always)]
-fn context(data: &IrqData<Packed>) -> Option<(&'static Imsic, Vectors)> {
+fn context(data: &IrqData<ChipWord>) -> Option<(&'static Imsic, Vectors)> {
     Some((published::imsic()?, vectors(data)?))
 }
 
 #[vtable]
 impl chip::Operations for ImsicChip {
-    type Data = Packed;
+    type Data = ChipWord;
 
-    fn mask(data: &IrqData<Packed>, locked: &Locked) {
+    fn mask(data: &IrqData<ChipWord>, locked: &Locked) {
         if let Some((imsic, vectors)) = context(data) {
             operations::mask(&ThisHart::new(imsic, locked), vectors.current);
         }
     }
 
-    fn unmask(data: &IrqData<Packed>, locked: &Locked) {
+    fn unmask(data: &IrqData<ChipWord>, locked: &Locked) {
         if let Some((imsic, vectors)) = context(data) {
             operations::unmask(&ThisHart::new(imsic, locked), vectors.current);
         }
@@ -73,11 +73,11 @@ impl chip::Operations for ImsicChip {
 
     /// The claim has acknowledged the interrupt; only a move that waited for it is left.
     #[inline]
-    fn ack(data: &IrqData<Packed>, locked: &Locked) {
+    fn ack(data: &IrqData<ChipWord>, locked: &Locked) {
         data.move_pending(locked);
     }
 
-    fn retrigger(data: &IrqData<Packed>, _locked: &Locked) -> bool {
+    fn retrigger(data: &IrqData<ChipWord>, _locked: &Locked) -> bool {
         let Some((imsic, vectors)) = context(data) else {
             return false;
         };
@@ -86,14 +86,14 @@ impl chip::Operations for ImsicChip {
         true
     }
 
-    fn compose_msi(data: &IrqData<Packed>) -> Result<msi::Message> {
+    fn compose_msi(data: &IrqData<ChipWord>) -> Result<msi::Message> {
         let (imsic, vectors) = context(data).ok_or(ENODEV)?;
 
         imsic.message(vectors.current).ok_or(ENODEV)
     }
 
     fn set_affinity(
-        data: &IrqData<Packed>,
+        data: &IrqData<ChipWord>,
         cpus: &Cpumask,
         _force: bool,
         locked: &Locked,
@@ -113,7 +113,7 @@ impl chip::Operations for ImsicChip {
             // Of these, nothing tells when all that they sent has arrived.
             msi::Bus::WiredToMsi | msi::Bus::Device | msi::Bus::Other => Sender::Posted,
         };
-        let source = Source {
+        let source = MoveSource {
             owner,
             at_once: device.moves_at_once(),
             sender,

@@ -47,7 +47,7 @@ pub(crate) struct HartFiles {
 }
 
 /// The checked description of an IMSIC.
-pub(crate) struct Config {
+pub(crate) struct ImsicConfig {
     pub(crate) geometry: Geometry<Host>,
     pub(crate) nr_ids: NrIds,
     pub(crate) nr_guest_ids: NrIds,
@@ -82,7 +82,7 @@ fn identities(node: &FwNode, name: &'static CStr) -> Result<Option<NrIds>> {
     })
 }
 
-impl Config {
+impl ImsicConfig {
     /// Reads and checks `node`.
     ///
     /// Every refusal is printed, with the node and the property.

@@ -23,7 +23,7 @@ use crate::state::{
     to_cpu,
     Imsic,
     LocalHart,
-    Words, //
+    OwnedWords, //
 };
 
 /// So many columns of nothing.
@@ -163,7 +163,7 @@ impl Imsic {
     }
 
     /// Both numbers are of the same moment: what is freed meanwhile is in one of them.
-    fn occupancy(&self, file: &File<Words>) -> Occupancy {
+    fn occupancy(&self, file: &File<OwnedWords>) -> Occupancy {
         let used = file.in_use();
 
         Occupancy {

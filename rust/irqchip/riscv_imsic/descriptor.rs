@@ -4,14 +4,14 @@
 
 #![expect(unsafe_code, reason = "descriptors that C frees")]
 
-use aia_core::vector::slot::Owner;
+use aia_core::vector::slot::SlotOwner;
 use kernel::interrupt::LocalInterruptDisabled;
 use kernel_ext::irq::Descriptor;
 
 /// The descriptor of the interrupt that owns a vector.
 #[inline(always)]
 pub(crate) fn descriptor(
-    owner: Owner,
+    owner: SlotOwner,
     _irqs_off: &LocalInterruptDisabled,
 ) -> Option<Descriptor<'_>> {
     // CAST: Owners are made of descriptors' addresses.

@@ -3,7 +3,7 @@
 //! The parent of all MSI domains.
 
 use aia_core::vector::{
-    slot::Owner,
+    slot::SlotOwner,
     Vectors, //
 };
 use kernel::{
@@ -14,14 +14,14 @@ use kernel::{
 use kernel_ext::{
     cpumask,
     irq::{
-        data::Packed,
+        data::ChipWord,
         domain_ops::{
-            Ops,
+            DomainOps,
             Shown, //
         },
         flow::FlowHandler,
         fwspec::Fwspec,
-        new::New,
+        new::NewIrqs,
         IrqData, //
     },
     msi, //
@@ -45,11 +45,11 @@ use crate::{
 /// The parent domain of all MSI domains.
 pub(crate) struct ImsicDomain;
 
-impl Ops for ImsicDomain {
+impl DomainOps for ImsicDomain {
     type Host = Imsic;
-    type Data = Packed;
+    type Data = ChipWord;
 
-    fn alloc(imsic: &'static Imsic, new: &New<'_, Packed>, _spec: Option<&Fwspec>) -> Result {
+    fn alloc(imsic: &'static Imsic, new: &NewIrqs<'_, ChipWord>, _spec: Option<&Fwspec>) -> Result {
         // Devices with several MSIs of one message are refused by the supported flags already.
         if new.count() != 1 {
             return Err(EOPNOTSUPP);
@@ -57,7 +57,7 @@ impl Ops for ImsicDomain {
 
         let owner = new
             .descriptor(0)
-            .and_then(|desc| Owner::new(desc.addr() as u64))
+            .and_then(|desc| SlotOwner::new(desc.addr() as u64))
             .ok_or(EINVAL)?;
         // Where it shall be in the end, so that no other CPU has to do with it; or else anywhere.
         let current = new
@@ -86,14 +86,14 @@ impl Ops for ImsicDomain {
         }
     }
 
-    fn free(imsic: &'static Imsic, data: &IrqData<Packed>) {
+    fn free(imsic: &'static Imsic, data: &IrqData<ChipWord>) {
         if let (Some(vectors), Some(owner)) = (vectors(data), owner(data)) {
             free(imsic, vectors, owner);
         }
     }
 
     #[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
-    fn debug_show(imsic: &'static Imsic, to: &SeqFile, what: Shown<Packed>, indent: usize) {
+    fn debug_show(imsic: &'static Imsic, to: &SeqFile, what: Shown<ChipWord>, indent: usize) {
         match what {
             Shown::Domain => imsic.show(to, indent),
             Shown::Interrupt(data) => {

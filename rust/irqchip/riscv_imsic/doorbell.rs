@@ -21,7 +21,7 @@ use kernel_ext::io::{
     Register, //
 };
 
-use crate::config::Config;
+use crate::config::ImsicConfig;
 
 /// Where MSIs to one CPU go.
 #[derive(Clone, Copy)]
@@ -57,7 +57,7 @@ impl Doorbell {
 pub(crate) type Doorbells = KVec<(CpuId, Doorbell)>;
 
 /// Maps what harts use of the regions, and finds the doorbell of each CPU in them.
-pub(crate) fn map(config: &Config) -> Result<(KVec<Mapping>, Doorbells)> {
+pub(crate) fn map(config: &ImsicConfig) -> Result<(KVec<Mapping>, Doorbells)> {
     let mut mappings = KVec::with_capacity(config.ranges.len(), GFP_KERNEL)?;
 
     for (index, range) in config.ranges.iter().enumerate() {

@@ -15,14 +15,14 @@ use kernel_ext::{
     cpuhp,
     fwnode,
     ipi_mux,
-    irq::chained::Parent,
+    irq::chained::ChainedIrq,
     of, //
 };
 
 use crate::{
-    config::Config,
+    config::ImsicConfig,
     doorbell,
-    entry::Entry,
+    entry::ExternalInterrupt,
     hotplug::Hotplug,
     ipi::Ipi,
     look::Look,
@@ -49,8 +49,8 @@ pub(crate) fn init(node: &FwNode) -> Result {
         return Err(ENODEV);
     };
 
-    let config = Config::of_node(node)?;
-    let parent = Parent::of_intc(riscv::IRQ_EXT).inspect_err(|_| {
+    let config = ImsicConfig::of_node(node)?;
+    let parent = ChainedIrq::of_intc(riscv::IRQ_EXT).inspect_err(|_| {
         pr_err!(
             "{}: interrupts-extended: no parent interrupt controller\n",
             node.display_name()
@@ -62,7 +62,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
     let imsic = Imsic::new::<Look>(
         &config,
         aia,
-        fwnode::Held::new(node),
+        fwnode::HeldNode::new(node),
         parent,
         mappings,
         &doorbells,
@@ -73,7 +73,7 @@ pub(crate) fn init(node: &FwNode) -> Result {
     let imsic = publication.imsic();
 
     let files = cpuhp::Registration::new_prepare::<Hotplug>(c"irqchip/riscv/imsic:prepare")?;
-    imsic.parent.install::<Entry<'_>>();
+    imsic.parent.install::<ExternalInterrupt<'_>>();
     let hotplug = cpuhp::Registration::new::<Hotplug>(
         cpuhp::State::RISCV_IMSIC_STARTING,
         c"irqchip/riscv/imsic:starting",

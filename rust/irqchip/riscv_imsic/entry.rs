@@ -9,7 +9,7 @@ use aia_core::{
     ids::Eiid,
     vector::{
         entry,
-        slot::Owner, //
+        slot::SlotOwner, //
     },
 };
 use kernel::{
@@ -19,8 +19,8 @@ use kernel::{
 use kernel_ext::{
     ipi_mux,
     irq::chained::{
-        Flow,
-        Handler, //
+        ChainedContext,
+        ChainedHandler, //
     },
 };
 
@@ -31,15 +31,15 @@ use crate::{
 };
 
 /// The handler, and one run of it.
-pub(crate) struct Entry<'a> {
+pub(crate) struct ExternalInterrupt<'a> {
     hart: ThisHart<'a>,
-    flow: &'a Flow<'a>,
+    flow: &'a ChainedContext<'a>,
 }
 
-impl Handler for Entry<'_> {
-    fn handle(flow: &Flow<'_>) {
+impl ChainedHandler for ExternalInterrupt<'_> {
+    fn handle(flow: &ChainedContext<'_>) {
         if let Some(imsic) = published::imsic() {
-            entry::handle(&Entry {
+            entry::handle(&ExternalInterrupt {
                 hart: ThisHart::new(imsic, flow.irqs_off()),
                 flow,
             });
@@ -47,7 +47,7 @@ impl Handler for Entry<'_> {
     }
 }
 
-impl<'a> entry::Entry for Entry<'a> {
+impl<'a> entry::Entry for ExternalInterrupt<'a> {
     type Machine = ThisHart<'a>;
 
     #[inline(always)]
@@ -69,7 +69,7 @@ impl<'a> entry::Entry for Entry<'a> {
     }
 
     #[inline(always)]
-    fn deliver(&self, owner: Owner) {
+    fn deliver(&self, owner: SlotOwner) {
         if let Some(descriptor) = descriptor(owner, self.flow.irqs_off()) {
             descriptor.handle(self.flow);
         }

@@ -12,7 +12,7 @@ use kernel::{
 use kernel_ext::percpu::PerCpu;
 
 use crate::{
-    config::Config,
+    config::ImsicConfig,
     doorbell::Doorbell, //
 };
 
@@ -42,7 +42,7 @@ unsafe impl Sync for GlobalConfig {}
 impl GlobalConfig {
     /// Makes the C structures of `config`.
     pub(crate) fn new(
-        config: &Config,
+        config: &ImsicConfig,
         doorbell: impl Fn(CpuId) -> Option<Doorbell>,
     ) -> Result<Self> {
         let locals = PerCpu::new(|cpu| {

@@ -52,7 +52,7 @@ use crate::{
         to_cpu,
         Imsic,
         LocalHart,
-        Words, //
+        OwnedWords, //
     }, //
 };
 
@@ -211,7 +211,7 @@ fn tick(jiffies: usize) -> Tick {
 }
 
 impl Machine for ThisHart<'_> {
-    type Words = Words;
+    type Words = OwnedWords;
     type Message = msi::Message;
 
     #[inline(always)]
@@ -221,16 +221,16 @@ impl Machine for ThisHart<'_> {
     }
 
     #[inline(always)]
-    fn here(&self) -> &File<Words> {
+    fn here(&self) -> &File<OwnedWords> {
         &self.local.file
     }
 
     #[inline(always)]
-    fn file(&self, cpu: Cpu) -> Option<&File<Words>> {
+    fn file(&self, cpu: Cpu) -> Option<&File<OwnedWords>> {
         self.imsic.local(cpu).map(|local| &local.file)
     }
 
-    fn files(&self) -> impl Iterator<Item = &File<Words>> {
+    fn files(&self) -> impl Iterator<Item = &File<OwnedWords>> {
         cpumask::possible()
             .filter_map(|cpu| self.imsic.locals.on(cpu))
             .map(|local| &local.file)
@@ -240,7 +240,7 @@ impl Machine for ThisHart<'_> {
         CpuId::from_u32(cpu.get()).is_some_and(cpumask::is_online)
     }
 
-    fn placement(&self) -> &Placement<Words> {
+    fn placement(&self) -> &Placement<OwnedWords> {
         &self.imsic.placement
     }
 

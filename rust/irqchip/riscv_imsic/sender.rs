@@ -26,7 +26,7 @@ use kernel::{
 };
 
 /// A sender of extempore MSIs. Senders live for ever.
-pub trait Extempore: Sync {
+pub trait ExtemporeSender: Sync {
     /// Sends an MSI with identity `eiid` to physical address `address` after all MSIs that the
     /// sender has sent there.
     ///
@@ -36,7 +36,7 @@ pub trait Extempore: Sync {
 }
 
 /// The senders of the system, filled from the start.
-static SENDERS: [SetOnce<&'static dyn Extempore>; 16] = [const { SetOnce::new() }; 16];
+static SENDERS: [SetOnce<&'static dyn ExtemporeSender>; 16] = [const { SetOnce::new() }; 16];
 
 /// Not zero once a sender has failed: no fence proves anything any more.
 static FAILED: Word = Word::new(0);
@@ -46,7 +46,7 @@ static FAILED: Word = Word::new(0);
 ///
 /// Fails with `ENOSPC` if there are too many. Whose sender is not known, of them moved vectors wait
 /// for some time instead of asking.
-pub fn register(sender: &'static dyn Extempore) -> Result {
+pub fn register(sender: &'static dyn ExtemporeSender) -> Result {
     if SENDERS.iter().any(|slot| slot.populate(sender)) {
         Ok(())
     } else {

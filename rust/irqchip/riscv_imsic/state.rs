@@ -20,7 +20,7 @@ use aia_core::{
         pool,
         strays::{
             self,
-            Strays, //
+            StrayCounter, //
         },
         VectorId,
         POKE, //
@@ -41,7 +41,7 @@ use kernel_ext::{
     fwnode,
     io::Mapping,
     ipi_mux,
-    irq::chained::Parent,
+    irq::chained::ChainedIrq,
     irq_work::{
         IrqWork,
         Run, //
@@ -55,7 +55,7 @@ use kernel_ext::{
 };
 
 use crate::{
-    config::Config,
+    config::ImsicConfig,
     doorbell::Doorbell,
     global_config::GlobalConfig, //
 };
@@ -68,10 +68,10 @@ pub(crate) fn to_cpu(cpu: CpuId) -> Cpu {
 
 /// The words under a file or a placement, each allocated separately: the slots of 2,047 identities
 /// are exactly 16 KiB.
-pub(crate) type Words = KVec<Word>;
+pub(crate) type OwnedWords = KVec<Word>;
 
 /// Allocates zeroed words.
-fn words(count: usize) -> Result<Words> {
+fn words(count: usize) -> Result<OwnedWords> {
     let mut words = KVec::with_capacity(count, GFP_KERNEL)?;
 
     for _ in 0..count {
@@ -82,14 +82,14 @@ fn words(count: usize) -> Result<Words> {
 
 /// One CPU's part. Interrupt entry needs only the first field.
 pub(crate) struct LocalHart {
-    pub(crate) file: File<Words>,
+    pub(crate) file: File<OwnedWords>,
     /// [`None`] for a CPU that the firmware gives no interrupt file; it is kept offline.
     pub(crate) doorbell: Option<Doorbell>,
     /// How other CPUs make the hart look where IPIs are not ours.
     pub(crate) changes: Pin<KBox<IrqWork>>,
     /// When the hart looks again at what waits for the time to pass.
     pub(crate) timer: Pin<KBox<CpuTimer>>,
-    pub(crate) strays: Strays<Words>,
+    pub(crate) strays: StrayCounter<OwnedWords>,
 }
 
 impl LocalHart {
@@ -110,7 +110,7 @@ impl LocalHart {
             doorbell,
             changes: KBox::pin_init(IrqWork::new::<L>(), GFP_KERNEL)?,
             timer: KBox::pin_init(CpuTimer::new::<L>(), GFP_KERNEL)?,
-            strays: Strays::new(words(strays::words_for(nr_ids))?),
+            strays: StrayCounter::new(words(strays::words_for(nr_ids))?),
         })
     }
 }
@@ -119,9 +119,9 @@ impl LocalHart {
 pub(crate) struct Imsic {
     pub(crate) locals: PerCpu<LocalHart>,
     pub(crate) aia: Aia,
-    pub(crate) node: fwnode::Held,
-    pub(crate) parent: Parent,
-    pub(crate) placement: Placement<Words>,
+    pub(crate) node: fwnode::HeldNode,
+    pub(crate) parent: ChainedIrq,
+    pub(crate) placement: Placement<OwnedWords>,
     pub(crate) nr_ids: NrIds,
     pub(crate) geometry: Geometry<Host>,
     pub(crate) counts: Counts,
@@ -139,10 +139,10 @@ impl Imsic {
     /// Builds the state. `doorbells` lie in `mappings`; `L` is how a hart looks at what waits for it.
     /// Nothing is visible to others yet, and dropping it undoes everything.
     pub(crate) fn new<L: Expired + Run>(
-        config: &Config,
+        config: &ImsicConfig,
         aia: Aia,
-        node: fwnode::Held,
-        parent: Parent,
+        node: fwnode::HeldNode,
+        parent: ChainedIrq,
         mappings: KVec<Mapping>,
         doorbells: &[(CpuId, Doorbell)],
     ) -> Result<Self> {

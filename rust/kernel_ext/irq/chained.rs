@@ -13,22 +13,22 @@ use kernel::{
 };
 
 /// Handles a chained interrupt.
-pub trait Handler {
+pub trait ChainedHandler {
     /// The parent interrupt arrived on this CPU: hand out everything that is pending.
     ///
     /// Hardirq context, interrupts off.
-    fn handle(flow: &Flow<'_>);
+    fn handle(flow: &ChainedContext<'_>);
 }
 
 /// Evidence that a chained interrupt is being handled: hardirq context, between the parent chip's
 /// enter and exit.
-pub struct Flow<'a> {
+pub struct ChainedContext<'a> {
     chip: *mut bindings::irq_chip,
     desc: *mut bindings::irq_desc,
     irqs_off: &'a LocalInterruptDisabled,
 }
 
-impl Flow<'_> {
+impl ChainedContext<'_> {
     /// Local interrupts are off.
     #[inline(always)]
     pub fn irqs_off(&self) -> &LocalInterruptDisabled {
@@ -36,7 +36,7 @@ impl Flow<'_> {
     }
 }
 
-impl Drop for Flow<'_> {
+impl Drop for ChainedContext<'_> {
     #[inline(always)]
     fn drop(&mut self) {
         // SAFETY: Pairs with the enter in `handle`, with the same arguments.
@@ -47,15 +47,15 @@ impl Drop for Flow<'_> {
 /// # Safety
 ///
 /// Only for the interrupt core, which passes a valid descriptor, interrupts off.
-unsafe extern "C" fn handle<T: Handler>(desc: *mut bindings::irq_desc) {
-    // SAFETY: Flow handlers run with interrupts off.
+unsafe extern "C" fn handle<T: ChainedHandler>(desc: *mut bindings::irq_desc) {
+    // SAFETY: ChainedContext handlers run with interrupts off.
     let irqs_off = unsafe { LocalInterruptDisabled::assume_disabled() };
     // SAFETY: The core calls with a valid descriptor.
     let chip = unsafe { bindings::irq_desc_get_chip(desc) };
 
     // SAFETY: The core calls with a valid descriptor.
     unsafe { bindings::chained_irq_enter(chip, desc) };
-    T::handle(&Flow {
+    T::handle(&ChainedContext {
         chip,
         desc,
         irqs_off,
@@ -94,13 +94,13 @@ pub(super) fn intc_mapping(hwirq: u32) -> Result<(u32, bool)> {
 /// # Invariants
 ///
 /// `irq` is a mapped per-CPU interrupt of the harts' own controllers.
-pub struct Parent {
+pub struct ChainedIrq {
     irq: u32,
     /// Nobody else had mapped it before.
     ours: bool,
 }
 
-impl Parent {
+impl ChainedIrq {
     /// Maps interrupt `hwirq` of the harts' interrupt controllers (INTC). May sleep.
     ///
     /// Fails with `EBUSY` if somebody else handles it.
@@ -117,7 +117,7 @@ impl Parent {
 
     /// Installs the handler `T`. The interrupt arrives on this CPU from now on, and on each one
     /// that calls [`Self::enable`].
-    pub fn install<T: Handler>(&self) {
+    pub fn install<T: ChainedHandler>(&self) {
         // SAFETY: The interrupt is mapped, and the handler has the right signature.
         unsafe {
             bindings::__irq_set_handler(self.irq, Some(handle::<T>), 1, ptr::null());
@@ -137,7 +137,7 @@ impl Parent {
     }
 }
 
-impl Drop for Parent {
+impl Drop for ChainedIrq {
     fn drop(&mut self) {
         // SAFETY: The interrupt is mapped; without a handler nothing is called any more. One that
         // there is, is ours: there was none.

@@ -62,10 +62,10 @@ unsafe impl<T: Sync> ChipData for &'static T {
 
 /// A number in place of a pointer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Packed(pub NonZeroU64);
+pub struct ChipWord(pub NonZeroU64);
 
 // SAFETY: Nothing is dereferenced, and the number is not zero.
-unsafe impl ChipData for Packed {
+unsafe impl ChipData for ChipWord {
     #[inline]
     fn into_raw(self) -> NonNull<c_void> {
         // SAFETY: The number is not zero.

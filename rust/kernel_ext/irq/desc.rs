@@ -79,8 +79,8 @@ impl<'a> Descriptor<'a> {
 
     /// Runs the flow handler of the interrupt, in the flow of the interrupt that it arrived by.
     #[inline(always)]
-    pub fn handle(self, _flow: &chained::Flow<'_>) {
-        // SAFETY: The descriptor is valid by the type invariant, and `Flow` proves hardirq context.
+    pub fn handle(self, _flow: &chained::ChainedContext<'_>) {
+        // SAFETY: The descriptor is valid by the type invariant, and `ChainedContext` proves hardirq context.
         unsafe { bindings::generic_handle_irq_desc(self.0.as_ptr()) };
     }
 }

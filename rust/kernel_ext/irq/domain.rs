@@ -16,7 +16,7 @@ use kernel::{
 };
 
 use super::domain_ops::{
-    Ops,
+    DomainOps,
     Vtable, //
 };
 use crate::fwnode;
@@ -24,7 +24,7 @@ use crate::fwnode;
 /// Creates a domain of `size` interrupts, the numbers 0..size, for `fwnode`. May sleep.
 ///
 /// If it cannot be created, `host` is dropped.
-pub fn create_linear<T: Ops>(
+pub fn create_linear<T: DomainOps>(
     fwnode: &FwNode,
     size: u32,
     host: Pin<KBox<T::Host>>,
@@ -51,7 +51,10 @@ pub fn create_linear<T: Ops>(
 }
 
 /// What the core is told of a domain for `fwnode`.
-pub(crate) fn info<T: Ops>(fwnode: &FwNode, host: &'static T::Host) -> bindings::irq_domain_info {
+pub(crate) fn info<T: DomainOps>(
+    fwnode: &FwNode,
+    host: &'static T::Host,
+) -> bindings::irq_domain_info {
     bindings::irq_domain_info {
         fwnode: fwnode::as_raw(fwnode),
         host_data: ptr::from_ref(host).cast_mut().cast(),

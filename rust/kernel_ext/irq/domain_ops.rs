@@ -27,22 +27,25 @@ use super::{
         IrqData, //
     },
     fwspec::Fwspec,
-    new::New,
+    new::NewIrqs,
     trigger::Trigger, //
 };
 
 /// The callbacks of a domain. Unless said otherwise they may sleep.
-pub trait Ops: Sized + 'static {
+pub trait DomainOps: Sized + 'static {
     /// The controller.
     type Host: Sync + 'static;
 
     /// What is stored per interrupt for the chip.
     type Data: ChipData;
 
-    /// Sets all new interrupts up, by [`New::set_info`]. On an error, what was set up so far must be
+    /// Sets all new interrupts up, by [`NewIrqs::set_info`]. On an error, what was set up so far must be
     /// undone. `spec` is what firmware says, in a domain that is no parent of others.
-    fn alloc(host: &'static Self::Host, new: &New<'_, Self::Data>, spec: Option<&Fwspec>)
-        -> Result;
+    fn alloc(
+        host: &'static Self::Host,
+        new: &NewIrqs<'_, Self::Data>,
+        spec: Option<&Fwspec>,
+    ) -> Result;
 
     /// The interrupt is freed. It has been shut down, and its number is used no more.
     fn free(host: &'static Self::Host, data: &IrqData<Self::Data>);
@@ -76,7 +79,7 @@ pub enum Shown<D> {
 /// The C callbacks of `T`.
 pub(crate) struct Vtable<T>(PhantomData<T>);
 
-impl<T: Ops> Vtable<T> {
+impl<T: DomainOps> Vtable<T> {
     /// The callbacks of a domain whose interrupts are set up by its own number and a specifier.
     const OPS: bindings::irq_domain_ops = {
         let mut ops = Self::PARENT_OPS;
@@ -111,7 +114,7 @@ impl<T: Ops> Vtable<T> {
 /// # Safety
 ///
 /// `domain` must have been created with a `&'static T::Host` as its host data.
-unsafe fn host<T: Ops>(domain: *mut bindings::irq_domain) -> &'static T::Host {
+unsafe fn host<T: DomainOps>(domain: *mut bindings::irq_domain) -> &'static T::Host {
     // SAFETY: By the requirements of this function.
     unsafe { &*(*domain).host_data.cast::<T::Host>() }
 }
@@ -119,7 +122,7 @@ unsafe fn host<T: Ops>(domain: *mut bindings::irq_domain) -> &'static T::Host {
 /// # Safety
 ///
 /// Only for the interrupt core, which passes valid arguments of a domain of `T`.
-unsafe extern "C" fn alloc<T: Ops>(
+unsafe extern "C" fn alloc<T: DomainOps>(
     domain: *mut bindings::irq_domain,
     virq: u32,
     count: u32,
@@ -133,7 +136,7 @@ unsafe extern "C" fn alloc<T: Ops>(
 ///
 /// Only for the interrupt core, which passes valid arguments of a domain of `T` without children: `arg`
 /// is a specifier.
-unsafe extern "C" fn alloc_specified<T: Ops>(
+unsafe extern "C" fn alloc_specified<T: DomainOps>(
     domain: *mut bindings::irq_domain,
     virq: u32,
     count: u32,
@@ -149,14 +152,14 @@ unsafe extern "C" fn alloc_specified<T: Ops>(
 /// # Safety
 ///
 /// `domain` must be one of `T`, which is asked to set up these interrupts now.
-unsafe fn set_up<T: Ops>(
+unsafe fn set_up<T: DomainOps>(
     domain: *mut bindings::irq_domain,
     virq: u32,
     count: u32,
     spec: Option<&Fwspec>,
 ) -> c_int {
     // SAFETY: By the requirements of this function; chips of this domain have a `T::Data`.
-    let new = unsafe { New::from_raw(domain, virq, count) };
+    let new = unsafe { NewIrqs::from_raw(domain, virq, count) };
 
     from_result(|| {
         // SAFETY: All domains with this callback are created here.
@@ -173,7 +176,7 @@ unsafe fn set_up<T: Ops>(
 /// # Safety
 ///
 /// Only for the interrupt core, which passes valid arguments of a domain of `T`.
-unsafe extern "C" fn free<T: Ops>(domain: *mut bindings::irq_domain, virq: u32, count: u32) {
+unsafe extern "C" fn free<T: DomainOps>(domain: *mut bindings::irq_domain, virq: u32, count: u32) {
     for virq in virq..virq.saturating_add(count) {
         // SAFETY: Looking up any interrupt is fine.
         let raw = unsafe { bindings::irq_domain_get_irq_data(domain, virq) };
@@ -182,7 +185,7 @@ unsafe extern "C" fn free<T: Ops>(domain: *mut bindings::irq_domain, virq: u32, 
             continue;
         }
         // SAFETY: All domains with this callback are created here, and all of their interrupts
-        // are set up by `New::set_info`, which stores a `T::Data`.
+        // are set up by `NewIrqs::set_info`, which stores a `T::Data`.
         T::free(unsafe { host::<T>(domain) }, unsafe {
             IrqData::from_raw(raw)
         });
@@ -194,7 +197,7 @@ unsafe extern "C" fn free<T: Ops>(domain: *mut bindings::irq_domain, virq: u32, 
 /// # Safety
 ///
 /// Only for the interrupt core, which passes valid arguments of a domain of `T`.
-unsafe extern "C" fn translate<T: Ops>(
+unsafe extern "C" fn translate<T: DomainOps>(
     domain: *mut bindings::irq_domain,
     spec: *mut bindings::irq_fwspec,
     hwirq: *mut usize,
@@ -211,7 +214,7 @@ unsafe extern "C" fn translate<T: Ops>(
 ///
 /// Only for the interrupt core, which passes valid arguments of a domain of `T`.
 #[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
-unsafe extern "C" fn debug_show<T: Ops>(
+unsafe extern "C" fn debug_show<T: DomainOps>(
     to: *mut bindings::seq_file,
     domain: *mut bindings::irq_domain,
     data: *mut bindings::irq_data,
@@ -229,7 +232,7 @@ unsafe extern "C" fn debug_show<T: Ops>(
             )
         };
 
-        // SAFETY: What is not null was stored by `New::set_info`, as a `T::Data`.
+        // SAFETY: What is not null was stored by `NewIrqs::set_info`, as a `T::Data`.
         let data = NonNull::new(raw).map(|raw| unsafe { T::Data::from_raw(raw) });
 
         (domain, Shown::Interrupt(data))

@@ -26,14 +26,14 @@ use super::{
 };
 
 /// The interrupts that [`Ops::alloc`](super::domain_ops::Ops::alloc) sets up.
-pub struct New<'a, D> {
+pub struct NewIrqs<'a, D> {
     domain: *mut bindings::irq_domain,
     virq: u32,
     count: u32,
     _life: PhantomData<(&'a (), D)>,
 }
 
-impl<D: ChipData> New<'_, D> {
+impl<D: ChipData> NewIrqs<'_, D> {
     /// Wraps the arguments of the core's callback.
     ///
     /// # Safety

@@ -17,7 +17,7 @@ use super::chained::intc_mapping;
 use crate::percpu::PerCpu;
 
 /// Handles a per-CPU interrupt.
-pub trait Handler {
+pub trait PerCpuHandler {
     /// The interrupt arrived on this CPU. Hardirq context.
     fn handle(irqs_off: &LocalInterruptDisabled);
 }
@@ -37,7 +37,7 @@ impl PerCpuIrq {
     /// yet. May sleep.
     ///
     /// Fails with `ENOENT` if there is no such interrupt, and with `EBUSY` if somebody else has it.
-    pub fn of_intc<H: Handler>(hwirq: u32, name: &'static CStr) -> Result<Self> {
+    pub fn of_intc<H: PerCpuHandler>(hwirq: u32, name: &'static CStr) -> Result<Self> {
         let (irq, _) = intc_mapping(hwirq)?;
         let cookie = PerCpu::new(|_| Ok(0))?;
 
@@ -79,7 +79,7 @@ impl Drop for PerCpuIrq {
 /// # Safety
 ///
 /// Only for the interrupt core, interrupts off.
-unsafe extern "C" fn handle<H: Handler>(
+unsafe extern "C" fn handle<H: PerCpuHandler>(
     _irq: c_int,
     _cookie: *mut c_void,
 ) -> bindings::irqreturn_t {

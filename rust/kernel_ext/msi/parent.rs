@@ -16,7 +16,7 @@ use super::bus::Bus;
 use crate::irq::{
     domain,
     domain_ops::{
-        Ops,
+        DomainOps,
         Vtable, //
     }, //
 };
@@ -100,7 +100,7 @@ unsafe extern "C" fn init_dev_msi_info<P: ParentOps>(
 }
 
 /// Creates the domain of an MSI controller for `fwnode`. May sleep.
-pub fn create<T: Ops, P: ParentOps>(fwnode: &FwNode, host: &'static T::Host) -> Result {
+pub fn create<T: DomainOps, P: ParentOps>(fwnode: &FwNode, host: &'static T::Host) -> Result {
     let mut info = domain::info::<T>(fwnode, host);
 
     info.ops = Vtable::<T>::PARENT_OPS_REF;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Parent interrupts of device-tree nodes.
+//! ParsedIrq interrupts of device-tree nodes.
 //!
 //! C header: [`include/linux/of_irq.h`](srctree/include/linux/of_irq.h)
 
@@ -19,11 +19,11 @@ use crate::arch::riscv;
 /// # Invariants
 ///
 /// `args.np` is a node on which this value holds a reference.
-pub struct Parent {
+pub struct ParsedIrq {
     args: bindings::of_phandle_args,
 }
 
-impl Parent {
+impl ParsedIrq {
     /// Parses the parent interrupt number `index` of `fwnode`.
     ///
     /// Fails with `EINVAL` if there is none of that number or it is malformed.
@@ -60,7 +60,7 @@ impl Parent {
     }
 }
 
-impl Drop for Parent {
+impl Drop for ParsedIrq {
     fn drop(&mut self) {
         // SAFETY: The reference is ours by the type invariant.
         unsafe { bindings::fwnode_handle_put(bindings::of_fwnode_handle(self.args.np)) };
@@ -135,7 +135,7 @@ pub fn parent_harts(fwnode: &FwNode) -> Result<KVec<usize>, ParentsError> {
 
     while let Some(parent) = u32::try_from(hartids.len())
         .ok()
-        .and_then(|index| Parent::parse(fwnode, index).ok())
+        .and_then(|index| ParsedIrq::parse(fwnode, index).ok())
     {
         let index = hartids.len();
 

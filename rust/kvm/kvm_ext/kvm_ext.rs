@@ -7,11 +7,11 @@
 //! C header: [`include/linux/kvm_host.h`](srctree/include/linux/kvm_host.h)
 
 mod aia;
-pub mod csr;
 pub mod device;
 pub mod io_bus;
 mod irqfd;
 mod mmu;
+pub mod ncsr;
 mod vcpu;
 mod vcpus;
 mod vm;

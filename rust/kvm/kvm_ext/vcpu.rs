@@ -28,7 +28,7 @@ use kernel::{
 use kernel_ext::arch::riscv::hypervisor;
 
 use crate::{
-    csr,
+    ncsr,
     Vm, //
 };
 
@@ -300,7 +300,7 @@ impl<'a> VcpuLocked<'a> {
         // SAFETY: Only accessed with the vCPU's mutex held.
         let insn = unsafe { addr_of!((*self.as_raw()).arch.csr_decode.insn).read() };
 
-        csr::writes(insn)
+        ncsr::writes(insn)
     }
 
     /// Tells user space that the vCPU cannot run on `cpu`, and why (`KVM_EXIT_FAIL_ENTRY`).

@@ -7,7 +7,7 @@ use super::{
     checked_sources,
     within,
     Config,
-    Error,
+    ConfigError,
     Extensions,
     Mode,
     MAX_GROUP_BITS,
@@ -64,27 +64,27 @@ impl From<Config> for RawConfig {
 
 /// Checks the range of each number, but not against what the host has.
 impl TryFrom<RawConfig> for Config {
-    type Error = Error;
+    type Error = ConfigError;
 
-    fn try_from(raw: RawConfig) -> Result<Self, Error> {
+    fn try_from(raw: RawConfig) -> Result<Self, ConfigError> {
         Ok(Self {
-            mode: Mode::new(raw.mode).ok_or(Error::Mode)?,
-            nr_ids: NrIds::new(raw.nr_ids).ok_or(Error::Ids)?,
+            mode: Mode::new(raw.mode).ok_or(ConfigError::Mode)?,
+            nr_ids: NrIds::new(raw.nr_ids).ok_or(ConfigError::Ids)?,
             nr_sources: checked_sources(raw.nr_sources)?,
-            group_bits: within(raw.nr_group_bits, 0, MAX_GROUP_BITS, Error::GroupBits)?,
+            group_bits: within(raw.nr_group_bits, 0, MAX_GROUP_BITS, ConfigError::GroupBits)?,
             group_shift: within(
                 raw.nr_group_shift,
                 MIN_GROUP_SHIFT,
                 MAX_GROUP_SHIFT,
-                Error::GroupShift,
+                ConfigError::GroupShift,
             )?,
-            hart_bits: within(raw.nr_hart_bits, 0, MAX_HART_BITS, Error::HartBits)?,
-            guest_bits: within(raw.nr_guest_bits, 0, MAX_GUEST_BITS, Error::GuestBits)?,
+            hart_bits: within(raw.nr_hart_bits, 0, MAX_HART_BITS, ConfigError::HartBits)?,
+            guest_bits: within(raw.nr_guest_bits, 0, MAX_GUEST_BITS, ConfigError::GuestBits)?,
             aplic_addr: match raw.aplic_addr {
                 UNDEF_ADDR => None,
                 addr => Some(checked_addr(addr)?),
             },
-            extensions: Extensions::new(raw.extensions).ok_or(Error::Extensions)?,
+            extensions: Extensions::new(raw.extensions).ok_or(ConfigError::Extensions)?,
         })
     }
 }
@@ -103,7 +103,7 @@ mod tests {
     };
 
     #[test]
-    fn raw_fields() -> Result<(), Error> {
+    fn raw_fields() -> Result<(), ConfigError> {
         let raw = RawConfig::from(Config::new(&HOST));
         assert_eq!(
             raw,
@@ -155,23 +155,26 @@ mod tests {
         let ok = RawConfig::from(Config::new(&HOST));
         let refused = |raw| Config::try_from(raw).err();
 
-        assert_eq!(refused(RawConfig { mode: 3, ..ok }), Some(Error::Mode));
+        assert_eq!(
+            refused(RawConfig { mode: 3, ..ok }),
+            Some(ConfigError::Mode)
+        );
         for nr_ids in [0, 64, 2048] {
-            assert_eq!(refused(RawConfig { nr_ids, ..ok }), Some(Error::Ids));
+            assert_eq!(refused(RawConfig { nr_ids, ..ok }), Some(ConfigError::Ids));
         }
         assert_eq!(
             refused(RawConfig {
                 nr_sources: 1024,
                 ..ok
             }),
-            Some(Error::Sources)
+            Some(ConfigError::Sources)
         );
         assert_eq!(
             refused(RawConfig {
                 nr_group_bits: 8,
                 ..ok
             }),
-            Some(Error::GroupBits)
+            Some(ConfigError::GroupBits)
         );
         for nr_group_shift in [23, 56] {
             assert_eq!(
@@ -179,7 +182,7 @@ mod tests {
                     nr_group_shift,
                     ..ok
                 }),
-                Some(Error::GroupShift)
+                Some(ConfigError::GroupShift)
             );
         }
         assert_eq!(
@@ -187,28 +190,28 @@ mod tests {
                 nr_hart_bits: 16,
                 ..ok
             }),
-            Some(Error::HartBits)
+            Some(ConfigError::HartBits)
         );
         assert_eq!(
             refused(RawConfig {
                 nr_guest_bits: 8,
                 ..ok
             }),
-            Some(Error::GuestBits)
+            Some(ConfigError::GuestBits)
         );
         assert_eq!(
             refused(RawConfig {
                 extensions: 4,
                 ..ok
             }),
-            Some(Error::Extensions)
+            Some(ConfigError::Extensions)
         );
         assert_eq!(
             refused(RawConfig {
                 aplic_addr: 0x1004,
                 ..ok
             }),
-            Some(Error::Unaligned)
+            Some(ConfigError::Unaligned)
         );
     }
 }

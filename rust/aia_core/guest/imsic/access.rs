@@ -6,7 +6,7 @@
 
 use crate::{
     ids::Eiid,
-    isel::Register, //
+    isel::IndirectRegister, //
 };
 
 use super::vcpu::{
@@ -42,7 +42,12 @@ pub fn claim(vcpu: impl InterruptFile) -> Option<Eiid> {
 }
 
 /// Accesses a register ([`crate::swfile::SwFile::access`]). By the vCPU's own thread.
-pub fn access(vcpu: impl InterruptFile, register: Register, value: u64, mask: u64) -> Option<u64> {
+pub fn access(
+    vcpu: impl InterruptFile,
+    register: IndirectRegister,
+    value: u64,
+    mask: u64,
+) -> Option<u64> {
     let old = vcpu.sw_file().access(register, value, mask)?;
 
     if mask != 0 {

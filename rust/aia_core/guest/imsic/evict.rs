@@ -24,7 +24,7 @@ use super::{
 };
 
 /// The running hart, whose guest files are in use.
-pub trait Hart {
+pub trait HgeiOwners {
     /// An owner of a guest file. It is valid while [`Self::with_owner`] lasts; and while a release of
     /// its file that was begun is not finished, for which [`super::release::destroy`] waits.
     type Owner: InterruptFile;
@@ -39,7 +39,7 @@ pub trait Hart {
 /// It may be in the hands of the owner's thread, which moves the state away from there just now, and
 /// cannot fail. The hart does not go before that is done, so that there is nothing to wait for. Or
 /// nobody needs what is in it ([`super::release::discard`]), and it is given back whenever.
-pub fn evict(hart: &impl Hart, here: Cpu, line: Hgei) {
+pub fn evict(hart: &impl HgeiOwners, here: Cpu, line: Hgei) {
     if let Some(Ok(Some(releasing))) = hart.with_owner(line, |owner| begin(owner, Some(here))) {
         releasing.finish_here();
     }
@@ -47,7 +47,7 @@ pub fn evict(hart: &impl Hart, here: Cpu, line: Hgei) {
 
 /// Saves what the guest file behind `line` of the running hart, which is `here`, holds. Nobody sends
 /// MSIs or runs before [`unpark`]; the state is still that of the file.
-pub fn park(hart: &impl Hart, here: Cpu, line: Hgei) {
+pub fn park(hart: &impl HgeiOwners, here: Cpu, line: Hgei) {
     hart.with_owner(line, |owner| {
         owner.with_binding(|binding| {
             let Some(bound) = binding.file().filter(|file| file.cpu() == here) else {
@@ -64,7 +64,7 @@ pub fn park(hart: &impl Hart, here: Cpu, line: Hgei) {
 }
 
 /// Undoes [`park`]. The guest file holds anything.
-pub fn unpark(hart: &impl Hart, here: Cpu, line: Hgei) {
+pub fn unpark(hart: &impl HgeiOwners, here: Cpu, line: Hgei) {
     hart.with_owner(line, |owner| {
         owner.with_binding(|binding| {
             let Some(bound) = binding.file().filter(|file| file.cpu() == here) else {

@@ -10,12 +10,12 @@ use crate::{
         },
         file::{
             self,
-            Registers as _, //
+            FileRegisters as _, //
         },
     },
     isel::{
+        IndirectRegister, //
         Isel,
-        Register, //
     },
     swfile::Image, //
 };
@@ -106,7 +106,7 @@ pub fn access(
     write: Option<u64>,
 ) -> Result<Option<u64>, Offline> {
     let (hart_ids, guest_ids) = (vcpu.hart_ids(), vcpu.sw_file().nr_ids());
-    let pending = matches!(isel.register(), Register::Eip(_));
+    let pending = matches!(isel.register(), IndirectRegister::Eip(_));
     let old = with_state(vcpu, |registers| match registers {
         Some(registers) => {
             if pending {

@@ -10,7 +10,7 @@ use crate::{
             GuestFileLocation, //
         },
         file::{
-            Registers,
+            FileRegisters,
             Settled, //
         },
     },
@@ -26,7 +26,7 @@ use crate::{
 /// A guest interrupt file that belongs to whoever has the value; given back when dropped.
 pub trait GuestFile: GuestFileLocation {
     /// Its registers.
-    type Registers<'a>: Registers
+    type Registers<'a>: FileRegisters
     where
         Self: 'a;
 

@@ -6,7 +6,7 @@ use crate::error::EINVAL;
 
 /// Why a snapshot is refused.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Error {
+pub enum SnapshotError {
     /// The version is an unknown one.
     Version,
     /// The size is not what the numbers make it.
@@ -27,7 +27,7 @@ pub enum Error {
     File,
 }
 
-impl Error {
+impl SnapshotError {
     /// Returns the error number of Linux, which is negative.
     #[inline]
     pub const fn errno(self) -> i32 {

@@ -5,14 +5,14 @@
 use core::ops::Range;
 
 use super::{
-    error::Error,
+    error::SnapshotError,
     fields::{
         Reader,
         Writer, //
     }, //
 };
 use crate::{
-    aplic::regs::SourceWord as WordNr,
+    aplic::regs::WordIndex,
     guest_aplic::word::SourceWord,
     ids::{
         NrIds,
@@ -84,12 +84,12 @@ impl Header {
     }
 
     /// Checks what user space gives to get a snapshot, of which the numbers do not count.
-    pub fn check_request(&self) -> Result<(), Error> {
+    pub fn check_request(&self) -> Result<(), SnapshotError> {
         if self.version != VERSION {
-            return Err(Error::Version);
+            return Err(SnapshotError::Version);
         }
         if self.reserved != 0 {
-            return Err(Error::Reserved);
+            return Err(SnapshotError::Reserved);
         }
         Ok(())
     }
@@ -159,8 +159,8 @@ impl Layout {
     }
 
     /// Iterates over the words of the APLIC; there are none if there is no APLIC.
-    pub fn words(&self) -> impl Iterator<Item = WordNr> {
-        self.nr_sources.into_iter().flat_map(WordNr::all)
+    pub fn words(&self) -> impl Iterator<Item = WordIndex> {
+        self.nr_sources.into_iter().flat_map(WordIndex::all)
     }
 
     /// Returns where the APLIC is; [`None`] if there is none.
@@ -170,7 +170,7 @@ impl Layout {
     }
 
     /// Returns where a word of the APLIC is; [`None`] if there is no such word.
-    pub(super) fn word(&self, word: WordNr) -> Option<Range<usize>> {
+    pub(super) fn word(&self, word: WordIndex) -> Option<Range<usize>> {
         if word.get() >= self.nr_sources?.words() {
             return None;
         }
@@ -206,7 +206,7 @@ impl Layout {
     }
 
     /// Returns the bits of `word` that stand for a source.
-    pub(super) fn implemented(&self, word: WordNr) -> u32 {
+    pub(super) fn implemented(&self, word: WordIndex) -> u32 {
         let first = word.get() * u32::BITS;
         let exists = |n: u32| {
             self.nr_sources

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     guest_aplic::{
         Aplic,
-        Words, //
+        SourceWords, //
     },
     ids::VcpuId,
     swfile::Image, //
@@ -20,7 +20,7 @@ use crate::{
 /// A virtual machine, none of whose vCPUs runs.
 pub trait Machine {
     /// The storage of the APLIC's words.
-    type Words: Words;
+    type Words: SourceWords;
     /// Why an interrupt file cannot be read.
     type Error;
 

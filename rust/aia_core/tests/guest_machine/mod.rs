@@ -25,7 +25,7 @@ use aia_core::{
             GuestFileLocation, //
         },
         file::{
-            Registers,
+            FileRegisters,
             Settled, //
         },
         hgei::Lines,
@@ -48,8 +48,8 @@ use aia_core::{
         NrIds, //
     },
     isel::{
+        IndirectRegister, //
         Isel,
-        Register, //
     },
     swfile::SwFile,
     word::Word, //
@@ -128,10 +128,10 @@ impl FileState {
 
     fn register(&mut self, isel: Isel) -> &mut u64 {
         match isel.register() {
-            Register::Eidelivery => &mut self.eidelivery,
-            Register::Eithreshold => &mut self.eithreshold,
-            Register::Eip(word) => &mut self.eip[word.index()],
-            Register::Eie(word) => &mut self.eie[word.index()],
+            IndirectRegister::Eidelivery => &mut self.eidelivery,
+            IndirectRegister::Eithreshold => &mut self.eithreshold,
+            IndirectRegister::Eip(word) => &mut self.eip[word.index()],
+            IndirectRegister::Eie(word) => &mut self.eie[word.index()],
             other => panic!("{other:?} of a guest file"),
         }
     }
@@ -330,7 +330,7 @@ impl GuestFile for File {
     }
 }
 
-impl Registers for File {
+impl FileRegisters for File {
     fn read(&self, isel: Isel) -> u64 {
         *self.harts.file(self.hart).register(isel)
     }
@@ -495,7 +495,7 @@ impl Machine {
 
     /// An interrupt in the file of `hart` wakes its owner up.
     pub(crate) fn wake_owner(&self, hart: usize) {
-        evict::Hart::with_owner(&self.owners(hart), Hgei::MIN, |owner| owner.touch());
+        evict::HgeiOwners::with_owner(&self.owners(hart), Hgei::MIN, |owner| owner.touch());
     }
 
     /// The vCPU goes away.
@@ -562,7 +562,7 @@ impl Machine {
 
     /// What is pending in memory.
     pub(crate) fn memory_file(&self) -> Vec<u32> {
-        let eip = Register::Eip(EixWord::new(0).unwrap());
+        let eip = IndirectRegister::Eip(EixWord::new(0).unwrap());
 
         bits([self.memory.access(eip, 0, 0).unwrap(), 0])
     }
@@ -583,7 +583,7 @@ pub(crate) struct Owners<'a> {
     hart: usize,
 }
 
-impl<'a> evict::Hart for Owners<'a> {
+impl<'a> evict::HgeiOwners for Owners<'a> {
     type Owner = &'a Machine;
 
     fn with_owner<R>(&self, line: Hgei, f: impl FnOnce(&'a Machine) -> R) -> Option<R> {

@@ -30,7 +30,7 @@ use aia_core::{
             Counts,
             Machine,
             MoveError,
-            Source, //
+            MoveSource, //
         },
         placement::{
             self,
@@ -39,8 +39,8 @@ use aia_core::{
         pool,
         proof,
         slot::{
-            Owner,
             Sender, //
+            SlotOwner,
         },
         tick::Tick,
         VectorId,
@@ -102,7 +102,7 @@ pub(crate) struct TestHart {
     /// When it looks again.
     pub(crate) timer: Cell<Option<Tick>>,
     /// Interrupts that were handled here.
-    pub(crate) handled: RefCell<Vec<Owner>>,
+    pub(crate) handled: RefCell<Vec<SlotOwner>>,
 }
 
 impl TestHart {
@@ -271,7 +271,7 @@ impl Model {
 
     /// A vector for a device on one of `cpus`.
     pub(crate) fn device(&self, owner: u64, cpus: &[u32], kind: Kind) -> Option<Device<'_>> {
-        let owner = Owner::new(0x1000 * owner).unwrap();
+        let owner = SlotOwner::new(0x1000 * owner).unwrap();
         let current = operations::alloc(&self.on(0), &OneOf(self, cpus), owner)?;
 
         Some(Device {
@@ -442,7 +442,7 @@ impl Entry for Here<'_> {
 
     fn ipis(&self) {}
 
-    fn deliver(&self, owner: Owner) {
+    fn deliver(&self, owner: SlotOwner) {
         self.hart().handled.borrow_mut().push(owner);
     }
 
@@ -480,7 +480,7 @@ pub(crate) enum Kind {
 /// A device with one vector.
 pub(crate) struct Device<'a> {
     model: &'a Model,
-    pub(crate) owner: Owner,
+    pub(crate) owner: SlotOwner,
     kind: Kind,
     pub(crate) vectors: Cell<Vectors>,
     /// What it sends.
@@ -517,7 +517,7 @@ impl Device<'_> {
         cpus: &[u32],
         each: impl Fn(&Self),
     ) -> Result<(), MoveError> {
-        let source = Source {
+        let source = MoveSource {
             owner: self.owner,
             at_once: self.kind != Kind::Pci,
             sender: match self.kind {

@@ -35,7 +35,7 @@ use kernel_ext::{
 
 use crate::{
     config::{
-        Config,
+        AplicConfig,
         HartWire, //
     },
     controller::Controller,
@@ -51,7 +51,7 @@ pub(crate) struct DirectAplic {
 }
 
 impl DirectAplic {
-    pub(super) fn new(node: &FwNode, config: &Config, wires: &[HartWire]) -> Result<Self> {
+    pub(super) fn new(node: &FwNode, config: &AplicConfig, wires: &[HartWire]) -> Result<Self> {
         let aplic = Self {
             controller: Controller::new(node, config, DeliveryMode::Direct)?,
             harts: PerCpu::new(|cpu| {
@@ -100,7 +100,7 @@ impl DirectAplic {
 
     /// Handles everything that is pending for this hart; returns whether anything was.
     #[inline(always)]
-    pub(super) fn handle(&self, flow: &chained::Flow<'_>) -> bool {
+    pub(super) fn handle(&self, flow: &chained::ChainedContext<'_>) -> bool {
         let irqs_off = flow.irqs_off();
         let Some(claimi) = (*self.harts.here(irqs_off)).and_then(|hart| {
             let registers = &self.controller.registers().0;

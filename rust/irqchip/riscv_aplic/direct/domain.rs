@@ -6,10 +6,10 @@ use kernel::prelude::*;
 use kernel_ext::{
     cpumask,
     irq::{
-        domain_ops::Ops,
+        domain_ops::DomainOps,
         flow::FlowHandler,
         fwspec::Fwspec,
-        new::New,
+        new::NewIrqs,
         trigger::Trigger,
         IrqData, //
     }, //
@@ -23,13 +23,13 @@ use super::{
 /// The domain of the sources.
 pub(super) struct DirectDomain;
 
-impl Ops for DirectDomain {
+impl DomainOps for DirectDomain {
     type Host = DirectAplic;
     type Data = &'static DirectAplic;
 
     fn alloc(
         aplic: &'static DirectAplic,
-        new: &New<'_, &'static DirectAplic>,
+        new: &NewIrqs<'_, &'static DirectAplic>,
         spec: Option<&Fwspec>,
     ) -> Result {
         let (first, _) = aplic.controller.translate(spec.ok_or(EINVAL)?)?;

@@ -22,11 +22,11 @@ use super::published::{
 const PATIENCE: u32 = 1_000;
 
 /// The handler of the harts' external interrupt.
-pub(super) struct Entry;
+pub(super) struct IdcHandler;
 
-impl chained::Handler for Entry {
+impl chained::ChainedHandler for IdcHandler {
     #[inline(always)]
-    fn handle(flow: &chained::Flow<'_>) {
+    fn handle(flow: &chained::ChainedContext<'_>) {
         for round in 0.. {
             if handle_all(flow) || !is_still_asserted(round, flow.irqs_off()) {
                 return;
@@ -37,7 +37,7 @@ impl chained::Handler for Entry {
 
 /// Handles everything that is pending for this hart; returns whether anything was.
 #[inline(always)]
-fn handle_all(flow: &chained::Flow<'_>) -> bool {
+fn handle_all(flow: &chained::ChainedContext<'_>) -> bool {
     let mut any = false;
 
     for aplic in APLICS.iter() {

@@ -14,4 +14,4 @@ use super::aplic::DirectAplic;
 pub(super) static APLICS: Roster<DirectAplic, 16> = Roster::new();
 
 /// The harts' external interrupt, once one of them has claimed it.
-pub(super) static PARENT: SetOnce<chained::Parent> = SetOnce::new();
+pub(super) static PARENT: SetOnce<chained::ChainedIrq> = SetOnce::new();

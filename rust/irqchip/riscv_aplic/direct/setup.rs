@@ -32,7 +32,7 @@ use kernel_ext::{
 use super::{
     aplic::DirectAplic,
     domain::DirectDomain,
-    handler::Entry,
+    handler::IdcHandler,
     hotplug::Hotplug,
     published::{
         APLICS,
@@ -42,7 +42,7 @@ use super::{
 use crate::{
     config::{
         self,
-        Config,
+        AplicConfig,
         HartWire, //
     },
     ffi, //
@@ -52,12 +52,12 @@ use crate::{
 struct External {
     // Dropped first.
     hotplug: cpuhp::Registration,
-    parent: chained::Parent,
+    parent: chained::ChainedIrq,
 }
 
 impl External {
     fn claim(node: &FwNode) -> Result<Self> {
-        let parent = chained::Parent::of_intc(riscv::IRQ_EXT).inspect_err(|_| {
+        let parent = chained::ChainedIrq::of_intc(riscv::IRQ_EXT).inspect_err(|_| {
             refuse!(
                 node,
                 "interrupts-extended",
@@ -75,7 +75,7 @@ impl External {
         PARENT.populate(self.parent);
         self.hotplug.leak();
         if let Some(parent) = PARENT.as_ref() {
-            parent.install::<Entry>();
+            parent.install::<IdcHandler>();
         }
     }
 }
@@ -109,7 +109,12 @@ fn enable_everywhere() {
 }
 
 /// Sets the APLIC of `node` up to deliver directly.
-pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, wires: &[HartWire]) -> Result {
+pub(crate) fn setup(
+    dev: &Device,
+    node: &FwNode,
+    config: &AplicConfig,
+    wires: &[HartWire],
+) -> Result {
     if riscv_imsic::geometry().is_some() {
         return Err(refuse!(
             node,

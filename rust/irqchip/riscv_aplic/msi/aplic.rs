@@ -28,11 +28,11 @@ use kernel_ext::{
     msi::Message,
     sync::RawSpinLock, //
 };
-use riscv_imsic::sender::Extempore;
+use riscv_imsic::sender::ExtemporeSender;
 
 use crate::{
     config::{
-        Config,
+        AplicConfig,
         HartWire, //
     },
     controller::Controller, //
@@ -56,7 +56,7 @@ impl MsiAplic {
     /// Takes the registers over; nothing is delivered yet.
     pub(super) fn new(
         node: &FwNode,
-        config: &Config,
+        config: &AplicConfig,
         harts: &[HartWire],
         address: MsiAddrConfig,
     ) -> Result<Pin<KBox<Self>>> {
@@ -97,7 +97,7 @@ impl MsiAplic {
     }
 }
 
-impl Extempore for MsiAplic {
+impl ExtemporeSender for MsiAplic {
     fn send(&self, address: u64, eiid: Eiid) -> bool {
         let Some(genmsi) = self.target_for(address, eiid).and_then(MsiTarget::genmsi) else {
             return false;

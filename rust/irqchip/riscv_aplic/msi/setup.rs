@@ -21,14 +21,19 @@ use super::{
     domain::MsiDomain, //
 };
 use crate::config::{
-    Config,
+    AplicConfig,
     HartWire, //
 };
 
 /// Sets the APLIC of `node` up to deliver MSIs.
 ///
 /// Fails with `EPROBE_DEFER` as long as there is no MSI controller, before anything is touched.
-pub(crate) fn setup(dev: &Device, node: &FwNode, config: &Config, harts: &[HartWire]) -> Result {
+pub(crate) fn setup(
+    dev: &Device,
+    node: &FwNode,
+    config: &AplicConfig,
+    harts: &[HartWire],
+) -> Result {
     let geometry = riscv_imsic::geometry().ok_or_else(|| {
         refuse!(node, "msi-parent", "there is no IMSIC");
         ENODEV

@@ -23,7 +23,7 @@ use kernel_ext::{
     task, //
 };
 use kvm_ext::{
-    csr,
+    ncsr,
     Vcpu, //
 };
 
@@ -141,8 +141,8 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_load(
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
     let csrs = vcpu.csrs();
 
-    csr::set_vsiselect(csrs.vsiselect);
-    csr::set_hviprio([csrs.hviprio1, csrs.hviprio2]);
+    ncsr::set_vsiselect(csrs.vsiselect);
+    ncsr::set_hviprio([csrs.hviprio1, csrs.hviprio2]);
 }
 
 /// Whether an external interrupt has to wake `vcpu` up, whose thread stops running.
@@ -183,8 +183,8 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_put(vcpu: *mut bindings::kvm_
     }
     let csrs = vcpu.csrs();
 
-    csrs.vsiselect = csr::vsiselect();
-    [csrs.hviprio1, csrs.hviprio2] = csr::hviprio();
+    csrs.vsiselect = ncsr::vsiselect();
+    [csrs.hviprio1, csrs.hviprio2] = ncsr::hviprio();
 }
 
 /// Whether an external interrupt is pending that `vcpu` has enabled and `mask` has.
@@ -227,6 +227,6 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update_hvip(vcpu: *mut bindin
             0
         };
 
-        csr::set_hvictl(NO_INTERRUPT | SHOW_PRIORITIES | usize::from(priority));
+        ncsr::set_hvictl(NO_INTERRUPT | SHOW_PRIORITIES | usize::from(priority));
     }
 }

@@ -4,7 +4,8 @@
 
 use aia_core::guest::config::{
     raw::RawConfig,
-    Config, //
+    Config,
+    ConfigError, //
 };
 use kernel::{
     error::Error,
@@ -21,7 +22,7 @@ use crate::state::{
 };
 
 /// The error that user space gets.
-pub(crate) fn error(error: aia_core::guest::config::Error) -> Error {
+pub(crate) fn error(error: ConfigError) -> Error {
     Error::from_errno(error.errno())
 }
 
@@ -69,7 +70,7 @@ pub(crate) fn set_defaults(host: &HostAia, mut vm: VmLocked<'_>) {
 /// Changes the configuration. Fails with `EBUSY` if it is in use already.
 pub(crate) fn configure(
     mut vm: VmLocked<'_>,
-    change: impl FnOnce(&mut Config) -> Result<(), aia_core::guest::config::Error>,
+    change: impl FnOnce(&mut Config) -> Result<(), ConfigError>,
 ) -> Result {
     if vm.is_aia_initialized() {
         return Err(EBUSY);

@@ -13,10 +13,10 @@ use aia_core::{
             Machine,
             SaveError, //
         },
-        Error as FormatError,
         Header,
         Layout,
         Snapshot, //
+        SnapshotError,
     },
     guest_aplic::Aplic,
     ids::VcpuId,
@@ -42,7 +42,7 @@ use crate::{
     }, //
 };
 
-fn error(error: FormatError) -> Error {
+fn error(error: SnapshotError) -> Error {
     Error::from_errno(error.errno())
 }
 

@@ -3,7 +3,7 @@
 //! The registers of the APLIC.
 
 use aia_core::{
-    guest_aplic::regs::Register,
+    guest_aplic::regs::AplicRegister,
     ids::SourceId, //
 };
 use kernel::prelude::*;
@@ -37,7 +37,11 @@ pub(crate) struct AplicPage;
 impl AplicPage {
     /// The APLIC, and the register at `addr`, which an access of `size` bytes wants; no register
     /// where all is reserved: read-only zero (AIA 4.5).
-    fn find(vcpu: &Vcpu, addr: u64, size: usize) -> Result<(&VmAia, &VmAplic, Option<Register>)> {
+    fn find(
+        vcpu: &Vcpu,
+        addr: u64,
+        size: usize,
+    ) -> Result<(&VmAia, &VmAplic, Option<AplicRegister>)> {
         if size != 4 || addr % 4 != 0 {
             return Err(EOPNOTSUPP);
         }
@@ -48,7 +52,7 @@ impl AplicPage {
         Ok((
             aia,
             aplic,
-            Register::decode(offset, aplic.domain.nr_sources()),
+            AplicRegister::decode(offset, aplic.domain.nr_sources()),
         ))
     }
 }

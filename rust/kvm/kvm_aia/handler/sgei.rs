@@ -3,14 +3,14 @@
 //! The interrupt of a hart that says that a guest file has an interrupt.
 
 use kernel::interrupt::LocalInterruptDisabled;
-use kernel_ext::irq::percpu::Handler;
+use kernel_ext::irq::percpu::PerCpuHandler;
 
 use crate::published::host;
 
 /// A guest external interrupt is pending that was enabled: that of a vCPU that waits.
 pub(crate) struct SgeiHandler;
 
-impl Handler for SgeiHandler {
+impl PerCpuHandler for SgeiHandler {
     fn handle(irqs_off: &LocalInterruptDisabled) {
         let Some(host) = host() else {
             return;

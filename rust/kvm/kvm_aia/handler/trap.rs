@@ -7,12 +7,12 @@
 use aia_core::{
     guest::iprio,
     isel::{
+        IndirectRegister, //
         Isel,
-        Register, //
     },
 };
 use kvm_ext::{
-    csr,
+    ncsr,
     VcpuLocked, //
 };
 
@@ -64,7 +64,7 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
     if !vcpu.has_ssaia() {
         return Outcome::Illegal;
     }
-    let number = csr::vsiselect() as u64;
+    let number = ncsr::vsiselect() as u64;
     let Some(isel) = Isel::new(number) else {
         return match number {
             0x30..=0x3f => Outcome::Illegal,
@@ -74,7 +74,7 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
     };
 
     match isel.register() {
-        Register::Iprio { first } => priorities(first, access),
+        IndirectRegister::Iprio { first } => priorities(first, access),
         register if vcpu.vm().is_aia_initialized() => imsic(vcpu)
             .and_then(|imsic| imsic.access(vcpu, register, access.value, access.mask))
             .map_or(Outcome::Illegal, Outcome::Done),
@@ -90,7 +90,7 @@ fn priorities(first: u32, access: Access) -> Outcome {
     };
     let interrupts = host.guest_interrupts();
     // CAST: As wide as the hart.
-    let hviprio = csr::hviprio().map(|register| register as u64);
+    let hviprio = ncsr::hviprio().map(|register| register as u64);
     let old = iprio::read(first, interrupts, hviprio);
 
     if access.mask != 0 {
@@ -98,7 +98,7 @@ fn priorities(first: u32, access: Access) -> Outcome {
         let hviprio = iprio::write(first, interrupts, new, hviprio);
 
         // CAST: As wide as the hart.
-        csr::set_hviprio(hviprio.map(|register| register as usize));
+        ncsr::set_hviprio(hviprio.map(|register| register as usize));
     }
     Outcome::Done(old)
 }

@@ -6,7 +6,7 @@ use aia_core::{
     eix,
     guest::imsic::access,
     ids::Eiid,
-    isel::Register, //
+    isel::IndirectRegister, //
 };
 use kvm_ext::VcpuLocked;
 
@@ -19,13 +19,13 @@ impl VcpuImsic {
     /// The identity for which the file in memory interrupts.
     #[inline]
     pub(crate) fn top(&self) -> Option<Eiid> {
-        self.file.top()
+        self.sw_file.top()
     }
 
     /// The guest reads `*topei`, and claims what it reads by a write (AIA 3.9).
     pub(crate) fn access_topei(&self, vcpu: &VcpuLocked<'_>, write: bool) -> u64 {
         if !write {
-            return eix::topei_value(self.file.top());
+            return eix::topei_value(self.sw_file.top());
         }
         eix::topei_value(access::claim(VcpuImsicRef::new(vcpu, self)))
     }
@@ -35,7 +35,7 @@ impl VcpuImsic {
     pub(crate) fn access(
         &self,
         vcpu: &VcpuLocked<'_>,
-        register: Register,
+        register: IndirectRegister,
         value: u64,
         mask: u64,
     ) -> Option<u64> {

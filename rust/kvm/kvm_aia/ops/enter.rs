@@ -39,7 +39,7 @@ use crate::state::{
 
 /// Where the state is once the vCPU is on another CPU.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Followed {
+enum EntryOutcome {
     /// In a guest file there.
     InFile,
     /// In memory.
@@ -67,7 +67,7 @@ impl VcpuImsic {
         match BoundTo::unpack(self.bound.load()) {
             Some((on, _)) if on == Cpu::new(cpu.as_u32()) => Ok(true),
             _ if cfg!(CONFIG_PREEMPT_RT) => self.follow_preemptible(vcpu, mode, preemption),
-            _ => Ok(self.follow(vcpu, mode, cpu)? != Followed::Refused),
+            _ => Ok(self.follow(vcpu, mode, cpu)? != EntryOutcome::Refused),
         }
     }
 
@@ -90,10 +90,10 @@ impl VcpuImsic {
             })?;
 
             match followed {
-                Followed::Refused => return Ok(false),
-                Followed::InMemory => return Ok(true),
+                EntryOutcome::Refused => return Ok(false),
+                EntryOutcome::InMemory => return Ok(true),
                 // The task may be on another CPU by now, or the CPU offline.
-                Followed::InFile => {
+                EntryOutcome::InFile => {
                     let on = BoundTo::unpack(self.bound.load()).map(|(on, _)| on);
 
                     if on.is_some() && on == vcpu.cpu().map(|cpu| Cpu::new(cpu.as_u32())) {
@@ -110,15 +110,15 @@ impl VcpuImsic {
     ///
     /// Fails with `ENOMEM`, and nothing changes, if there is no memory for a page table.
     #[cold]
-    fn follow(&self, vcpu: &mut VcpuLocked<'_>, mode: Mode, cpu: CpuId) -> Result<Followed> {
+    fn follow(&self, vcpu: &mut VcpuLocked<'_>, mode: Mode, cpu: CpuId) -> Result<EntryOutcome> {
         let Some(new) = GuestFile::alloc(self.host, cpu, vcpu) else {
             if mode == Mode::Hwaccel {
                 vcpu.fail_entry(FailedEntry::NoGuestFile, cpu);
-                return Ok(Followed::Refused);
+                return Ok(EntryOutcome::Refused);
             }
             release::release(VcpuImsicRef::new(vcpu, self));
             vcpu.set_vgein(0);
-            return Ok(Followed::InMemory);
+            return Ok(EntryOutcome::InMemory);
         };
         let line = new.hgei();
 
@@ -128,6 +128,6 @@ impl VcpuImsic {
             .disable(line.bit());
         moves::follow(VcpuImsicRef::new(vcpu, self), new)?;
         vcpu.set_vgein(line.get());
-        Ok(Followed::InFile)
+        Ok(EntryOutcome::InFile)
     }
 }

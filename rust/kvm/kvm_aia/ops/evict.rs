@@ -31,7 +31,7 @@ use crate::{
 /// The guest files of the running hart, by the lock of its lines.
 struct Owners<'a>(&'a RawSpinLock<Lines<HgeiOwner>>);
 
-impl evict::Hart for Owners<'_> {
+impl evict::HgeiOwners for Owners<'_> {
     /// Not for longer than the trait says.
     type Owner = VcpuImsicRef<'static>;
 

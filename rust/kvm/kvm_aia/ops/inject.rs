@@ -9,7 +9,7 @@ use aia_core::{
     },
     aplic::target::MsiTarget,
     guest::imsic::inject,
-    guest_aplic::Sink, //
+    guest_aplic::MsiSink, //
 };
 use kernel::prelude::*;
 use kvm_ext::Vcpu;
@@ -40,7 +40,7 @@ impl VcpuImsic {
         if guest != 0 || number == 0 {
             return Err(ENODEV);
         }
-        let eiid = self.file.nr_ids().check(number).ok_or(EINVAL)?;
+        let eiid = self.sw_file.nr_ids().check(number).ok_or(EINVAL)?;
 
         inject::inject(VcpuImsicRef::new(vcpu, self), eiid);
         Ok(())
@@ -61,7 +61,7 @@ impl VmAia {
 /// MSIs of an APLIC go to the vCPUs of its virtual machine.
 pub(crate) struct ToVcpus<'a>(pub(crate) &'a VmAia);
 
-impl Sink for ToVcpus<'_> {
+impl MsiSink for ToVcpus<'_> {
     fn send(&self, target: MsiTarget) {
         // Who is not there gets nothing.
         let _ = self

@@ -8,8 +8,8 @@ use aia_core::{
         user, //
     },
     isel::{
+        IndirectRegister, //
         Isel,
-        Register, //
     },
     swfile::Image, //
 };
@@ -59,7 +59,7 @@ impl VcpuImsic {
     /// that this file does not have.
     pub(crate) fn check(&self, isel: u32) -> Result<Isel> {
         const WORDS: core::ops::RangeInclusive<u32> = 0x80..=0xff;
-        let words = self.file.nr_ids().words();
+        let words = self.sw_file.nr_ids().words();
         let missing = if WORDS.contains(&isel) {
             EINVAL
         } else {
@@ -68,10 +68,12 @@ impl VcpuImsic {
         let isel = Isel::new(isel.into()).ok_or(missing)?;
 
         match isel.register() {
-            Register::Eidelivery | Register::Eithreshold => Ok(isel),
-            Register::Eip(word) | Register::Eie(word) if word.get() < words => Ok(isel),
-            Register::Eip(_) | Register::Eie(_) => Err(EINVAL),
-            Register::Reserved | Register::Iprio { .. } => Err(ENOENT),
+            IndirectRegister::Eidelivery | IndirectRegister::Eithreshold => Ok(isel),
+            IndirectRegister::Eip(word) | IndirectRegister::Eie(word) if word.get() < words => {
+                Ok(isel)
+            }
+            IndirectRegister::Eip(_) | IndirectRegister::Eie(_) => Err(EINVAL),
+            IndirectRegister::Reserved | IndirectRegister::Iprio { .. } => Err(ENOENT),
         }
     }
 }

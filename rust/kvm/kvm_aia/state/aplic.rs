@@ -8,11 +8,11 @@ use aia_core::{
         PhysAddr, //
     },
     guest_aplic::{
-        regs::Register,
+        regs::AplicRegister,
         word::SourceWord,
         Aplic,
-        Sink,
-        Words, //
+        MsiSink,
+        SourceWords, //
     },
     ids::NrSources,
     nospec::IndexMask, //
@@ -50,7 +50,7 @@ impl LockedWords {
     }
 }
 
-impl Words for LockedWords {
+impl SourceWords for LockedWords {
     fn count(&self) -> usize {
         self.words.len()
     }
@@ -91,23 +91,23 @@ impl VmAplic {
     ///
     /// Fails with `EOPNOTSUPP` if the offset is not a multiple of 4, and with `ENODEV` if there is
     /// none.
-    pub(crate) fn register(&self, offset: u64) -> Result<Register> {
+    pub(crate) fn register(&self, offset: u64) -> Result<AplicRegister> {
         if offset % 4 != 0 {
             return Err(EOPNOTSUPP);
         }
-        Register::decode(offset, self.domain.nr_sources()).ok_or(ENODEV)
+        AplicRegister::decode(offset, self.domain.nr_sources()).ok_or(ENODEV)
     }
 
     /// A device sends an MSI of `data` to `addr`: two of the registers are ports for that
     /// (AIA 4.5.13, 4.5.14). Others, and other addresses, ignore it.
     #[cold]
-    pub(crate) fn receive(&self, addr: PhysAddr<Guest>, data: u32, sink: &impl Sink) {
+    pub(crate) fn receive(&self, addr: PhysAddr<Guest>, data: u32, sink: &impl MsiSink) {
         let register = addr
             .get()
             .checked_sub(self.address.get())
-            .and_then(|offset| Register::decode(offset, self.domain.nr_sources()));
+            .and_then(|offset| AplicRegister::decode(offset, self.domain.nr_sources()));
 
-        if let Some(port @ (Register::SetIpNumLe | Register::SetIpNumBe)) = register {
+        if let Some(port @ (AplicRegister::SetIpNumLe | AplicRegister::SetIpNumBe)) = register {
             self.domain.write(port, data, sink);
         }
     }

@@ -6,7 +6,7 @@ use aia_core::{
     guest::{
         binding::GuestFileLocation,
         file::{
-            Registers,
+            FileRegisters,
             Settled, //
         },
         imsic::vcpu, //
@@ -18,8 +18,8 @@ use aia_core::{
         Hgei, //
     },
     isel::{
+        IndirectRegister, //
         Isel,
-        Register, //
     }, //
 };
 use kernel::{
@@ -136,13 +136,13 @@ impl Drop for GuestFile {
 #[inline(always)]
 fn register(isel: Isel) -> FileRegister {
     match isel.register() {
-        Register::Eip(word) => FileRegister::eip(word.get()),
-        Register::Eie(word) => FileRegister::eie(word.get()),
-        Register::Eithreshold => FileRegister::EITHRESHOLD,
+        IndirectRegister::Eip(word) => FileRegister::eip(word.get()),
+        IndirectRegister::Eie(word) => FileRegister::eie(word.get()),
+        IndirectRegister::Eithreshold => FileRegister::EITHRESHOLD,
         // The protocol asks for no others of the hardware.
-        Register::Eidelivery | Register::Iprio { .. } | Register::Reserved => {
-            FileRegister::EIDELIVERY
-        }
+        IndirectRegister::Eidelivery
+        | IndirectRegister::Iprio { .. }
+        | IndirectRegister::Reserved => FileRegister::EIDELIVERY,
     }
 }
 
@@ -152,7 +152,7 @@ pub(crate) struct OwnRegisters<'a> {
     page: GuestPage,
 }
 
-impl Registers for OwnRegisters<'_> {
+impl FileRegisters for OwnRegisters<'_> {
     #[inline]
     fn read(&self, isel: Isel) -> u64 {
         self.registers.read(register(isel))

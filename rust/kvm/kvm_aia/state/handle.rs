@@ -34,8 +34,8 @@ use kvm_ext::Vcpu;
 use super::{
     guest_file::GuestFile,
     imsic::{
-        Line,
         VcpuImsic, //
+        VseipRight,
     }, //
 };
 
@@ -57,7 +57,7 @@ impl<'a> VcpuImsicRef<'a> {
 /// The external interrupt of a vCPU in `hvip`, and the right to change it.
 pub(crate) struct Vseip<'a> {
     vcpu: &'a Vcpu,
-    _line: &'a mut Line,
+    _right: &'a mut VseipRight,
 }
 
 impl vcpu::Vseip for Vseip<'_> {
@@ -89,14 +89,14 @@ impl InterruptFile for VcpuImsicRef<'_> {
 
     #[inline]
     fn sw_file(&self) -> &SwFile {
-        &self.imsic.file
+        &self.imsic.sw_file
     }
 
     #[inline]
     fn with_vseip(self, f: impl FnOnce(&mut Vseip<'_>)) {
         f(&mut Vseip {
             vcpu: self.vcpu,
-            _line: &mut self.imsic.line.lock(),
+            _right: &mut self.imsic.vseip.lock(),
         });
     }
 

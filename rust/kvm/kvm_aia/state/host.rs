@@ -38,7 +38,7 @@ use kernel_ext::{
         isa, //
     },
     irq::percpu::{
-        Handler,
+        PerCpuHandler,
         PerCpuIrq, //
     },
     percpu::PerCpu,
@@ -119,7 +119,7 @@ impl HostAia {
     /// pending. May sleep.
     ///
     /// Fails with `ENODEV` if that is no AIA.
-    pub(crate) fn new<H: Handler>() -> Result<Self> {
+    pub(crate) fn new<H: PerCpuHandler>() -> Result<Self> {
         if !isa::has_ssaia() {
             return Err(ENODEV);
         }

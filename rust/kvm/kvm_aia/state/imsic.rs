@@ -24,22 +24,22 @@ use super::{
     host::HostAia, //
 };
 
-/// The software interrupt of a vCPU. Who has it may change that.
-pub(crate) struct Line;
+/// The right to change `hvip.VSEIP` of a vCPU.
+pub(crate) struct VseipRight;
 
 /// The interrupt file of a vCPU.
 #[pin_data]
 pub(crate) struct VcpuImsic {
-    /// The CPU and line of the guest file, for guest entry: see [`BoundTo`].
+    /// The CPU and HGEI of the guest file, for guest entry: see [`BoundTo`].
     pub(crate) bound: Word,
     /// Rank "binding": inside of the scheduler's locks.
     #[pin]
     pub(crate) binding: RawSpinLock<Binding<GuestFile>>,
-    /// Rank "line": the software interrupt of the vCPU is what the file says. Outside of the
+    /// Rank "vseip": the software interrupt of the vCPU is what the file says. Outside of the
     /// scheduler's locks.
     #[pin]
-    pub(crate) line: RawSpinLock<Line>,
-    pub(crate) file: SwFile,
+    pub(crate) vseip: RawSpinLock<VseipRight>,
+    pub(crate) sw_file: SwFile,
     pub(crate) host: &'static HostAia,
     pub(crate) address: PhysAddr<Guest>,
     page: IoDevice,
@@ -61,8 +61,8 @@ impl VcpuImsic {
                     c"kvm_aia_binding",
                     static_lock_class!()
                 ),
-                line <- RawSpinLock::new(Line, c"kvm_aia_line", static_lock_class!()),
-                file: SwFile::new(nr_ids),
+                vseip <- RawSpinLock::new(VseipRight, c"kvm_aia_vseip", static_lock_class!()),
+                sw_file: SwFile::new(nr_ids),
                 host,
                 address,
                 page,

@@ -14,8 +14,8 @@ use aia_core::{
         address_map::GuestMap,
         hart_table::{
             self,
-            Entry,
             HartTable, //
+            HartTableEntry,
         },
     },
     ids::VcpuIndex, //
@@ -29,17 +29,17 @@ use super::{
 };
 
 /// A vCPU and its interrupt file, for who delivers MSIs.
-pub(crate) struct Member {
+pub(crate) struct VcpuImsicPtr {
     vcpu: NonNull<Vcpu>,
     imsic: NonNull<VcpuImsic>,
 }
 
 // SAFETY: What can be done with a vCPU and its file can be done on any CPU.
-unsafe impl Send for Member {}
+unsafe impl Send for VcpuImsicPtr {}
 // SAFETY: As above.
-unsafe impl Sync for Member {}
+unsafe impl Sync for VcpuImsicPtr {}
 
-impl Member {
+impl VcpuImsicPtr {
     /// A vCPU and the interrupt file that it will have, as part of its virtual machine's [`VmAia`].
     pub(crate) fn new((vcpu, imsic): &(&Vcpu, Pin<KBox<VcpuImsic>>)) -> Option<Self> {
         Some(Self {
@@ -60,9 +60,9 @@ impl Member {
 /// The initialised interrupt controllers of a virtual machine.
 pub(crate) struct VmAia {
     pub(crate) map: GuestMap,
-    harts: HartTable<KVec<Entry>>,
+    harts: HartTable<KVec<HartTableEntry>>,
     /// By the index of the vCPU.
-    members: KVec<Member>,
+    members: KVec<VcpuImsicPtr>,
     pub(crate) aplic: Option<VmAplic>,
 }
 
@@ -79,9 +79,9 @@ impl VmAia {
         let mut storage = KVec::with_capacity(slots, GFP_KERNEL_ACCOUNT)?;
         let mut members = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
 
-        storage.resize(slots, Entry::default(), GFP_KERNEL_ACCOUNT)?;
+        storage.resize(slots, HartTableEntry::default(), GFP_KERNEL_ACCOUNT)?;
         for file in files {
-            members.push(Member::new(file).ok_or(EINVAL)?, GFP_KERNEL_ACCOUNT)?;
+            members.push(VcpuImsicPtr::new(file).ok_or(EINVAL)?, GFP_KERNEL_ACCOUNT)?;
         }
 
         // Of those that differ in the guest index only, an MSI's address finds the one of zero.
