@@ -6,8 +6,6 @@
 //! The ranges are those of the interface (`arch/riscv/include/uapi/asm/kvm.h`), not the wider ones
 //! of the specification.
 
-pub mod raw;
-
 use super::{
     address_map::GuestMap,
     attribute::ConfigAttr, //

@@ -21,7 +21,6 @@ use aia_core::{
         },
         config::{
             checked_addr,
-            raw::RawConfig,
             Config,
             Limits,
             UNDEF_ADDR, //
@@ -99,12 +98,13 @@ fn c_accepts(attr: usize, value: u32, limits: &Limits) -> bool {
     }
 }
 
-/// Whether C's `aia_init()` gets to the vCPUs.
-fn c_init(raw: &RawConfig) -> bool {
-    !(raw.nr_ids < raw.nr_sources
-        || (raw.nr_sources != 0 && raw.aplic_addr == UNDEF_ADDR)
-        || (raw.nr_group_bits != 0
-            && raw.nr_group_shift < 12 + raw.nr_guest_bits + raw.nr_hart_bits))
+/// Whether C's `aia_init()` gets to the vCPUs, by the numbers in the order of [`ATTRS`].
+fn c_init(numbers: [u32; 7], aplic_addr: u64) -> bool {
+    let [_, ids, sources, group_bits, group_shift, hart_bits, guest_bits] = numbers;
+
+    !(ids < sources
+        || (sources != 0 && aplic_addr == UNDEF_ADDR)
+        || (group_bits != 0 && group_shift < 12 + guest_bits + hart_bits))
 }
 
 /// The bits of `addr` at `position` and above, `width` of them, one by one.
@@ -184,63 +184,12 @@ proptest! {
             }
         }
 
-        let raw = RawConfig {
-            mode: model[0],
-            nr_ids: model[1],
-            nr_sources: model[2],
-            nr_group_bits: model[3],
-            nr_group_shift: model[4],
-            nr_hart_bits: model[5],
-            nr_guest_bits: model[6],
-            aplic_addr,
-            extensions: 0,
-        };
-        prop_assert_eq!(RawConfig::from(config), raw);
-        prop_assert_eq!(Config::try_from(raw), Ok(config));
-        prop_assert_eq!(config.check(&limits).is_ok(), c_init(&raw));
+        prop_assert_eq!(ATTRS.map(|attr| config.get(attr)), model);
+        prop_assert_eq!(config.check(&limits).is_ok(), c_init(model, aplic_addr));
         prop_assert_eq!(config.mode().get(), model[0]);
         prop_assert_eq!(config.nr_ids().get(), model[1]);
         prop_assert_eq!(config.nr_sources().map_or(0, u32::from), model[2]);
         prop_assert_eq!(config.aplic_addr().map_or(UNDEF_ADDR, PhysAddr::get), aplic_addr);
-    }
-
-    /// Raw fields are accepted exactly if some host would accept them one by one.
-    #[test]
-    fn raw_configurations(
-        wild in vec(config_values(), 7),
-        tame in vec((0..10_u8, 0..64_u32), 7),
-        aplic_addr in prop_oneof![numbers(), Just(UNDEF_ADDR)],
-    ) {
-        let host = Limits { max_ids: NrIds::MAX, has_guest_files: true };
-        let field = |n: usize| match tame[n] {
-            (0, _) => wild[n] as u32,
-            (_, small) => match n {
-                0 => small % 3,
-                1 => small % 32 * 64 + 63,
-                4 => 24 + small % 32,
-                5 => small % 16,
-                _ => small % 8,
-            },
-        };
-        let accepted = (0..7).all(|n| c_accepts(n, field(n), &host))
-            && (aplic_addr == UNDEF_ADDR || aplic_addr & 0xfff == 0);
-        let raw = RawConfig {
-            mode: field(0),
-            nr_ids: field(1),
-            nr_sources: field(2),
-            nr_group_bits: field(3),
-            nr_group_shift: field(4),
-            nr_hart_bits: field(5),
-            nr_guest_bits: field(6),
-            aplic_addr,
-            extensions: 0,
-        };
-        let config = Config::try_from(raw);
-
-        prop_assert_eq!(config.is_ok(), accepted);
-        if let Ok(config) = config {
-            prop_assert_eq!(RawConfig::from(config), raw);
-        }
     }
 
     /// Every bit of an address is in exactly one of its parts.

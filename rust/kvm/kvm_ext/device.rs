@@ -15,6 +15,7 @@ use kernel::{
     ffi,
     prelude::*,
     str::as_char_ptr_in_const_context,
+    types::ForeignOwnable,
     uaccess::{
         UserPtr,
         UserSlice, //
@@ -76,26 +77,26 @@ impl Attr {
     }
 }
 
-/// A kind of device of which a virtual machine has one, without state of its own.
-pub trait Device {
+/// A kind of device of which a virtual machine has one.
+pub trait Device: Send + Sync + Sized + 'static {
     /// The name of the kind.
     const NAME: &'static CStr;
 
-    /// Creates the device.
-    fn create(vm: VmLocked<'_>) -> Result;
+    /// Creates the device. May sleep.
+    fn create(vm: VmLocked<'_>) -> Result<Pin<KBox<Self>>>;
 
-    /// Undoes [`Self::create`]: the virtual machine ends, or user space did not get the device. May
-    /// sleep.
-    fn destroy(vm: VmLocked<'_>);
+    /// Undoes [`Self::create`] before the device is dropped: the virtual machine ends, or user space
+    /// did not get the device. May sleep.
+    fn destroy(&self, vm: VmLocked<'_>);
 
     /// Sets an attribute. May sleep, no lock is held.
-    fn set(vm: &Vm, attr: &Attr) -> Result;
+    fn set(&self, vm: &Vm, attr: &Attr) -> Result;
 
     /// Writes an attribute to user memory. May sleep, no lock is held.
-    fn get(vm: &Vm, attr: &Attr) -> Result;
+    fn get(&self, vm: &Vm, attr: &Attr) -> Result;
 
     /// Succeeds if there is such an attribute. May sleep, no lock is held.
-    fn has(vm: &Vm, attr: &Attr) -> Result;
+    fn has(&self, vm: &Vm, attr: &Attr) -> Result;
 }
 
 /// The C functions of `D`.
@@ -136,6 +137,14 @@ unsafe fn vm<'a>(device: *mut bindings::kvm_device) -> &'a Vm {
 
 /// # Safety
 ///
+/// `device` must be valid and one of `D` that [`create`] has succeeded for.
+unsafe fn data<'a, D: Device>(device: *mut bindings::kvm_device) -> &'a D {
+    // SAFETY: By the requirements of this function; the value is dropped with the device.
+    unsafe { &*addr_of!((*device).private).read().cast() }
+}
+
+/// # Safety
+///
 /// `attr` must be valid.
 unsafe fn attr(attr: *mut bindings::kvm_device_attr) -> Attr {
     // SAFETY: By the requirements of this function.
@@ -154,7 +163,10 @@ unsafe fn attr(attr: *mut bindings::kvm_device_attr) -> Attr {
 unsafe extern "C" fn create<D: Device>(device: *mut bindings::kvm_device, _kind: u32) -> c_int {
     from_result(|| {
         // SAFETY: By the requirements of this function.
-        D::create(unsafe { vm(device).assume_locked() })?;
+        let data = D::create(unsafe { vm(device).assume_locked() })?;
+
+        // SAFETY: The device is being made, and is ours.
+        unsafe { (*device).private = data.into_foreign() };
         Ok(0)
     })
 }
@@ -164,7 +176,9 @@ unsafe extern "C" fn create<D: Device>(device: *mut bindings::kvm_device, _kind:
 /// Only for KVM, which gives the device up.
 unsafe extern "C" fn destroy<D: Device>(device: *mut bindings::kvm_device) {
     // SAFETY: By the requirements of this function. The virtual machine is still there.
-    D::destroy(unsafe { vm(device) }.lock());
+    unsafe { data::<D>(device).destroy(vm(device).lock()) };
+    // SAFETY: Made by `create`, and nobody uses the device any more.
+    drop(unsafe { Pin::<KBox<D>>::from_foreign((*device).private) });
     // SAFETY: KVM has allocated it by `kzalloc()`, and leaves it to us to free it.
     unsafe { bindings::kfree(device.cast::<ffi::c_void>()) };
 }
@@ -178,7 +192,7 @@ unsafe extern "C" fn set<D: Device>(
 ) -> c_int {
     from_result(|| {
         // SAFETY: By the requirements of this function.
-        D::set(unsafe { vm(device) }, &unsafe { attr(what) })?;
+        unsafe { data::<D>(device).set(vm(device), &attr(what)) }?;
         Ok(0)
     })
 }
@@ -192,7 +206,7 @@ unsafe extern "C" fn get<D: Device>(
 ) -> c_int {
     from_result(|| {
         // SAFETY: By the requirements of this function.
-        D::get(unsafe { vm(device) }, &unsafe { attr(what) })?;
+        unsafe { data::<D>(device).get(vm(device), &attr(what)) }?;
         Ok(0)
     })
 }
@@ -206,7 +220,7 @@ unsafe extern "C" fn has<D: Device>(
 ) -> c_int {
     from_result(|| {
         // SAFETY: By the requirements of this function.
-        D::has(unsafe { vm(device) }, &unsafe { attr(what) })?;
+        unsafe { data::<D>(device).has(vm(device), &attr(what)) }?;
         Ok(0)
     })
 }

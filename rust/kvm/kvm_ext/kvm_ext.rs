@@ -19,7 +19,6 @@ mod vm;
 pub use self::{
     aia::{
         guests_can_have_ssaia,
-        AiaConfig,
         APLIC_SIZE,
         IMSIC_SIZE, //
     },

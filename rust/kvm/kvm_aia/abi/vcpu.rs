@@ -5,10 +5,7 @@
 #![expect(unsafe_code, reason = "the boundary to C")]
 
 use aia_core::guest::{
-    config::{
-        Mode,
-        UNDEF_ADDR, //
-    },
+    config::UNDEF_ADDR,
     hart,
     iprio, //
 };
@@ -109,18 +106,10 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update(vcpu: *mut bindings::k
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
     // SAFETY: The run loop has done nothing since that depends on it.
     let mut preemption = unsafe { PreemptionBorrowed::assume() };
-    let vm = vcpu.vcpu().vm();
 
-    if !vm.is_aia_initialized() {
-        return 1;
-    }
-    match (imsic(vcpu.vcpu()), Mode::new(vm.aia_mode())) {
-        (Some(imsic), Some(mode)) => from_result(|| {
-            imsic
-                .enter(&mut vcpu, mode, &mut preemption)
-                .map(c_int::from)
-        }),
-        _ => 1,
+    match imsic(vcpu.vcpu()) {
+        Some(imsic) => from_result(|| imsic.enter(&mut vcpu, &mut preemption).map(c_int::from)),
+        None => 1,
     }
 }
 

@@ -13,30 +13,23 @@ use kernel::{
 use kvm_ext::Vm;
 
 use crate::{
-    device::config::set_defaults,
     ops::{
         inject::inject_msi,
         wire::inject_irq, //
     },
     published::{
         aia,
-        host,
         take_aia, //
     }, //
 };
 
-/// A virtual machine is being made.
+/// A virtual machine is being made: what it needs comes with the device.
 ///
 /// # Safety
 ///
-/// `kvm` must be valid, and nobody else may know it.
+/// None.
 #[export]
-pub(crate) unsafe extern "C" fn kvm_riscv_aia_init_vm(kvm: *mut bindings::kvm) {
-    if let Some(host) = host() {
-        // SAFETY: By the requirements of this function.
-        set_defaults(host, unsafe { Vm::from_raw(kvm).assume_locked() });
-    }
-}
+pub(crate) unsafe extern "C" fn kvm_riscv_aia_init_vm(_kvm: *mut bindings::kvm) {}
 
 /// A virtual machine goes away, after its vCPUs.
 ///

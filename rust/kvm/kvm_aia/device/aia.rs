@@ -6,12 +6,17 @@
 //! written back: that is what C does, and what user space sees of the order of errors.
 
 use aia_core::{
+    addr::PhysAddr,
     guest::{
         attribute::{
             self,
             Attribute, //
         },
-        config::checked_addr, //
+        config::{
+            checked_addr,
+            Config,
+            UNDEF_ADDR, //
+        }, //
     },
     ids::{
         VcpuId,
@@ -19,7 +24,11 @@ use aia_core::{
     },
     isel::Isel, //
 };
-use kernel::prelude::*;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    sync::Mutex, //
+};
 use kvm_ext::{
     device::{
         Attr,
@@ -34,7 +43,6 @@ use kvm_ext::{
 
 use super::{
     config::{
-        config,
         configure,
         error, //
     },
@@ -54,7 +62,12 @@ use crate::{
 };
 
 /// The device.
-pub(crate) struct AiaDevice;
+#[pin_data]
+pub(crate) struct AiaDevice {
+    /// Nothing is changed any more once the interrupt controllers are initialised.
+    #[pin]
+    pub(super) config: Mutex<Config>,
+}
 
 /// The vCPU with this index. Fails with `ENXIO` if there never was one.
 fn by_index(vm: &Vm, index: VcpuIndex) -> Result<&Vcpu> {
@@ -101,7 +114,9 @@ fn read_value(attr: &Attr) -> Result<Value> {
 impl Device for AiaDevice {
     const NAME: &'static CStr = c"kvm-riscv-aia";
 
-    fn create(mut vm: VmLocked<'_>) -> Result {
+    fn create(mut vm: VmLocked<'_>) -> Result<Pin<KBox<Self>>> {
+        let limits = limits(host().ok_or(ENODEV)?);
+
         if vm.is_aia_in_kernel() {
             return Err(EEXIST);
         }
@@ -111,16 +126,23 @@ impl Device for AiaDevice {
         if vm.has_run()? {
             return Err(EBUSY);
         }
+        let device = KBox::try_pin_init(
+            try_pin_init!(Self {
+                config <- new_mutex!(Config::new(&limits), "kvm_aia_config"),
+            }),
+            GFP_KERNEL_ACCOUNT,
+        )?;
+
         vm.set_aia_in_kernel(true);
-        Ok(())
+        Ok(device)
     }
 
-    fn destroy(mut vm: VmLocked<'_>) {
+    fn destroy(&self, mut vm: VmLocked<'_>) {
         // User space may not have got the device, for want of a descriptor, and try again.
         vm.set_aia_in_kernel(false);
     }
 
-    fn set(vm: &Vm, attr: &Attr) -> Result {
+    fn set(&self, vm: &Vm, attr: &Attr) -> Result {
         let value = read_value(attr)?;
 
         if let (Some(Attribute::ImsicRegister { vcpu, isel }), Value::U64(value)) =
@@ -146,10 +168,10 @@ impl Device for AiaDevice {
             (Attribute::Config(what), Value::U32(value)) => {
                 let limits = limits(host().ok_or(ENODEV)?);
 
-                configure(vm, |config| config.set(what, value, &limits))
+                configure(&self.config, vm, |config| config.set(what, value, &limits))
             }
             (Attribute::AplicAddr, Value::U64(addr)) => {
-                configure(vm, |config| config.set_aplic_addr(addr))
+                configure(&self.config, vm, |config| config.set_aplic_addr(addr))
             }
             (Attribute::ImsicAddr(index), Value::U64(addr)) => {
                 let vcpu = by_index(&vm, index)?;
@@ -160,7 +182,7 @@ impl Device for AiaDevice {
                 vcpu.set_imsic_addr(checked_addr(addr).map_err(error)?.get());
                 Ok(())
             }
-            (Attribute::Init, Value::None) => initialize(vm),
+            (Attribute::Init, Value::None) => initialize(&*self.config.lock(), vm),
             (Attribute::AplicRegister(offset), Value::U32(value)) => {
                 let aia = published::aia(&vm).ok_or(ENODEV)?;
                 let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
@@ -173,11 +195,15 @@ impl Device for AiaDevice {
         }
     }
 
-    fn get(vm: &Vm, attr: &Attr) -> Result {
+    fn get(&self, vm: &Vm, attr: &Attr) -> Result {
         read_value(attr)?;
         let value = match Attribute::decode(attr.group, attr.attr).ok_or(ENXIO)? {
-            Attribute::Config(what) => Value::U32(config(&vm.lock())?.get(what)),
-            Attribute::AplicAddr => Value::U64(vm.lock().config().aplic_addr),
+            Attribute::Config(what) => Value::U32(self.config.lock().get(what)),
+            Attribute::AplicAddr => {
+                let addr = self.config.lock().aplic_addr();
+
+                Value::U64(addr.map_or(UNDEF_ADDR, PhysAddr::get))
+            }
             Attribute::ImsicAddr(index) => Value::U64(by_index(vm, index)?.imsic_addr()),
             Attribute::Init => return Err(ENXIO),
             Attribute::AplicRegister(offset) => {
@@ -201,7 +227,7 @@ impl Device for AiaDevice {
         }
     }
 
-    fn has(vm: &Vm, attr: &Attr) -> Result {
+    fn has(&self, vm: &Vm, attr: &Attr) -> Result {
         match Attribute::decode(attr.group, attr.attr).ok_or(ENXIO)? {
             Attribute::Config(_) | Attribute::AplicAddr | Attribute::Init | Attribute::Snapshot => {
                 Ok(())

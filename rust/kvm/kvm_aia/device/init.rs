@@ -12,7 +12,10 @@ use aia_core::{
         Guest,
         PhysAddr, //
     },
-    guest::config::UNDEF_ADDR, //
+    guest::config::{
+        Config,
+        UNDEF_ADDR, //
+    }, //
 };
 use kernel::prelude::*;
 use kvm_ext::{
@@ -23,10 +26,7 @@ use kvm_ext::{
     IMSIC_SIZE, //
 };
 
-use super::config::{
-    config,
-    error, //
-};
+use super::config::error;
 use crate::{
     handler::{
         aplic_page::AplicPage,
@@ -60,13 +60,12 @@ fn aplic_page(vm: &Vm, addr: PhysAddr<Guest>) -> Result<IoDevice> {
 ///
 /// Fails with `EBUSY` if that was done, or if a vCPU is being created, and with `EINVAL` if the
 /// configuration makes no sense; then there is none of it, and it can be tried again.
-pub(crate) fn initialize(mut vm: VmLocked<'_>) -> Result {
+pub(crate) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
     let host = host().ok_or(ENODEV)?;
 
     if vm.is_aia_initialized() || vm.is_vcpu_creation_in_progress() {
         return Err(EBUSY);
     }
-    let config = config(&vm)?;
     let map = config.check(&limits(host)).map_err(error)?;
     let vcpus = vm.vm();
     let addresses = || {
@@ -99,12 +98,15 @@ pub(crate) fn initialize(mut vm: VmLocked<'_>) -> Result {
         let page = imsic_page(&vm, addr)?;
 
         files.push(
-            (vcpu, VcpuImsic::new(host, config.nr_ids(), addr, page)?),
+            (vcpu, VcpuImsic::new(host, config, addr, page)?),
             GFP_KERNEL_ACCOUNT,
         )?;
     }
 
-    let aia = KBox::new(VmAia::new(&files, map, aplic)?, GFP_KERNEL_ACCOUNT)?;
+    let aia = KBox::new(
+        VmAia::new(&files, map, config.nr_ids(), aplic)?,
+        GFP_KERNEL_ACCOUNT,
+    )?;
 
     if let Some(aplic) = &aia.aplic {
         vm.set_default_routing(aplic.domain.nr_sources().get() + 1)?;

@@ -29,11 +29,9 @@ use kernel::{
 use kvm_ext::{
     device::Attr,
     VcpusLocked,
-    Vm,
-    VmLocked, //
+    Vm, //
 };
 
-use super::config::config;
 use crate::{
     published,
     state::{
@@ -48,15 +46,10 @@ fn error(error: SnapshotError) -> Error {
 
 /// What a snapshot of this virtual machine consists of, which does not change any more. Fails with
 /// `ENODEV` before the interrupt controllers are initialised.
-fn layout<'a>(vm: &VmLocked<'a>) -> Result<(Layout, &'a VmAia)> {
-    let aia = published::aia(vm.vm()).ok_or(ENODEV)?;
-    let config = config(vm)?;
-    let vcpus = vm
-        .vcpus()
-        .filter(|vcpu| published::imsic(vcpu).is_some())
-        .count()
-        .try_into()?;
-    let layout = Layout::new(config.nr_ids(), config.nr_sources(), vcpus).ok_or(EINVAL)?;
+fn layout(vm: &Vm) -> Result<(Layout, &VmAia)> {
+    let aia = published::aia(vm).ok_or(ENODEV)?;
+    let nr_sources = aia.aplic.as_ref().map(|aplic| aplic.domain.nr_sources());
+    let layout = Layout::new(aia.nr_ids, nr_sources, aia.nr_files().try_into()?).ok_or(EINVAL)?;
 
     Ok((layout, aia))
 }
@@ -77,7 +70,7 @@ pub(crate) fn get(vm: &Vm, attr: &Attr) -> Result {
     let header = Header::decode(&header);
 
     header.check_request().map_err(error)?;
-    let (layout, aia) = layout(&vm.lock())?;
+    let (layout, aia) = layout(vm)?;
 
     if usize::try_from(header.size)? < layout.size() {
         attr.write_bytes(&layout.header().encode())?;
@@ -149,7 +142,7 @@ pub(crate) fn set(vm: &Vm, attr: &Attr) -> Result {
 
     attr.read_bytes(&mut header)?;
     let header = Header::decode(&header);
-    let (layout, aia) = layout(&vm.lock())?;
+    let (layout, aia) = layout(vm)?;
 
     // Before as much memory is read. It may be another one by then, hence all is checked once more.
     if header != layout.header() {

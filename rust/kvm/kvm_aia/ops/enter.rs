@@ -56,18 +56,17 @@ impl VcpuImsic {
     pub(crate) fn enter(
         &self,
         vcpu: &mut VcpuLocked<'_>,
-        mode: Mode,
         preemption: &mut PreemptionBorrowed,
     ) -> Result<bool> {
-        if !mode.uses_guest_files() {
+        if !self.mode.uses_guest_files() {
             return Ok(true);
         }
         let cpu = vcpu.cpu().ok_or(EINVAL)?;
 
         match BoundTo::unpack(self.bound.load()) {
             Some((on, _)) if on == Cpu::new(cpu.as_u32()) => Ok(true),
-            _ if cfg!(CONFIG_PREEMPT_RT) => self.follow_preemptible(vcpu, mode, preemption),
-            _ => Ok(self.follow(vcpu, mode, cpu)? != EntryOutcome::Refused),
+            _ if cfg!(CONFIG_PREEMPT_RT) => self.follow_preemptible(vcpu, preemption),
+            _ => Ok(self.follow(vcpu, cpu)? != EntryOutcome::Refused),
         }
     }
 
@@ -76,7 +75,6 @@ impl VcpuImsic {
     fn follow_preemptible(
         &self,
         vcpu: &mut VcpuLocked<'_>,
-        mode: Mode,
         preemption: &mut PreemptionBorrowed,
     ) -> Result<bool> {
         loop {
@@ -86,7 +84,7 @@ impl VcpuImsic {
                 let _here = MigrationDisabled::new();
                 let cpu = vcpu.cpu().ok_or(EINVAL)?;
 
-                self.follow(vcpu, mode, cpu)
+                self.follow(vcpu, cpu)
             })?;
 
             match followed {
@@ -110,9 +108,9 @@ impl VcpuImsic {
     ///
     /// Fails with `ENOMEM`, and nothing changes, if there is no memory for a page table.
     #[cold]
-    fn follow(&self, vcpu: &mut VcpuLocked<'_>, mode: Mode, cpu: CpuId) -> Result<EntryOutcome> {
+    fn follow(&self, vcpu: &mut VcpuLocked<'_>, cpu: CpuId) -> Result<EntryOutcome> {
         let Some(new) = GuestFile::alloc(self.host, cpu, vcpu) else {
-            if mode == Mode::Hwaccel {
+            if self.mode == Mode::Hwaccel {
                 vcpu.fail_entry(FailedEntry::NoGuestFile, cpu);
                 return Ok(EntryOutcome::Refused);
             }

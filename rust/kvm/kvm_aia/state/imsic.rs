@@ -7,8 +7,13 @@ use aia_core::{
         Guest,
         PhysAddr, //
     },
-    guest::binding::Binding,
-    ids::NrIds,
+    guest::{
+        binding::Binding,
+        config::{
+            Config,
+            Mode, //
+        }, //
+    },
     swfile::SwFile,
     word::Word, //
 };
@@ -40,6 +45,8 @@ pub(crate) struct VcpuImsic {
     #[pin]
     pub(crate) vseip: RawSpinLock<VseipRight>,
     pub(crate) sw_file: SwFile,
+    /// Whether guest files are used.
+    pub(crate) mode: Mode,
     pub(crate) host: &'static HostAia,
     pub(crate) address: PhysAddr<Guest>,
     page: IoDevice,
@@ -49,7 +56,7 @@ impl VcpuImsic {
     /// Makes the interrupt file of a vCPU, whose page is `page` at `address`. May sleep.
     pub(crate) fn new(
         host: &'static HostAia,
-        nr_ids: NrIds,
+        config: &Config,
         address: PhysAddr<Guest>,
         page: IoDevice,
     ) -> Result<Pin<KBox<Self>>> {
@@ -62,7 +69,8 @@ impl VcpuImsic {
                     static_lock_class!()
                 ),
                 vseip <- RawSpinLock::new(VseipRight, c"kvm_aia_vseip", static_lock_class!()),
-                sw_file: SwFile::new(nr_ids),
+                sw_file: SwFile::new(config.nr_ids()),
+                mode: config.mode(),
                 host,
                 address,
                 page,

@@ -14,11 +14,14 @@ use aia_core::{
         address_map::GuestMap,
         hart_table::{
             self,
-            HartTable, //
-            HartTableEntry,
-        },
+            HartTable,
+            HartTableEntry, //
+        }, //
     },
-    ids::VcpuIndex, //
+    ids::{
+        NrIds,
+        VcpuIndex, //
+    }, //
 };
 use kernel::prelude::*;
 use kvm_ext::Vcpu;
@@ -60,6 +63,8 @@ impl VcpuImsicPtr {
 /// The initialised interrupt controllers of a virtual machine.
 pub(crate) struct VmAia {
     pub(crate) map: GuestMap,
+    /// How many identities each interrupt file has.
+    pub(crate) nr_ids: NrIds,
     harts: HartTable<KVec<HartTableEntry>>,
     /// By the index of the vCPU.
     members: KVec<VcpuImsicPtr>,
@@ -72,6 +77,7 @@ impl VmAia {
     pub(crate) fn new(
         files: &[(&Vcpu, Pin<KBox<VcpuImsic>>)],
         map: GuestMap,
+        nr_ids: NrIds,
         aplic: Option<VmAplic>,
     ) -> Result<Self> {
         let count = files.len();
@@ -101,9 +107,15 @@ impl VmAia {
             harts: HartTable::build(storage, Iterator::chain(harts(true), harts(false)))
                 .ok_or(EINVAL)?,
             map,
+            nr_ids,
             members,
             aplic,
         })
+    }
+
+    /// How many vCPUs have an interrupt file.
+    pub(crate) fn nr_files(&self) -> usize {
+        self.members.len()
     }
 
     /// The vCPU with this hart index, and its interrupt file.
