@@ -65,9 +65,20 @@ fn set(values: &[(&str, &str)]) -> Result {
 pub struct Faults(File);
 
 impl Faults {
-    /// For the calling thread. An error if the kernel cannot do that.
+    /// For the calling thread: whatever can fail, see [`quietly`]. An error if the kernel cannot do
+    /// that.
     pub fn new() -> Result<Self> {
         quietly()?;
+        Self::open()
+    }
+
+    /// For the calling thread, see [`kmalloc_only`]. An error if the kernel cannot do that.
+    pub fn of_kmalloc() -> Result<Self> {
+        kmalloc_only()?;
+        Self::open()
+    }
+
+    fn open() -> Result<Self> {
         File::options()
             .read(true)
             .write(true)

@@ -40,7 +40,7 @@ fn each<T>(
     attempt: impl Fn() -> Result<T>,
     judge: impl Fn(Option<T>) -> Result,
 ) -> Result {
-    let faults = Faults::new()?;
+    let faults = Faults::of_kmalloc()?;
     let (mut failed, mut n) = (0, 0);
 
     loop {
