@@ -8,14 +8,14 @@
 
 use super::{
     access::HartAccess,
-    file::Arrival,
+    file::forward::Arrival,
     operations::{
         self,
         Machine, //
     },
     slot::{
-        Slot, //
-        SlotOwner,
+        Slot,
+        SlotOwner, //
     },
     POKE, //
 };

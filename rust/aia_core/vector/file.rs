@@ -2,69 +2,30 @@
 
 //! One CPU's supervisor interrupt file: slots, desired enables, deferred changes and moves.
 
+pub mod forward;
+pub mod sync;
+
 use core::ops::Deref;
 
 use super::{
-    access::{
-        Fence,
-        HartAccess, //
-    },
+    access::HartAccess,
     pool::{
         self,
         Pool, //
     },
-    proof,
     slot::{
-        InFlight,
-        Sender,
-        Slot, //
-        SlotOwner,
+        Slot,
+        SlotOwner, //
     },
-    tick::Tick,
-    VectorId,
     POKE, //
 };
 use crate::{
-    eix::{
-        self,
-        EixWord, //
-    },
     ids::{
         Eiid,
         NrIds, //
     },
     word::Word, //
 };
-
-/// How many whole ticks a posted write to a device may take at most.
-const POSTED_TICKS: u32 = 1;
-
-/// When any write that was posted at `since` must have arrived: the first tick may have ended at
-/// once.
-fn arrived_at(since: Tick) -> Tick {
-    since.after(POSTED_TICKS + 1)
-}
-
-/// What remains to be done after a [`File::sync`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[must_use]
-pub struct SyncOutcome {
-    /// Something waits for the time to pass: synchronise again at that tick.
-    pub due: Option<Tick>,
-}
-
-/// What has become of an MSI that arrived at an identity without owner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Arrival {
-    /// The identity has an owner after all.
-    For(SlotOwner),
-    /// It was sent on to where its interrupt has moved.
-    Forwarded,
-    /// It was for an interrupt that is no more.
-    Dropped,
-    /// It was for nobody.
-    Stray,
-}
 
 /// One CPU's supervisor interrupt file.
 ///
@@ -260,17 +221,6 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.publish(eiid, Slot::Assigned(owner));
     }
 
-    /// Takes the free identity `eiid` only to forward what arrives there to `to`, for a device that
-    /// may combine the address of this file with the data of another one while it is redirected.
-    pub fn assign_forwarder(&self, eiid: Eiid, to: VectorId) -> bool {
-        if !self.pool.claim(eiid) {
-            return false;
-        }
-
-        self.publish(eiid, Slot::Forward(to, InFlight::Redirecting));
-        true
-    }
-
     fn publish(&self, eiid: Eiid, slot: Slot) {
         if let Some(word) = self.slots.get(eiid.index()) {
             word.store_release(slot.to_bits());
@@ -281,117 +231,6 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.slots
             .get(eiid.index())
             .is_some_and(|word| word.replace(old.to_bits(), new.to_bits()))
-    }
-
-    /// Takes `eiid` away from `owner` and lets it forward to `to`. The device is still to be told.
-    pub fn begin_move(&self, eiid: Eiid, owner: SlotOwner, to: VectorId) -> bool {
-        self.replace(
-            eiid,
-            Slot::Assigned(owner),
-            Slot::Forward(to, InFlight::Redirecting),
-        )
-    }
-
-    /// The device has been told: from now on only MSIs of the kind `in_flight` can arrive at `eiid`.
-    ///
-    /// The forwarder ends when its own hart has synchronised: [`Self::mark`] it, and if the hart is
-    /// offline, [`Self::depart`].
-    pub fn settle(&self, eiid: Eiid, to: VectorId, in_flight: InFlight) -> bool {
-        self.replace(
-            eiid,
-            Slot::Forward(to, InFlight::Redirecting),
-            Slot::Forward(to, in_flight),
-        )
-    }
-
-    /// The hart of the settled forwarder `eiid` is offline: keeps what arrives for `owner`, whose
-    /// interrupt can then move on without leaving a chain of forwarders behind.
-    pub fn depart(&self, hart: &impl HartAccess, eiid: Eiid, owner: SlotOwner, to: VectorId) {
-        loop {
-            let slot = self.slot(eiid);
-
-            match slot {
-                Slot::Forward(target, in_flight) if target == to => {
-                    if in_flight == InFlight::Redirecting || self.go_away(hart, eiid, slot, owner) {
-                        return;
-                    }
-                }
-                // The hart was not quite gone, or is back already.
-                _ => return,
-            }
-        }
-    }
-
-    /// Changes `eiid` from the forwarder `slot` to [`Slot::Away`]; returns whether it was that.
-    fn go_away(&self, hart: &impl HartAccess, eiid: Eiid, slot: Slot, owner: SlotOwner) -> bool {
-        let sender = match slot {
-            Slot::Forward(_, InFlight::Ordered) => Sender::Ordered,
-            Slot::Forward(_, InFlight::Fenced) => Sender::Fenced,
-            _ => Sender::Posted,
-        };
-
-        // Counted first: whoever sees the slot has to see that there is one.
-        hart.away().add(1);
-        let gone = self.replace(eiid, slot, Slot::Away(owner, sender));
-
-        if !gone {
-            hart.away().add(u64::MAX);
-        }
-        gone
-    }
-
-    /// Lets all that holds something for `owner`, who is [`Slot::Away`], drop it, since the interrupt
-    /// is no more.
-    pub fn abandon_away(&self, hart: &impl HartAccess, owner: SlotOwner) {
-        for eiid in self.pool.iter() {
-            loop {
-                let slot = self.slot(eiid);
-
-                match slot {
-                    Slot::Away(of, _) if of == owner => {
-                        if self.replace(eiid, slot, Slot::Drain) {
-                            hart.away().add(u64::MAX);
-                            self.mark(eiid);
-                            break;
-                        }
-                    }
-                    _ => break,
-                }
-            }
-        }
-    }
-
-    /// Whether `eiid` still forwards to `to`: the move between them is in flight.
-    #[inline]
-    pub fn forwards_to(&self, eiid: Eiid, to: VectorId) -> bool {
-        matches!(self.slot(eiid), Slot::Forward(target, _) if target == to)
-    }
-
-    /// Lets a forwarder to `from` forward to `to` instead. Returns whether there was one.
-    pub fn retarget(&self, eiid: Eiid, from: VectorId, to: VectorId) -> bool {
-        self.change_forward(eiid, from, |in_flight| Slot::Forward(to, in_flight))
-    }
-
-    /// Lets a forwarder to `to` drop what arrives, since the interrupt is no more. Returns whether
-    /// there was one.
-    pub fn abandon(&self, eiid: Eiid, to: VectorId) -> bool {
-        self.change_forward(eiid, to, |_| Slot::Drain)
-    }
-
-    fn change_forward(&self, eiid: Eiid, target: VectorId, new: impl Fn(InFlight) -> Slot) -> bool {
-        loop {
-            // If it is away already, that is counted.
-            let old = self.slot_acquire(eiid);
-
-            match old {
-                Slot::Forward(to, in_flight) if to == target => {
-                    if self.replace(eiid, old, new(in_flight)) {
-                        return true;
-                    }
-                }
-                _ => return false,
-            }
-        }
     }
 
     /// Takes `eiid` away from `owner` for good. The identity can be used again when its own hart
@@ -414,307 +253,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.marker.get() / 4
     }
 
-    /// What becomes of an MSI that arrived at `eiid`, which is not assigned: it is sent on, or
-    /// dropped, or for somebody who is away.
-    pub fn forward(&self, hart: &impl HartAccess, eiid: Eiid) -> Arrival {
-        let mut sent = None;
-
-        loop {
-            match self.slot_dependent(eiid) {
-                Slot::Forward(to, _) => {
-                    // A retarget between the look and the send: the first target's CPU may be gone.
-                    if sent == Some(to) {
-                        self.forwarded.add(1);
-                        return Arrival::Forwarded;
-                    }
-                    hart.send(to);
-                    sent = Some(to);
-                    // Whoever retargets it, and then takes what has arrived at the first target, has
-                    // that MSI, or else it is sent once more.
-                    hart.barrier();
-                }
-                Slot::Assigned(owner) => return Arrival::For(owner),
-                Slot::Away(..) if sent.is_some() => {
-                    self.forwarded.add(1);
-                    return Arrival::Forwarded;
-                }
-                Slot::Away(owner, _) => {
-                    // Maybe this was all.
-                    self.mark(eiid);
-                    return Arrival::For(owner);
-                }
-                Slot::Drain => {
-                    self.dropped.add(1);
-                    return Arrival::Dropped;
-                }
-                Slot::Free | Slot::Off | Slot::Marker => {
-                    self.dropped.add(1);
-                    return Arrival::Stray;
-                }
-            }
-        }
-    }
-
     /// Disables `eiid`, which the caller has taken from the pool, until the hart is reset: MSIs for
     /// nobody keep or may keep arriving there.
     pub fn switch_off(&self, hart: &impl HartAccess, eiid: Eiid) {
         self.publish(eiid, Slot::Off);
         hart.disable(eiid);
-    }
-
-    /// Takes the identities that are switched off back into the pool.
-    fn readmit(&self) {
-        for eiid in self.pool.iter() {
-            if self.slot(eiid) == Slot::Off {
-                self.retire(eiid, Slot::Off);
-            }
-        }
-    }
-
-    /// Applies everything that waits for the own hart.
-    pub fn sync(&self, hart: &impl HartAccess) -> SyncOutcome {
-        self.look(hart, self.summary.swap(0));
-        self.leave(hart, None::<Nobody>)
-    }
-
-    /// Looks at all identities that are marked in the words of `summary`.
-    fn look(&self, hart: &impl HartAccess, mut summary: u64) {
-        while summary != 0 {
-            // CAST: A bit number below 64.
-            let index = summary.trailing_zeros() as usize;
-            summary &= summary - 1;
-
-            let mut dirty = self.dirty.get(index).map_or(0, |word| word.swap(0));
-            while dirty != 0 {
-                let bit = dirty.trailing_zeros();
-                dirty &= dirty - 1;
-
-                if let Some(eiid) = pool::eiid_at(index, bit) {
-                    self.look_at(hart, eiid);
-                }
-            }
-        }
-    }
-
-    /// Applies what waits for `eiid`, but for its end as a forwarder, which may need a proof that is
-    /// given to all of them at once.
-    fn look_at(&self, hart: &impl HartAccess, eiid: Eiid) {
-        // What the owner wants was written before the slot.
-        match self.slot_acquire(eiid) {
-            // Enabled, so that what arrives by mistake is claimed and dropped, and no pending bit
-            // waits for the next owner.
-            Slot::Free => hart.enable(eiid),
-            Slot::Off | Slot::Marker => hart.disable(eiid),
-            Slot::Assigned(_) => {
-                if self.is_enabled(eiid) {
-                    hart.enable(eiid);
-                } else {
-                    hart.disable(eiid);
-                }
-            }
-            Slot::Drain => self.drain(hart, eiid),
-            // Its mover marks the identity again when the device has been told.
-            Slot::Forward(_, InFlight::Redirecting) => {}
-            Slot::Forward(..) | Slot::Away(..) => {
-                // Nothing shall wait here even if its owner has masked it: that is up to the new
-                // vector.
-                hart.enable(eiid);
-                self.set_leaving(eiid);
-            }
-        }
-    }
-
-    /// Ends a drained identity. Nobody else changes that state.
-    fn drain(&self, hart: &impl HartAccess, eiid: Eiid) {
-        if hart.take_pending(eiid) {
-            self.dropped.add(1);
-        }
-        hart.enable(eiid);
-        self.retire(eiid, Slot::Drain);
-    }
-
-    fn set_leaving(&self, eiid: Eiid) {
-        let (index, mask) = pool::position(eiid);
-
-        if let Some(word) = self.leaving.get(index) {
-            word.store_release(word.load() | mask);
-            self.leaving_summary
-                .store_release(self.leaving_summary.load() | 1 << index);
-        }
-    }
-
-    /// Ends all leaving identities to which nothing can be in flight any more. With `last`, which
-    /// knows the owners of vectors, the hart goes away and does not wait.
-    fn leave<F: Fn(VectorId) -> Option<SlotOwner>>(
-        &self,
-        hart: &impl HartAccess,
-        last: Option<F>,
-    ) -> SyncOutcome {
-        let mut remains = SyncOutcome::default();
-        let mut summary = self.leaving_summary.load();
-
-        if summary == 0 {
-            return remains;
-        }
-
-        let mut proofs = Proofs::new(self, hart);
-        let mut left = 0;
-
-        while summary != 0 {
-            // CAST: A bit number below 64.
-            let index = summary.trailing_zeros() as usize;
-            summary &= summary - 1;
-
-            let Some(word) = self.leaving.get(index) else {
-                continue;
-            };
-            let mut leaving = word.load();
-            let mut stay = 0;
-
-            while leaving != 0 {
-                let bit = leaving.trailing_zeros();
-                leaving &= leaving - 1;
-
-                let due = pool::eiid_at(index, bit)
-                    .and_then(|eiid| self.leave_one(hart, &mut proofs, eiid, last.as_ref()));
-                if let Some(due) = due {
-                    stay |= 1 << bit;
-                    remains.due = Some(match remains.due {
-                        Some(first) if due.since(first) > 0 => first,
-                        _ => due,
-                    });
-                }
-            }
-            word.store_release(stay);
-            left |= u64::from(stay != 0) << index;
-        }
-        self.leaving_summary.store_release(left);
-        remains
-    }
-
-    /// Ends `eiid` if nothing can be in flight to it any more; else returns when to look again.
-    fn leave_one<H: HartAccess, F: Fn(VectorId) -> Option<SlotOwner>>(
-        &self,
-        hart: &H,
-        proofs: &mut Proofs<'_, S, H>,
-        eiid: Eiid,
-        last: Option<&F>,
-    ) -> Option<Tick> {
-        // An MSI was taken, but not sent on yet.
-        let mut owed = false;
-
-        // Others may retarget or abandon it meanwhile: then look again.
-        //
-        // No order is needed but that of the look before what is done because of it: the marker is
-        // stored by a branch that depends on the slot, and an older time makes it wait for longer.
-        loop {
-            let slot = self.slot(eiid);
-
-            match slot {
-                Slot::Drain => {
-                    self.drain(hart, eiid);
-                    return None;
-                }
-                Slot::Forward(to, InFlight::Ordered) if !proofs.of(Sender::Ordered) => {
-                    self.wait(eiid, slot, to, proofs.now());
-                }
-                Slot::Forward(to, InFlight::Fenced) if !proofs.of(Sender::Fenced) => {
-                    self.wait(eiid, slot, to, proofs.now());
-                }
-                Slot::Forward(to, InFlight::Posted(since)) if !proofs.have_arrived(since) => {
-                    let Some(owner_of) = last else {
-                        return Some(arrived_at(since));
-                    };
-
-                    // What has come goes on, what still comes waits until the hart is back.
-                    self.send_on(hart, eiid, &mut owed);
-                    let ended = match owner_of(to) {
-                        Some(owner) => self.go_away(hart, eiid, slot, owner),
-                        None => self.retire(eiid, slot),
-                    };
-                    if ended {
-                        return None;
-                    }
-                }
-                // Its mover sees that the hart is away, if that is so.
-                Slot::Forward(_, InFlight::Redirecting) => return None,
-                Slot::Forward(..) => {
-                    self.send_on(hart, eiid, &mut owed);
-                    if self.retire(eiid, slot) {
-                        return None;
-                    }
-                }
-                Slot::Away(..) if last.is_some() => return None,
-                // It has to be taken once more, by interrupt entry.
-                Slot::Away(..) if owed => {
-                    hart.send_here(eiid);
-                    return None;
-                }
-                Slot::Away(owner, sender) if !proofs.of(sender) && sender != Sender::Posted => {
-                    self.replace(eiid, slot, Slot::Away(owner, Sender::Posted));
-                }
-                Slot::Away(_, Sender::Posted) if !proofs.have_arrived(self.online_since()) => {
-                    return Some(arrived_at(self.online_since()));
-                }
-                Slot::Away(..) => {
-                    // When it has been handled, the identity is marked again.
-                    if hart.is_pending(eiid) {
-                        return None;
-                    }
-                    if self.retire(eiid, slot) {
-                        hart.away().add(u64::MAX);
-                        return None;
-                    }
-                }
-                // Ended, and maybe in use again.
-                Slot::Free | Slot::Assigned(_) | Slot::Off | Slot::Marker => return None,
-            }
-        }
-    }
-
-    /// Nothing is proven of the forwarder `slot` to `to`: lets it wait from `now` on.
-    fn wait(&self, eiid: Eiid, slot: Slot, to: VectorId, now: Tick) {
-        self.replace(eiid, slot, Slot::Forward(to, InFlight::Posted(now)));
-    }
-
-    /// Makes sure that all MSIs that were written to the file before are pending or have been taken;
-    /// of those that come from devices, all that came before what the hart has read from them.
-    /// Returns `false` if that cannot be told; then nothing can until the hart is reset.
-    pub fn has_arrived(&self, hart: &impl HartAccess) -> bool {
-        if self.lost.load() != 0 {
-            return false;
-        }
-
-        let outcome = proof::ask(hart, self.marker, || {
-            hart.send_here(self.marker);
-            true
-        });
-        self.is_proven(hart, outcome)
-    }
-
-    /// As [`Self::has_arrived`], for MSIs of senders of the [`Sender::Fenced`] kind.
-    fn is_fenced(&self, hart: &impl HartAccess) -> bool {
-        self.lost.load() == 0 && self.is_proven(hart, hart.fence(self.marker))
-    }
-
-    fn is_proven(&self, hart: &impl HartAccess, outcome: Fence) -> bool {
-        if outcome == Fence::Lost {
-            self.lost.store_release(1);
-            hart.marker_lost();
-        }
-        outcome == Fence::Proven
-    }
-
-    /// Sends on what is pending at the forwarder `eiid`, or is `owed` already.
-    fn send_on(&self, hart: &impl HartAccess, eiid: Eiid, owed: &mut bool) {
-        *owed |= hart.take_pending(eiid);
-        if *owed {
-            *owed = matches!(self.forward(hart, eiid), Arrival::For(_));
-        }
-    }
-
-    fn online_since(&self) -> Tick {
-        Tick::new(self.online_since.load())
     }
 
     /// Ends the use of `eiid` if its state is still `slot`.
@@ -727,62 +270,6 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 .store_release(self.retired.load().wrapping_add(1));
         }
         retired
-    }
-
-    /// The own hart comes up, with all its enable bits set: clears the pending bits of what is
-    /// nobody's, and applies the desired state of every identity in use.
-    pub fn go_online(&self, hart: &impl HartAccess) -> SyncOutcome {
-        // Not online yet: nobody gets an identity whose pending bit is not clear.
-        for (word, used) in (0..).map_while(EixWord::new).zip(self.pool.used()) {
-            hart.clear_pending(word, !self.owned(word, used.load()));
-        }
-        self.readmit();
-        self.lost.store_release(0);
-        self.online.set(1);
-        self.online_since.store_release(hart.now().get().into());
-        self.refresh(hart)
-    }
-
-    /// Those of the identities `bits` of a word at which something may have arrived, or may still
-    /// arrive, that has an owner.
-    fn owned(&self, word: EixWord, bits: u64) -> u64 {
-        word.ids(bits)
-            .filter(|eiid| {
-                matches!(
-                    self.slot(*eiid),
-                    Slot::Assigned(_) | Slot::Forward(..) | Slot::Away(..)
-                )
-            })
-            .fold(0, |owned, eiid| owned | eix::mask(eiid))
-    }
-
-    /// Applies the desired state of every identity in use again, after the hart lost its enables.
-    pub fn refresh(&self, hart: &impl HartAccess) -> SyncOutcome {
-        self.mark_all();
-        self.sync(hart)
-    }
-
-    /// Marks every identity in use.
-    fn mark_all(&self) {
-        for (index, (dirty, used)) in self.dirty.iter().zip(self.pool.used()).enumerate() {
-            dirty.set(used.load());
-            self.summary.set(1 << index);
-        }
-    }
-
-    /// The own hart goes away. Its own interrupts have moved away before, as far as they could.
-    ///
-    /// Forwarders to which nothing is in flight end. What may still arrive at the others waits until
-    /// the hart is back, for the owner that `owner_of` finds for their targets.
-    pub fn go_offline(
-        &self,
-        hart: &impl HartAccess,
-        owner_of: impl Fn(VectorId) -> Option<SlotOwner>,
-    ) {
-        self.online.swap(0);
-        self.mark_all();
-        self.look(hart, self.summary.swap(0));
-        let _ = self.leave(hart, Some(owner_of));
     }
 
     /// How many identities are somebody's, and not only wait for the own hart. Takes long.
@@ -800,61 +287,9 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.retired.load()
     }
 
-    /// MSIs sent on from forwarders since boot.
-    pub fn forwarded(&self) -> u64 {
-        self.forwarded.load()
-    }
-
     /// MSIs for nobody since boot.
     pub fn dropped(&self) -> u64 {
         self.dropped.load()
-    }
-}
-
-/// Nobody's owners.
-type Nobody = fn(VectorId) -> Option<SlotOwner>;
-
-/// What proves that nothing is in flight, asked for once for all that leave at the same time.
-struct Proofs<'a, S, H> {
-    file: &'a File<S>,
-    hart: &'a H,
-    arrived: Option<bool>,
-    fenced: Option<bool>,
-    now: Option<Tick>,
-}
-
-impl<'a, S: Deref<Target = [Word]>, H: HartAccess> Proofs<'a, S, H> {
-    fn new(file: &'a File<S>, hart: &'a H) -> Self {
-        Self {
-            file,
-            hart,
-            arrived: None,
-            fenced: None,
-            now: None,
-        }
-    }
-
-    /// Whether it is proven that no MSI of a sender of that kind is on its way.
-    fn of(&mut self, sender: Sender) -> bool {
-        match sender {
-            Sender::Ordered => *self
-                .arrived
-                .get_or_insert_with(|| self.file.has_arrived(self.hart)),
-            Sender::Fenced => *self
-                .fenced
-                .get_or_insert_with(|| self.file.is_fenced(self.hart)),
-            Sender::Posted => false,
-        }
-    }
-
-    /// See [`HartAccess::now`].
-    fn now(&mut self) -> Tick {
-        *self.now.get_or_insert_with(|| self.hart.now())
-    }
-
-    /// Whether any write that was posted at `since` must have arrived.
-    fn have_arrived(&mut self, since: Tick) -> bool {
-        self.now().since(since) > POSTED_TICKS
     }
 }
 
@@ -863,8 +298,25 @@ impl<'a, S: Deref<Target = [Word]>, H: HartAccess> Proofs<'a, S, H> {
 mod tests {
     use core::cell::Cell;
 
-    use super::*;
-    use crate::ids::Cpu;
+    use super::{
+        super::{
+            access::Fence,
+            proof,
+            slot::{
+                InFlight,
+                Sender, //
+            },
+            tick::Tick,
+            VectorId, //
+        },
+        forward::Arrival,
+        sync::SyncOutcome,
+        *, //
+    };
+    use crate::{
+        eix::EixWord,
+        ids::Cpu, //
+    };
 
     /// A hart with one word of registers, which remembers what it sent.
     #[derive(Default)]
