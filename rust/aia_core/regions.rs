@@ -284,6 +284,13 @@ impl<'a, AS: AddressSpace> FileMap<'a, AS> {
         })
     }
 
+    /// Returns where the first hart's interrupt files in region number `region` are; [`None`] if there
+    /// is no such region.
+    #[inline]
+    pub fn first_place(&self, region: usize) -> Option<FilePlace<AS>> {
+        self.place(region, 0)
+    }
+
     /// Iterates over the places of all harts' interrupt files, in the order of the harts.
     #[inline]
     pub fn places(&self) -> Places<'a, AS> {

@@ -3,6 +3,7 @@
  * Inline functions and macros of the kernel that the AIA drivers use; included
  * at the end of rust/helpers/helpers.c.
  */
+#include <linux/acpi.h>
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/irq.h>
@@ -84,6 +85,12 @@ rust_helper_irq_find_matching_fwnode(struct fwnode_handle *fwnode,
 __rust_helper struct irq_domain *rust_helper_dev_get_msi_domain(struct device *d)
 {
 	return dev_get_msi_domain(d);
+}
+
+__rust_helper void rust_helper_dev_set_msi_domain(struct device *dev,
+						  struct irq_domain *d)
+{
+	dev_set_msi_domain(dev, d);
 }
 
 __rust_helper const struct cpumask *rust_helper_cpumask_of(unsigned int cpu)
@@ -175,6 +182,13 @@ __rust_helper bool rust_helper_riscv_has_ssaia(void)
 {
 	return riscv_isa_extension_available(NULL, SxAIA);
 }
+
+#ifdef CONFIG_ACPI
+__rust_helper struct acpi_device *rust_helper_ACPI_COMPANION(struct device *dev)
+{
+	return ACPI_COMPANION(dev);
+}
+#endif
 
 __rust_helper bool rust_helper_riscv_has_sscofpmf(void)
 {

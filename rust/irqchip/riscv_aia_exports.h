@@ -9,12 +9,21 @@
 
 #include <linux/mutex.h>
 
+union acpi_subtable_headers;
+struct device;
 struct device_node;
+struct fwnode_handle;
 struct platform_device;
+struct resource;
 
 int riscv_imsic_of_init(struct device_node *node, struct device_node *parent);
+int riscv_imsic_acpi_init(union acpi_subtable_headers *header,
+			  unsigned long end,
+			  int (*find)(u32 index, struct resource *res));
 int riscv_imsic_noipi(char *arg);
 int riscv_imsic_probe(struct platform_device *pdev);
+int riscv_aplic_acpi_init(union acpi_subtable_headers *header,
+			  unsigned long end);
 int riscv_aplic_probe(struct platform_device *pdev);
 extern struct mutex riscv_aplic_setup_lock;
 

@@ -6,7 +6,10 @@
 
 use core::{
     ops::Deref,
-    ptr, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 use kernel::{
@@ -68,6 +71,54 @@ impl Deref for HeldNode {
 
     fn deref(&self) -> &FwNode {
         &self.0
+    }
+}
+
+/// A node of a controller for which firmware has none; it is freed when dropped.
+///
+/// # Invariants
+///
+/// The node was made by `__irq_domain_alloc_fwnode()`.
+pub struct NamedNode(NonNull<bindings::fwnode_handle>);
+
+impl NamedNode {
+    /// Makes a node with this name. May sleep.
+    pub fn new(name: &'static CStr) -> Result<Self> {
+        // SAFETY: The name is a string, and is copied.
+        let node = unsafe {
+            bindings::__irq_domain_alloc_fwnode(
+                bindings::IRQCHIP_FWNODE_NAMED,
+                0,
+                name.as_char_ptr(),
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+
+        // INVARIANT: Just made.
+        NonNull::new(node).map(Self).ok_or(ENOMEM)
+    }
+
+    /// Keeps the node for ever.
+    pub fn leak(self) {
+        core::mem::forget(self);
+    }
+}
+
+impl Deref for NamedNode {
+    type Target = FwNode;
+
+    fn deref(&self) -> &FwNode {
+        // CAST: `FwNode` is a transparent wrapper of `struct fwnode_handle`.
+        // SAFETY: By the type invariant.
+        unsafe { self.0.cast().as_ref() }
+    }
+}
+
+impl Drop for NamedNode {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant; nothing has the node any more.
+        unsafe { bindings::irq_domain_free_fwnode(self.0.as_ptr()) };
     }
 }
 

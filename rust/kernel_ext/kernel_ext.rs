@@ -5,6 +5,8 @@
 //! Every module stands at the path that it would have in `rust/kernel`, wraps what a C header has,
 //! and knows nothing of the drivers. This is the ring of the AIA drivers in which `unsafe` lives.
 
+#[cfg(CONFIG_ACPI)]
+pub mod acpi;
 pub mod arch;
 pub mod cpuhp;
 pub mod cpumask;

@@ -13,6 +13,9 @@ use kernel::{
     macros::export,
     prelude::*, //
 };
+#[cfg(CONFIG_ACPI)]
+use kernel_ext::acpi;
+use kernel_ext::of::address::Range;
 
 use crate::probe;
 
@@ -24,8 +27,37 @@ use crate::probe;
 #[export]
 pub(crate) unsafe extern "C" fn riscv_aplic_probe(pdev: *mut bindings::platform_device) -> c_int {
     from_result(|| {
-        // SAFETY: The device is valid while it is probed.
-        probe::probe(unsafe { Device::from_raw(ptr::addr_of_mut!((*pdev).dev)) })?;
+        // SAFETY: The device is valid while it is probed. A wrapper of it is transparent.
+        let (dev, registers) = unsafe {
+            (
+                Device::from_raw(ptr::addr_of_mut!((*pdev).dev)),
+                Range::of_device(pdev, 0),
+            )
+        };
+
+        probe::probe(dev, registers)?;
+        Ok(0)
+    })
+}
+
+/// Called for each APLIC structure of the MADT, in early boot. Its device is probed later.
+///
+/// # Safety
+///
+/// `header` must be the address of that structure, and `end` that of the table's end.
+#[cfg(CONFIG_ACPI)]
+#[export]
+pub(crate) unsafe extern "C" fn riscv_aplic_acpi_init(
+    header: *mut bindings::acpi_subtable_headers,
+    end: usize,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        let registers = unsafe { acpi::aplic_registers(header, end) }.inspect_err(|_| {
+            pr_err!("MADT: APLIC: the structure is too short\n");
+        })?;
+
+        crate::direct::published::describe(registers)?;
         Ok(0)
     })
 }

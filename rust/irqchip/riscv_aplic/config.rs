@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the device tree says of an APLIC, checked against the binding.
-//!
-//! `Documentation/devicetree/bindings/interrupt-controller/riscv,aplic.yaml`
+//! What firmware says of an APLIC, checked.
+
+#[cfg(CONFIG_ACPI)]
+pub(crate) mod acpi;
+pub(crate) mod of;
 
 use aia_core::{
-    addr::{
-        PAGE_OFFSET_MASK,
-        PAGE_SIZE, //
-    },
+    addr::PAGE_OFFSET_MASK,
     aplic::regs,
     ids::{
         HartIndex,
         IdcIndex,
         NrSources, //
-    },
+    }, //
 };
 use kernel::{
     cpu::CpuId,
@@ -23,15 +22,9 @@ use kernel::{
 };
 use kernel_ext::{
     arch::riscv,
-    fwnode,
-    of::{
-        self,
-        address::Range, //
-    },
+    of::address::Range,
     refuse, //
 };
-
-const HART_INDEXES: &CStr = c"riscv,hart-indexes";
 
 /// How interrupts reach the harts.
 pub(crate) enum Delivery {
@@ -50,83 +43,84 @@ pub(crate) struct HartWire {
     pub(crate) hart: HartIndex,
 }
 
+/// What firmware says of an APLIC.
+pub(crate) struct Description {
+    /// What firmware calls a property of the device tree's binding.
+    pub(crate) name: fn(&'static str) -> &'static str,
+    /// Where the registers are.
+    pub(crate) registers: Range,
+    pub(crate) nr_sources: u32,
+    /// Firmware's number of source 0.
+    pub(crate) first: u32,
+    /// Whether firmware says that the APLIC sends MSIs.
+    pub(crate) sends_msis: bool,
+    /// The harts and the domain's numbers of them; if it sends MSIs, there need be none.
+    pub(crate) harts: KVec<(usize, u32)>,
+}
+
 /// The checked description of an APLIC.
 pub(crate) struct AplicConfig {
+    /// What firmware calls a property of the device tree's binding.
+    pub(crate) name: fn(&'static str) -> &'static str,
     /// Where the registers are, and how many bytes of it.
     pub(crate) registers: (Range, usize),
     pub(crate) nr_sources: NrSources,
+    /// Firmware's number of source 0.
+    pub(crate) first: u32,
     pub(crate) delivery: Delivery,
 }
 
-/// The registers of all APLICs that firmware describes as interrupting harts of the
-/// kernel by wires.
-pub(crate) fn direct_registers() -> impl Iterator<Item = Range> {
-    of::compatible(c"riscv,aplic").filter_map(|node| {
-        if !fwnode::is_available(&node) || node.property_present(c"msi-parent") {
-            return None;
-        }
-        // Others belong to another privilege level, or to somebody else's harts.
-        of::irq::parent_harts(&node)
-            .ok()?
-            .iter()
-            .find_map(|hartid| riscv::cpu_of_hart(*hartid))?;
-
-        let ranges = of::address::ranges(&node).ok()?;
-        let range = *ranges.first()?;
-
-        (range.start() & PAGE_OFFSET_MASK == 0 && range.size() >= PAGE_SIZE).then_some(range)
-    })
-}
-
 impl AplicConfig {
-    /// Reads and checks `node`.
+    /// Checks what firmware says of the APLIC of `node`.
     ///
     /// Every refusal is printed, with the node and the property.
-    pub(crate) fn of_node(node: &FwNode) -> Result<Self> {
-        const SOURCES: &CStr = c"riscv,num-sources";
-        const SOURCES_NAME: &str = "riscv,num-sources";
-
-        let count = fwnode::read_u32(node, SOURCES)
-            .map_err(|_| refuse!(node, SOURCES_NAME, "not one 32-bit cell"))?
-            .ok_or_else(|| refuse!(node, SOURCES_NAME, "missing"))?;
-        let nr_sources = NrSources::new(count)
-            .ok_or_else(|| refuse!(node, SOURCES_NAME, "{} is not from 1 to 1023", count))?;
-
-        let delivery = if !node.property_present(c"msi-parent") {
-            Delivery::Direct(Self::wires(node)?)
-        } else if node.property_present(HART_INDEXES) {
-            Delivery::Msi(Self::wires(node)?)
+    pub(crate) fn new(node: &FwNode, said: Description) -> Result<Self> {
+        let nr_sources = NrSources::new(said.nr_sources).ok_or_else(|| {
+            refuse!(
+                node,
+                (said.name)("riscv,num-sources"),
+                "{} is not from 1 to 1023",
+                said.nr_sources
+            )
+        })?;
+        let delivery = if !said.sends_msis {
+            Delivery::Direct(Self::wires(node, &said)?)
+        } else if !said.harts.is_empty() {
+            Delivery::Msi(Self::wires(node, &said)?)
         } else {
             Delivery::Msi(KVec::new())
         };
 
         Ok(Self {
-            registers: Self::registers(node, &delivery)?,
+            name: said.name,
+            registers: Self::registers(node, &said, &delivery)?,
             nr_sources,
+            first: said.first,
             delivery,
         })
     }
 
-    fn registers(node: &FwNode, delivery: &Delivery) -> Result<(Range, usize)> {
-        let ranges = of::address::ranges(node)
-            .map_err(|(index, _)| refuse!(node, "reg", "region {} is malformed", index))?;
-        let &range = ranges
-            .first()
-            .ok_or_else(|| refuse!(node, "reg", "no memory region"))?;
+    fn registers(node: &FwNode, said: &Description, delivery: &Delivery) -> Result<(Range, usize)> {
         let last = match delivery {
             Delivery::Msi(_) => None,
             Delivery::Direct(wires) => wires.iter().map(|wire| IdcIndex::from(wire.hart)).max(),
         };
         let needed = regs::region_size(last);
+        let range = said.registers;
         let (start, size) = (range.start(), usize::try_from(range.size())?);
 
         if start & PAGE_OFFSET_MASK != 0 {
-            return Err(refuse!(node, "reg", "{:#x} is not aligned to 4 KiB", start));
+            return Err(refuse!(
+                node,
+                (said.name)("reg"),
+                "{:#x} is not aligned to 4 KiB",
+                start
+            ));
         }
         if size < needed {
             return Err(refuse!(
                 node,
-                "reg",
+                (said.name)("reg"),
                 "{:#x} bytes, but the registers take {:#x}",
                 size,
                 needed
@@ -137,22 +131,16 @@ impl AplicConfig {
     }
 
     /// The harts that the APLIC interrupts, with their indexes in its domain.
-    fn wires(node: &FwNode) -> Result<KVec<HartWire>> {
-        let hartids = of::irq::parent_harts(node)
-            .map_err(|error| refuse!(node, "interrupts-extended", "{}", error))?;
-        let indexes = Self::hart_indexes(node, hartids.len())?;
-        let mut wires: KVec<HartWire> = KVec::with_capacity(hartids.len(), GFP_KERNEL)?;
+    fn wires(node: &FwNode, said: &Description) -> Result<KVec<HartWire>> {
+        let mut wires: KVec<HartWire> = KVec::with_capacity(said.harts.len(), GFP_KERNEL)?;
 
-        for (number, &hartid) in hartids.iter().enumerate() {
-            let index = match &indexes {
-                Some(indexes) => indexes.get(number).copied().ok_or(EINVAL)?,
-                None => u32::try_from(number)?,
-            };
+        for &(hartid, index) in said.harts.iter() {
+            let name = (said.name)("riscv,hart-indexes");
             let hart = HartIndex::new(index)
-                .ok_or_else(|| refuse!(node, "riscv,hart-indexes", "{} is above 16383", index))?;
+                .ok_or_else(|| refuse!(node, name, "{} is above 16383", index))?;
 
             if wires.iter().any(|wire| wire.hart == hart) {
-                return Err(refuse!(node, "riscv,hart-indexes", "{} comes twice", index));
+                return Err(refuse!(node, name, "{} comes twice", index));
             }
             // Harts that firmware has disabled, or beyond the kernel's limit, are none of ours.
             if let Some(cpu) = riscv::cpu_of_hart(hartid) {
@@ -162,30 +150,12 @@ impl AplicConfig {
 
         if wires.is_empty() {
             pr_err!(
-                "{}: interrupts-extended: no hart that the kernel runs\n",
-                node.display_name()
+                "{}: {}: no hart that the kernel runs\n",
+                node.display_name(),
+                (said.name)("interrupts-extended")
             );
             return Err(ENODEV);
         }
         Ok(wires)
-    }
-
-    fn hart_indexes(node: &FwNode, harts: usize) -> Result<Option<KVec<u32>>> {
-        const NAME: &str = "riscv,hart-indexes";
-
-        if !node.property_present(HART_INDEXES) {
-            return Ok(None);
-        }
-
-        let count = node
-            .property_count_elem::<u32>(HART_INDEXES)
-            .map_err(|_| refuse!(node, NAME, "not 32-bit cells"))?;
-        if count != harts {
-            return Err(refuse!(node, NAME, "{} indexes for {} harts", count, harts));
-        }
-        node.property_read_array_vec::<u32>(HART_INDEXES, count)?
-            .optional()
-            .map(Some)
-            .ok_or(EINVAL)
     }
 }

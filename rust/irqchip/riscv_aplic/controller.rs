@@ -52,6 +52,8 @@ impl domain::DomainRegisters for MappedRegisters {
 /// One interrupt domain of an APLIC; it delivers nothing any more when this is dropped.
 pub(crate) struct Controller {
     domain: Domain<MappedRegisters, KVec<Word>>,
+    /// Firmware's number of source 0.
+    first: u32,
     node: fwnode::HeldNode,
 }
 
@@ -83,7 +85,12 @@ impl Controller {
     pub(crate) fn new(node: &FwNode, config: &AplicConfig, mode: DeliveryMode) -> Result<Self> {
         let (range, size) = &config.registers;
         let registers = Mapping::exclusive(range, *size, c"riscv-aplic").inspect_err(|_| {
-            refuse!(node, "reg", "{:#x} cannot be mapped", range.start());
+            refuse!(
+                node,
+                (config.name)("reg"),
+                "{:#x} cannot be mapped",
+                range.start()
+            );
         })?;
         let sources = usize::try_from(config.nr_sources.get())?;
         let mut targets = KVec::with_capacity(sources + 1, GFP_KERNEL)?;
@@ -95,6 +102,7 @@ impl Controller {
         let controller = Self {
             domain: Domain::new(MappedRegisters(registers), config.nr_sources, mode, targets)
                 .ok_or(EINVAL)?,
+            first: config.first,
             node: fwnode::HeldNode::new(node),
         };
 
@@ -127,7 +135,7 @@ impl Controller {
         self.nr_sources().check(u32::try_from(hwirq).ok()?)
     }
 
-    /// Decodes a specifier of the device tree: source and trigger.
+    /// Decodes a specifier of firmware: source, from [`AplicConfig::first`] on, and trigger.
     ///
     /// Every refusal is printed.
     pub(crate) fn translate(&self, spec: &Fwspec) -> Result<(usize, Trigger)> {
@@ -139,13 +147,14 @@ impl Controller {
             return Err(EINVAL);
         };
         let last = self.nr_sources().get();
+        let number = source.wrapping_sub(self.first);
 
-        if self.nr_sources().check(source).is_none() {
-            return Err(self.refuse_source(source, fmt!("it is not from 1 to {}", last)));
+        if self.nr_sources().check(number).is_none() {
+            return Err(self.refuse_source(number, fmt!("it is not from 1 to {}", last)));
         }
         let trigger = Trigger::from_raw(kind)
-            .ok_or_else(|| self.refuse_source(source, fmt!("there is no trigger {:#x}", kind)))?;
-        Ok((usize::try_from(source)?, trigger))
+            .ok_or_else(|| self.refuse_source(number, fmt!("there is no trigger {:#x}", kind)))?;
+        Ok((usize::try_from(number)?, trigger))
     }
 
     /// Prints why a source cannot be used, and is the error for it.

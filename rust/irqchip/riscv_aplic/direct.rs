@@ -11,5 +11,5 @@ mod chip;
 mod domain;
 mod handler;
 mod hotplug;
-mod published;
+pub(crate) mod published;
 pub(crate) mod setup;

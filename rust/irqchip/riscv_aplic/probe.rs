@@ -3,30 +3,57 @@
 //! Set-up of an APLIC when its device is probed.
 
 use kernel::{
-    device::Device,
+    device::{
+        property::FwNode,
+        Device, //
+    },
     prelude::*, //
 };
+#[cfg(CONFIG_ACPI)]
+use kernel_ext::acpi;
+use kernel_ext::of::address::Range;
 
 use crate::{
     config::{
+        self,
         AplicConfig,
-        Delivery, //
+        Delivery,
+        Description, //
     },
     direct,
     msi, //
 };
 
-/// Sets the APLIC `dev` up. On an error, everything that was done is undone.
-pub(crate) fn probe(dev: &Device) -> Result {
-    let node = dev.fwnode().ok_or(ENODEV)?;
-
-    if !node.is_of_node() {
-        return Err(ENODEV);
+/// What firmware says of the APLIC `dev`; `registers` are those of the device.
+#[cfg(CONFIG_ACPI)]
+fn read(node: &FwNode, registers: Option<Range>) -> Result<Description> {
+    if node.is_of_node() {
+        return config::of::read(node);
     }
+    config::acpi::read(node, registers, riscv_imsic::acpi_node().is_some())
+}
 
-    let config = AplicConfig::of_node(node)?;
+/// As above.
+#[cfg(not(CONFIG_ACPI))]
+fn read(node: &FwNode, _registers: Option<Range>) -> Result<Description> {
+    config::of::read(node)
+}
+
+/// Sets the APLIC `dev`, which firmware gives the registers `registers`, up. On an error, everything
+/// that was done is undone.
+pub(crate) fn probe(dev: &Device, registers: Option<Range>) -> Result {
+    let node = dev.fwnode().ok_or(ENODEV)?;
+    let config = AplicConfig::new(node, read(node, registers)?)?;
+
     match &config.delivery {
         Delivery::Msi(harts) => msi::setup::setup(dev, node, &config, harts),
         Delivery::Direct(wires) => direct::setup::setup(dev, node, &config, wires),
+    }?;
+
+    // Devices with wired interrupts are made from now on.
+    #[cfg(CONFIG_ACPI)]
+    if !node.is_of_node() {
+        acpi::clear_dependencies(dev);
     }
+    Ok(())
 }

@@ -3,14 +3,14 @@
 //! RISC-V advanced platform-level interrupt controller (APLIC): wired interrupts, delivered to the
 //! harts directly or as MSIs to their interrupt files.
 //!
-//! From the device tree only; ACPI and power management come later. The modules:
+//! Power management comes later. The modules:
 //!
 //! - [`abi`]: what C calls;
 //! - [`probe`](mod@probe): which of the two delivery modes an APLIC is set up for;
 //! - [`direct`]: direct delivery by interrupt delivery controls (IDCs);
 //! - [`msi`]: delivery as MSIs;
 //! - [`controller`]: what both share: the registers of the sources;
-//! - [`config`]: what the device tree says, checked;
+//! - [`config`]: what firmware says, checked;
 //! - [`ffi`]: what needs unsafe code.
 //!
 //! What registers hold is pure logic, in [`aia_core::aplic`].

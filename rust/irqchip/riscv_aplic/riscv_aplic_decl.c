@@ -2,14 +2,11 @@
 /*
  * Declarations of the Rust APLIC driver that only the kernel's macros can make.
  */
-#define pr_fmt(fmt) "riscv-aplic: " fmt
-
 #include <linux/acpi.h>
 #include <linux/irqchip.h>
 #include <linux/mod_devicetable.h>
 #include <linux/mutex.h>
 #include <linux/platform_device.h>
-#include <linux/printk.h>
 
 #include "../riscv_aia_exports.h"
 
@@ -20,10 +17,18 @@ static const struct of_device_id riscv_aplic_match[] = {
 	{}
 };
 
+#ifdef CONFIG_ACPI
+static const struct acpi_device_id riscv_aplic_acpi_match[] = {
+	{ "RSCV0002" },
+	{}
+};
+#endif
+
 static struct platform_driver riscv_aplic_driver = {
 	.driver = {
 		.name			= "riscv-aplic",
 		.of_match_table		= riscv_aplic_match,
+		.acpi_match_table	= ACPI_PTR(riscv_aplic_acpi_match),
 		.suppress_bind_attrs	= true,
 	},
 	.probe = riscv_aplic_probe,
@@ -31,17 +36,12 @@ static struct platform_driver riscv_aplic_driver = {
 builtin_platform_driver(riscv_aplic_driver);
 
 #ifdef CONFIG_ACPI
-/* APLICs of ACPI systems are not supported yet. */
-static int __init riscv_aplic_acpi_init(union acpi_subtable_headers *header,
-					const unsigned long end)
+static int __init riscv_aplic_acpi_declared(union acpi_subtable_headers *header,
+					    const unsigned long end)
 {
-	struct acpi_madt_aplic *aplic = (struct acpi_madt_aplic *)header;
-
-	pr_err("MADT: APLIC %u not driven, CONFIG_RISCV_AIA_RUST does not support ACPI yet: no wired interrupts\n",
-	       aplic->id);
-	return -EOPNOTSUPP;
+	return riscv_aplic_acpi_init(header, end);
 }
 
 IRQCHIP_ACPI_DECLARE(riscv_aplic, ACPI_MADT_TYPE_APLIC, NULL, 1,
-		     riscv_aplic_acpi_init);
+		     riscv_aplic_acpi_declared);
 #endif

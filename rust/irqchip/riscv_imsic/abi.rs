@@ -13,9 +13,12 @@ use kernel::{
     macros::export,
     prelude::*, //
 };
+#[cfg(CONFIG_ACPI)]
+use kernel_ext::acpi;
 use kernel_ext::fwnode;
 
 use crate::{
+    config,
     early,
     probe,
     published, //
@@ -47,9 +50,56 @@ pub(crate) unsafe extern "C" fn riscv_imsic_of_init(
         // SAFETY: By the requirements of this function.
         let node = unsafe { fwnode::from_of(node) }.ok_or(EINVAL)?;
 
-        early::init(node)?;
+        early::init(node, || config::of::read(node))?;
         Ok(0)
     })
+}
+
+/// Called for each IMSIC structure of the MADT, in early boot. Devices are enumerated before there are
+/// any of ours: the IMSIC is theirs when it returns 0.
+///
+/// # Safety
+///
+/// `header` must be the address of that structure, `end` that of the table's end, and `find`
+/// `acpi_rintc_get_imsic_mmio_info()`.
+#[cfg(CONFIG_ACPI)]
+#[export]
+pub(crate) unsafe extern "C" fn riscv_imsic_acpi_init(
+    header: *mut bindings::acpi_subtable_headers,
+    end: usize,
+    find: Option<acpi::RintcFileFn>,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: By the requirements of this function.
+        let imsic = unsafe { acpi::Imsic::from_raw(header, end) }.inspect_err(|_| {
+            pr_err!("MADT: IMSIC: the structure is too short\n");
+        })?;
+        // SAFETY: As above.
+        let files = unsafe { acpi::rintc_files(find.ok_or(EINVAL)?) };
+        let node = fwnode::NamedNode::new(c"imsic")?;
+
+        early::init(&node, || config::acpi::read(&node, &imsic, files))?;
+        // IPIs are sent whatever becomes of the rest.
+        let probed = probe::probe(&node);
+
+        node.leak();
+        probed.map(|()| 0)
+    })
+}
+
+/// The node of the IMSIC, if ACPI describes it; null otherwise.
+///
+/// C header: `include/linux/irqchip/riscv-imsic.h`
+///
+/// # Safety
+///
+/// None: any context. It is `unsafe` because the declaration in the header is.
+#[cfg(CONFIG_ACPI)]
+#[export]
+pub(crate) unsafe extern "C" fn imsic_acpi_get_fwnode(
+    _dev: *mut bindings::device,
+) -> *mut bindings::fwnode_handle {
+    published::acpi_node().map_or(ptr::null_mut(), fwnode::as_raw)
 }
 
 /// Called if the command line has `irqchip.riscv_imsic_noipi`.
@@ -72,7 +122,9 @@ pub(crate) unsafe extern "C" fn riscv_imsic_noipi(_arg: *mut c_char) -> c_int {
 pub(crate) unsafe extern "C" fn riscv_imsic_probe(pdev: *mut bindings::platform_device) -> c_int {
     from_result(|| {
         // SAFETY: The device is valid while it is probed.
-        probe::probe(unsafe { Device::from_raw(ptr::addr_of_mut!((*pdev).dev)) })?;
+        let dev: &Device = unsafe { Device::from_raw(ptr::addr_of_mut!((*pdev).dev)) };
+
+        probe::probe(dev.fwnode().ok_or(ENODEV)?)?;
         Ok(0)
     })
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the device tree says of the IMSIC, checked against the binding.
-//!
-//! `Documentation/devicetree/bindings/interrupt-controller/riscv,imsics.yaml`
+//! What firmware says of the IMSIC, checked.
+
+#[cfg(CONFIG_ACPI)]
+pub(crate) mod acpi;
+pub(crate) mod of;
 
 use aia_core::{
     addr::{
@@ -11,7 +13,6 @@ use aia_core::{
     },
     error::Fault,
     geometry::{
-        self,
         Geometry,
         GeometryParams, //
     },
@@ -20,7 +21,7 @@ use aia_core::{
         FileMap,
         FilePlace,
         Region, //
-    },
+    }, //
 };
 use kernel::{
     cpu::CpuId,
@@ -29,11 +30,7 @@ use kernel::{
 };
 use kernel_ext::{
     arch::riscv,
-    fwnode,
-    of::{
-        self,
-        address::Range, //
-    },
+    of::address::Range,
     refuse, //
 };
 
@@ -55,64 +52,59 @@ pub(crate) struct ImsicConfig {
     pub(crate) harts: KVec<HartFiles>,
 }
 
-/// Reads a property of one cell, and refuses other shapes.
-fn optional(node: &FwNode, name: &'static CStr) -> Result<Option<u32>> {
-    fwnode::read_u32(node, name).map_err(|_| {
-        refuse!(
-            node,
-            name.to_str().unwrap_or_default(),
-            "not one 32-bit cell"
-        )
-    })
-}
-
-/// Reads a number of identities.
-fn identities(node: &FwNode, name: &'static CStr) -> Result<Option<NrIds>> {
-    let Some(value) = optional(node, name)? else {
-        return Ok(None);
-    };
-
-    NrIds::new(value).map(Some).ok_or_else(|| {
-        refuse!(
-            node,
-            name.to_str().unwrap_or_default(),
-            "{} is not a multiple of 64 minus one from 63 to 2047",
-            value
-        )
-    })
+/// What firmware says of an IMSIC, each number as it is there.
+pub(crate) struct Description {
+    /// What firmware calls a property of the device tree's binding.
+    pub(crate) name: fn(&'static str) -> &'static str,
+    /// The harts, each once.
+    pub(crate) hartids: KVec<usize>,
+    pub(crate) ranges: KVec<Range>,
+    /// Each range is that of one hart. Otherwise the ranges are used up by the harts, in order.
+    pub(crate) range_per_hart: bool,
+    pub(crate) nr_ids: u32,
+    pub(crate) nr_guest_ids: u32,
+    pub(crate) guest_index_bits: u32,
+    pub(crate) hart_index_bits: u32,
+    pub(crate) group_index_bits: u32,
+    pub(crate) group_index_shift: u32,
 }
 
 impl ImsicConfig {
-    /// Reads and checks `node`.
+    /// Checks what firmware says of the IMSIC of `node`.
     ///
     /// Every refusal is printed, with the node and the property.
-    pub(crate) fn of_node(node: &FwNode) -> Result<Self> {
-        let hartids = of::irq::parent_harts(node)
-            .map_err(|error| refuse!(node, "interrupts-extended", "{}", error))?;
-        let (ranges, regions) = Self::regions(node)?;
-        let geometry = Self::geometry(node, &hartids, &regions)?;
-
-        let nr_ids = identities(node, c"riscv,num-ids")?
-            .ok_or_else(|| refuse!(node, "riscv,num-ids", "missing"))?;
-        let nr_guest_ids = identities(node, c"riscv,num-guest-ids")?.unwrap_or(nr_ids);
-
-        let harts = Self::harts(node, &geometry, &regions, &hartids)?;
+    pub(crate) fn new(node: &FwNode, said: Description) -> Result<Self> {
+        let regions = Self::regions(node, &said)?;
+        let geometry = Self::geometry(node, &said, &regions)?;
+        let nr_ids = Self::identities(node, (said.name)("riscv,num-ids"), said.nr_ids)?;
+        let nr_guest_ids =
+            Self::identities(node, (said.name)("riscv,num-guest-ids"), said.nr_guest_ids)?;
+        let harts = Self::harts(node, &said, &geometry, &regions)?;
 
         Ok(Self {
             geometry,
             nr_ids,
             nr_guest_ids,
-            ranges,
+            ranges: said.ranges,
             harts,
         })
     }
 
-    fn regions(node: &FwNode) -> Result<(KVec<Range>, KVec<Region<Host>>)> {
-        let ranges = of::address::ranges(node)
-            .map_err(|(index, _)| refuse!(node, "reg", "region {} is malformed", index))?;
-        let mut regions = KVec::with_capacity(ranges.len(), GFP_KERNEL)?;
+    fn identities(node: &FwNode, name: &str, value: u32) -> Result<NrIds> {
+        NrIds::new(value).ok_or_else(|| {
+            refuse!(
+                node,
+                name,
+                "{} is not a multiple of 64 minus one from 63 to 2047",
+                value
+            )
+        })
+    }
 
-        for range in ranges.iter() {
+    fn regions(node: &FwNode, said: &Description) -> Result<KVec<Region<Host>>> {
+        let mut regions = KVec::with_capacity(said.ranges.len(), GFP_KERNEL)?;
+
+        for range in said.ranges.iter() {
             regions.push(
                 Region::new(PhysAddr::new(range.start()), range.size()),
                 GFP_KERNEL,
@@ -120,72 +112,84 @@ impl ImsicConfig {
         }
 
         if regions.is_empty() {
-            return Err(refuse!(node, "reg", "no memory region"));
+            return Err(refuse!(node, (said.name)("reg"), "no memory region"));
         }
-        Ok((ranges, regions))
+        Ok(regions)
     }
 
     fn geometry(
         node: &FwNode,
-        hartids: &[usize],
+        said: &Description,
         regions: &[Region<Host>],
     ) -> Result<Geometry<Host>> {
-        let harts = u32::try_from(hartids.len())?;
         let params = GeometryParams {
-            guest_index_bits: optional(node, c"riscv,guest-index-bits")?.unwrap_or(0),
-            hart_index_bits: match optional(node, c"riscv,hart-index-bits")? {
-                Some(bits) => bits,
-                None => geometry::default_hart_index_bits(harts),
-            },
-            group_index_bits: optional(node, c"riscv,group-index-bits")?.unwrap_or(0),
-            group_index_shift: optional(node, c"riscv,group-index-shift")?
-                .unwrap_or(geometry::DEFAULT_GROUP_INDEX_SHIFT),
+            guest_index_bits: said.guest_index_bits,
+            hart_index_bits: said.hart_index_bits,
+            group_index_bits: said.group_index_bits,
+            group_index_shift: said.group_index_shift,
             file: regions.first().ok_or(EINVAL)?.start,
         };
 
         Geometry::new(params).map_err(|error| {
             let fault = Fault::from(error);
 
-            refuse!(node, fault.property, "{}", fault.message)
+            refuse!(node, (said.name)(fault.property), "{}", fault.message)
         })
     }
 
     fn harts(
         node: &FwNode,
+        said: &Description,
         geometry: &Geometry<Host>,
         regions: &[Region<Host>],
-        hartids: &[usize],
     ) -> Result<KVec<HartFiles>> {
         let map = FileMap::new(geometry, regions).map_err(|error| {
             let index = error.index().unwrap_or(0);
             let fault = Fault::from(error);
 
-            refuse!(node, fault.property, "region {}: {}", index, fault.message)
+            refuse!(
+                node,
+                (said.name)(fault.property),
+                "region {}: {}",
+                index,
+                fault.message
+            )
         })?;
         // Room to spare does no harm, as only what harts use is mapped; this is no such thing.
         let most = geometry.hart_stride() << MAX_HART_INDEX_BITS;
         if let Some(index) = regions.iter().position(|region| region.size > most) {
             return Err(refuse!(
                 node,
-                "reg",
+                (said.name)("reg"),
                 "region {}: more than any number of harts takes",
                 index
             ));
         }
 
-        let mut harts = KVec::with_capacity(hartids.len(), GFP_KERNEL)?;
+        let mut harts = KVec::with_capacity(said.hartids.len(), GFP_KERNEL)?;
         let mut places = map.places();
         let mut unused = 0;
 
-        for (index, &hartid) in hartids.iter().enumerate() {
-            let place = places.next().ok_or_else(|| {
-                refuse!(node, "reg", "no page for hart {}, number {}", hartid, index)
+        for (index, &hartid) in said.hartids.iter().enumerate() {
+            let place = if said.range_per_hart {
+                map.first_place(index)
+            } else {
+                places.next()
+            };
+            let place = place.ok_or_else(|| {
+                refuse!(
+                    node,
+                    (said.name)("reg"),
+                    "no page for hart {}, number {}",
+                    hartid,
+                    index
+                )
             })?;
 
             if place.location.is_none() {
                 return Err(refuse!(
                     node,
-                    "riscv,hart-index-bits",
+                    (said.name)("riscv,hart-index-bits"),
                     "too few for hart {}, number {}",
                     hartid,
                     index
@@ -204,13 +208,14 @@ impl ImsicConfig {
                 "{}: the kernel does not run {} of {} harts\n",
                 node.display_name(),
                 unused,
-                hartids.len()
+                said.hartids.len()
             );
         }
         if harts.is_empty() {
             pr_err!(
-                "{}: interrupts-extended: no hart that the kernel runs\n",
-                node.display_name()
+                "{}: {}: no hart that the kernel runs\n",
+                node.display_name(),
+                (said.name)("interrupts-extended")
             );
             return Err(ENODEV);
         }

@@ -20,7 +20,10 @@ use kernel_ext::{
 };
 
 use crate::{
-    config::ImsicConfig,
+    config::{
+        Description,
+        ImsicConfig, //
+    },
     doorbell,
     entry::ExternalInterrupt,
     hotplug::Hotplug,
@@ -33,10 +36,11 @@ use crate::{
     state::Imsic, //
 };
 
-/// Sets the IMSIC of `node` up: interrupts can be taken, and IPIs sent, when it returns.
+/// Sets the IMSIC of `node`, of which firmware says what `read` finds, up: interrupts can be taken, and
+/// IPIs sent, when it returns.
 ///
 /// On an error, everything that was done is undone. Early boot, one CPU online.
-pub(crate) fn init(node: &FwNode) -> Result {
+pub(crate) fn init(node: &FwNode, read: impl FnOnce() -> Result<Description>) -> Result {
     if published::imsic().is_some() {
         pr_err!(
             "{}: compatible: there is an IMSIC already, this one is ignored\n",
@@ -49,15 +53,22 @@ pub(crate) fn init(node: &FwNode) -> Result {
         return Err(ENODEV);
     };
 
-    let config = ImsicConfig::of_node(node)?;
+    let said = read()?;
+    let name = said.name;
+    let config = ImsicConfig::new(node, said)?;
     let parent = ChainedIrq::of_intc(riscv::IRQ_EXT).inspect_err(|_| {
         pr_err!(
-            "{}: interrupts-extended: no parent interrupt controller\n",
-            node.display_name()
+            "{}: {}: no parent interrupt controller\n",
+            node.display_name(),
+            name("interrupts-extended")
         );
     })?;
     let (mappings, doorbells) = doorbell::map(&config).inspect_err(|_| {
-        pr_err!("{}: reg: cannot be mapped\n", node.display_name());
+        pr_err!(
+            "{}: {}: cannot be mapped\n",
+            node.display_name(),
+            name("reg")
+        );
     })?;
     let imsic = Imsic::new::<Look>(
         &config,

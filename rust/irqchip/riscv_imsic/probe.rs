@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Set-up when there are devices.
+//! Set-up for devices: when there are some, or, with ACPI, before they are enumerated.
 
 use kernel::{
-    device::Device,
+    device::property::FwNode,
     prelude::*, //
 };
 use kernel_ext::{
@@ -16,9 +16,8 @@ use crate::{
     published, //
 };
 
-/// Makes the IMSIC the parent of all MSI domains, once there are devices.
-pub(crate) fn probe(dev: &Device) -> Result {
-    let node = dev.fwnode().ok_or(ENODEV)?;
+/// Makes the IMSIC of `node` the parent of all MSI domains. May sleep.
+pub(crate) fn probe(node: &FwNode) -> Result {
     let imsic = published::imsic()
         .filter(|imsic| imsic.node.is(node))
         .ok_or_else(|| {

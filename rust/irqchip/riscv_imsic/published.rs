@@ -15,6 +15,9 @@ use aia_core::{
     },
     geometry::Geometry, //
 };
+
+#[cfg(CONFIG_ACPI)]
+use kernel::device::property::FwNode;
 use kernel::{
     cpu::CpuId,
     prelude::*,
@@ -53,6 +56,14 @@ pub fn geometry() -> Option<Geometry<Host>> {
 /// The physical address of the supervisor interrupt file of `cpu`, if it has one.
 pub fn file_address(cpu: CpuId) -> Option<PhysAddr<Host>> {
     Some(PhysAddr::new(imsic()?.locals.on(cpu)?.doorbell?.address))
+}
+
+/// The node of the system's IMSIC, if ACPI describes it.
+#[cfg(CONFIG_ACPI)]
+pub fn acpi_node() -> Option<&'static FwNode> {
+    imsic()
+        .map(|imsic| &*imsic.node)
+        .filter(|node| !node.is_of_node())
 }
 
 /// The IMSIC while its set-up goes on; taken back when dropped.

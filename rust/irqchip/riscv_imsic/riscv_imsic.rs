@@ -2,7 +2,7 @@
 
 //! RISC-V incoming MSI controller (IMSIC): the interrupt files of all harts.
 //!
-//! From the device tree only; ACPI and power management come later. The modules, from firmware to
+//! Power management comes later. The modules, from firmware to
 //! interrupt:
 //!
 //! - [`abi`]: what C calls;
@@ -18,7 +18,7 @@
 //! - [`state`]: everything that the driver keeps, of it [`global_config`]: what other drivers see;
 //!   [`chip_data`], [`descriptor`]: what belongs to an interrupt;
 //! - [`sender`]: MSI senders that can prove that nothing of theirs is in flight;
-//! - [`config`]: what the device tree says, checked.
+//! - [`config`]: what firmware says, checked.
 //!
 //! Each stands on those that come later. The life of a vector is pure logic, in [`aia_core::vector`].
 
@@ -60,6 +60,9 @@ pub use self::{
         geometry, //
     },
 };
+
+#[cfg(CONFIG_ACPI)]
+pub use self::published::acpi_node;
 
 // For `#[vtable]`.
 use kernel_ext::module::BuiltIn as LocalModule;

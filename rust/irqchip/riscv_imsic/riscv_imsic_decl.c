@@ -2,16 +2,14 @@
 /*
  * Declarations of the Rust IMSIC driver that only the kernel's macros can make.
  */
-#define pr_fmt(fmt) "riscv-imsic: " fmt
-
 #include <linux/acpi.h>
 #include <linux/export.h>
 #include <linux/init.h>
 #include <linux/irqchip.h>
 #include <linux/irqchip/riscv-imsic.h>
 #include <linux/of.h>
+#include <linux/pci.h>
 #include <linux/platform_device.h>
-#include <linux/printk.h>
 
 #include "../riscv_aia_exports.h"
 
@@ -37,20 +35,22 @@ static struct platform_driver riscv_imsic_driver = {
 builtin_platform_driver(riscv_imsic_driver);
 
 #ifdef CONFIG_ACPI
-/* IMSICs of ACPI systems are not supported yet: there is none. */
-static int __init riscv_imsic_acpi_init(union acpi_subtable_headers *header,
-					const unsigned long end)
+static int __init riscv_imsic_acpi_declared(union acpi_subtable_headers *header,
+					    const unsigned long end)
 {
-	pr_err("MADT: IMSIC not driven, CONFIG_RISCV_AIA_RUST does not support ACPI yet: no MSIs\n");
-	return -EOPNOTSUPP;
+	int ret;
+
+	/* It is gone after the boot, and only C can say so */
+	ret = riscv_imsic_acpi_init(header, end, acpi_rintc_get_imsic_mmio_info);
+#ifdef CONFIG_PCI
+	if (!ret)
+		pci_msi_register_fwnode_provider(imsic_acpi_get_fwnode);
+#endif
+	return ret;
 }
 
 IRQCHIP_ACPI_DECLARE(riscv_imsic, ACPI_MADT_TYPE_IMSIC, NULL, 1,
-		     riscv_imsic_acpi_init);
+		     riscv_imsic_acpi_declared);
 
-struct fwnode_handle *imsic_acpi_get_fwnode(struct device *dev)
-{
-	return NULL;
-}
 EXPORT_SYMBOL_GPL(imsic_acpi_get_fwnode);
 #endif

@@ -8,7 +8,10 @@ use core::ptr::NonNull;
 
 use kernel::{
     bindings,
-    device::Device,
+    device::{
+        property::FwNode,
+        Device, //
+    },
     prelude::*, //
 };
 
@@ -117,9 +120,9 @@ unsafe extern "C" fn translate_wired<T: WiredToMsi>(
     unsafe { Fwspec::translate(spec, hwirq, kind, |spec| T::translate(host, spec)) }
 }
 
-/// Makes sure that `dev`, a device of a device tree, knows its MSI controller; returns whether the
-/// controller's domain exists. May sleep.
-pub fn has_parent(dev: &Device) -> bool {
+/// Makes sure that `dev` knows its MSI controller: the one that its node in a device tree names, or
+/// `other`. Returns whether the controller's domain exists. May sleep.
+pub fn has_parent(dev: &Device, other: Option<&FwNode>) -> bool {
     let raw = device_raw(dev);
 
     // SAFETY: The device is valid, and probing, so that nothing else sets its MSI domain.
@@ -127,6 +130,14 @@ pub fn has_parent(dev: &Device) -> bool {
         if bindings::dev_get_msi_domain(raw).is_null() {
             if let Some(node) = dev.fwnode().filter(|node| node.is_of_node()) {
                 bindings::of_msi_configure(raw, bindings::to_of_node(fwnode::as_raw(node)));
+            } else if let Some(controller) = other {
+                bindings::dev_set_msi_domain(
+                    raw,
+                    bindings::irq_find_matching_fwnode(
+                        fwnode::as_raw(controller),
+                        bindings::irq_domain_bus_token_DOMAIN_BUS_PLATFORM_MSI,
+                    ),
+                );
             }
         }
         !bindings::dev_get_msi_domain(raw).is_null()

@@ -19,6 +19,34 @@ pub struct Range {
 }
 
 impl Range {
+    /// A range that firmware names elsewhere than in a `reg`.
+    pub(crate) const fn new(start: u64, size: u64) -> Self {
+        Self { start, size }
+    }
+
+    /// The memory that firmware gives to a platform device, number `index` of it, if there is so much.
+    ///
+    /// # Safety
+    ///
+    /// `pdev` must be valid.
+    pub unsafe fn of_device(pdev: *mut bindings::platform_device, index: u32) -> Option<Self> {
+        // SAFETY: By the requirements of this function.
+        let resource =
+            unsafe { bindings::platform_get_resource(pdev, bindings::IORESOURCE_MEM, index) };
+
+        // SAFETY: A resource of a valid device is valid, or null.
+        unsafe { resource.as_ref() }.map(Self::from_resource)
+    }
+
+    /// The range of a resource of C.
+    pub(crate) fn from_resource(resource: &bindings::resource) -> Self {
+        // Of an empty range, the last byte is before the first.
+        Self::new(
+            resource.start,
+            resource.end.wrapping_sub(resource.start).wrapping_add(1),
+        )
+    }
+
     /// Where it begins.
     pub fn start(&self) -> u64 {
         self.start
@@ -83,9 +111,5 @@ fn range(node: *mut bindings::device_node, index: usize) -> Result<Range> {
     // SAFETY: The node is valid, and so is the resource that is filled.
     to_result(unsafe { bindings::of_address_to_resource(node, index, &mut resource) })?;
 
-    // Of an empty range, the last byte is before the first.
-    Ok(Range {
-        start: resource.start,
-        size: resource.end.wrapping_sub(resource.start).wrapping_add(1),
-    })
+    Ok(Range::from_resource(&resource))
 }

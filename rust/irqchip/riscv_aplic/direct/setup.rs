@@ -35,6 +35,7 @@ use super::{
     handler::IdcHandler,
     hotplug::Hotplug,
     published::{
+        described,
         APLICS,
         PARENT, //
     }, //
@@ -56,11 +57,11 @@ struct External {
 }
 
 impl External {
-    fn claim(node: &FwNode) -> Result<Self> {
+    fn claim(node: &FwNode, config: &AplicConfig) -> Result<Self> {
         let parent = chained::ChainedIrq::of_intc(riscv::IRQ_EXT).inspect_err(|_| {
             refuse!(
                 node,
-                "interrupts-extended",
+                (config.name)("interrupts-extended"),
                 "another controller has the harts' external interrupt, or there is none"
             );
         })?;
@@ -86,7 +87,7 @@ impl External {
 ///
 /// Those that are set up have a claim on their registers.
 fn silence_others() {
-    for range in config::direct_registers() {
+    for range in Iterator::chain(config::of::direct_registers(), described()) {
         // CAST: Addresses are as wide as the hart.
         if let Ok(registers) = Mapping::exclusive(&range, PAGE_SIZE as usize, c"riscv-aplic") {
             registers.write(regs::DOMAINCFG, 0);
@@ -118,7 +119,7 @@ pub(crate) fn setup(
     if riscv_imsic::geometry().is_some() {
         return Err(refuse!(
             node,
-            "interrupts-extended",
+            (config.name)("interrupts-extended"),
             "the harts' external interrupt belongs to the IMSIC"
         ));
     }
@@ -134,7 +135,7 @@ pub(crate) fn setup(
         Some(_) => None,
         None => {
             silence_others();
-            Some(External::claim(node)?)
+            Some(External::claim(node, config)?)
         }
     };
 

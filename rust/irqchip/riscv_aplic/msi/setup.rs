@@ -25,6 +25,18 @@ use crate::config::{
     HartWire, //
 };
 
+/// Whether `dev` knows the domain of the IMSIC.
+#[cfg(CONFIG_ACPI)]
+fn has_parent(dev: &Device) -> bool {
+    wired::has_parent(dev, riscv_imsic::acpi_node())
+}
+
+/// As above.
+#[cfg(not(CONFIG_ACPI))]
+fn has_parent(dev: &Device) -> bool {
+    wired::has_parent(dev, None)
+}
+
 /// Sets the APLIC of `node` up to deliver MSIs.
 ///
 /// Fails with `EPROBE_DEFER` as long as there is no MSI controller, before anything is touched.
@@ -35,16 +47,16 @@ pub(crate) fn setup(
     harts: &[HartWire],
 ) -> Result {
     let geometry = riscv_imsic::geometry().ok_or_else(|| {
-        refuse!(node, "msi-parent", "there is no IMSIC");
+        refuse!(node, (config.name)("msi-parent"), "there is no IMSIC");
         ENODEV
     })?;
-    if !wired::has_parent(dev) {
+    if !has_parent(dev) {
         return Err(EPROBE_DEFER);
     }
     let address = MsiAddrConfig::new(&geometry).map_err(|error| {
         refuse!(
             node,
-            "msi-parent",
+            (config.name)("msi-parent"),
             "{} of the IMSIC: {}",
             error.property(),
             error.message()
