@@ -3,6 +3,7 @@
  * Test devices come and go, with MSIs or with a line of the APLIC.
  */
 
+#include <linux/acpi.h>
 #include <linux/cpumask.h>
 #include <linux/err.h>
 #include <linux/interrupt.h>
@@ -325,6 +326,24 @@ int aia_write_move_free(char *buf)
 	return rc;
 }
 
+#ifdef CONFIG_ACPI
+/* Line @line of the first APLIC, whose interrupts ACPI counts from 0 */
+static int aia_acpi_line(u32 line, u32 type)
+{
+	bool level = type & IRQ_TYPE_LEVEL_MASK;
+	bool low = type & (IRQ_TYPE_LEVEL_LOW | IRQ_TYPE_EDGE_FALLING);
+
+	return acpi_register_gsi(NULL, line,
+				 level ? ACPI_LEVEL_SENSITIVE : ACPI_EDGE_SENSITIVE,
+				 low ? ACPI_ACTIVE_LOW : ACPI_ACTIVE_HIGH);
+}
+#else
+static int aia_acpi_line(u32 line, u32 type)
+{
+	return -ENODEV;
+}
+#endif
+
 int aia_write_wired(char *buf)
 {
 	struct irq_fwspec fwspec = { .param_count = 2 };
@@ -334,6 +353,10 @@ int aia_write_wired(char *buf)
 
 	if (sscanf(buf, "%i %i %lli", &fwspec.param[0], &fwspec.param[1], &addr) < 2)
 		return -EINVAL;
+
+	if (!acpi_disabled)
+		return aia_alloc_line(aia_acpi_line(fwspec.param[0],
+						    fwspec.param[1]));
 
 	np = aia_aplic(addr);
 	if (np) {

@@ -8,27 +8,19 @@ import tempfile
 
 from boot import Boot, append_line
 from machine import Machine, Unavailable
-from malformed import LogConsole
+from tap import Console
 
 # Of the package qemu-efi-riscv64.
 EDK2 = "/usr/share/qemu-efi-riscv64"
 CODE, VARIABLES = "RISCV_VIRT_CODE.fd", "RISCV_VIRT_VARS.fd"
 
-# Until these drivers know ACPI, they say what the machine will be without.
-WITHOUT_MSIS = r"riscv-imsic: MADT: IMSIC not driven.*: no MSIs"
-WITHOUT_WIRES = r"riscv-aplic: MADT: APLIC 0 not driven.*: no wired interrupts"
 
-
-def boot(row, kernel, initrd, log, says):
+def boot(row, kernel, initrd, log):
     """Boots a row by EDK2; returns the results."""
     if not os.path.exists(f"{EDK2}/{CODE}"):
         raise Unavailable("no EDK2 for riscv64 (package qemu-efi-riscv64)")
-    # Its console may be without interrupts.
-    append = append_line(row.tests, row.args, row.kunit,
-                         row.append + " aia.log printk.devkmsg=on")
-    expect = {f"says {what}": what for what in says}
-    expect["switches itself off"] = "reboot: Power down"
-    console = LogConsole(row, expect)
+    console = Console(row)
+    append = append_line(row.tests, row.args, row.kunit, row.append)
     with tempfile.TemporaryDirectory(prefix="aia-") as directory:
         variables = shutil.copy(f"{EDK2}/{VARIABLES}", directory)
         machine = dataclasses.replace(
@@ -45,11 +37,14 @@ def boot(row, kernel, initrd, log, says):
 
 def rows(make_row):
     """The rows for the table of machines."""
-    for name, aia, says in (("imsic", "aplic-imsic",
-                             (WITHOUT_MSIS, WITHOUT_WIRES)),
-                            ("direct", "aplic", (WITHOUT_WIRES,))):
-        def how(row, kernel, initrd, log, says=says):
-            return boot(row, kernel, initrd, log, says)
-
-        yield make_row(f"acpi-{name}", Machine(aia=aia), [], impl=("rust",),
-                       warns="|".join(says), boot=how)
+    for name, machine, tests in (
+            ("imsic", Machine(smp=2),
+             ["show", "topology", "trigger", "ids", "hotplug", "ipi",
+              "kvm-guestfile"]),
+            ("imsic-s2", Machine(smp=4, sockets=2),
+             ["topology", "trigger", "wired"]),
+            ("direct", Machine(smp=2, aia="aplic"),
+             ["show", "topology", "wired"]),
+            ("direct-s2", Machine(smp=4, sockets=2, aia="aplic"),
+             ["topology", "wired"])):
+        yield make_row(f"acpi-{name}", machine, tests, boot=boot, timeout=600)

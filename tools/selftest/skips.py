@@ -32,6 +32,9 @@ TRUE_OF = (
     (r"no IMSIC\b|no moves, or no MSIs$", lambda row, _: not has_imsic(row)),
     # On its controller.
     (r"an MSI of nobody is another test's$", lambda row, _: has_imsic(row)),
+    # QEMU describes none by ACPI.
+    (r"ACPI has names\b", lambda row, _: row.name.startswith("acpi-")),
+    (r"no RTC$|no /dev/rtc0$", lambda row, _: row.name.startswith("acpi-")),
     (r"no APLIC$", lambda row, _: row.machine.aia == "none"),
     (r"needs 2 CPUs$|one CPU only$|no CPU can be taken offline$", _one_hart),
     (r"needs (\d+) guest files per CPU$",

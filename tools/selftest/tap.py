@@ -45,12 +45,14 @@ class Lines:
     """Console text to lines, kernel messages and program output apart.
 
     A kernel message can come in the middle of a line that a program writes:
-    the rest of that line then follows the message.
+    the rest of that line then follows the message. What is before the first
+    message is the firmware's.
     """
 
     def __init__(self):
         self.partial = ""
         self.pending = ""
+        self.begun = False
 
     def feed(self, text):
         """Yields (is_kernel, line)."""
@@ -63,7 +65,9 @@ class Lines:
                 yield False, self.pending + line
                 self.pending = ""
             else:
-                self.pending += line[:m.start()]
+                if self.begun:
+                    self.pending += line[:m.start()]
+                self.begun = True
                 yield True, line[m.end():].removeprefix(" ")
 
 

@@ -4,6 +4,7 @@
 
 use crate::{
     dt,
+    madt::Madt,
     mem::Window,
     Result, //
 };
@@ -39,6 +40,9 @@ impl Aplic {
 
     /// The first one that the kernel may use.
     pub fn first() -> Result<Self> {
+        if let Some(madt) = Madt::find() {
+            return Self::at(madt.aplics.first().ok_or("no APLIC")?.address);
+        }
         let node = dt::find("riscv,aplic")
             .into_iter()
             .next()

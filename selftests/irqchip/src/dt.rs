@@ -3,10 +3,11 @@
 //! The machine as its device tree describes it.
 
 use crate::{
-    cpu,
-    interrupts, //
+    interrupts,
+    madt::Madt, //
 };
 use std::{
+    collections::BTreeMap,
     fs,
     path::{
         Path,
@@ -146,114 +147,47 @@ pub fn mode() -> Mode {
     }
 }
 
-/// The supervisor level's IMSIC as described by its node.
-#[derive(Clone, Debug)]
-pub struct Imsic {
-    /// The node.
-    pub node: Node,
-    /// Identities of each interrupt file.
-    pub ids: u64,
-    /// Bits of the guest index.
-    pub guest_bits: u32,
-    /// Bits of the hart index.
-    pub hart_bits: u32,
-    /// Bits of the group index.
-    pub group_bits: u32,
-    /// Where in an address the group index is.
-    pub group_shift: u32,
-    /// Phandles of the harts' local controllers, in the order of the files.
-    pub parents: Vec<u32>,
+/// The harts whose supervisor external interrupt a node has as a parent, in its order.
+pub fn external_interrupts(node: &Node) -> Vec<u64> {
+    let intcs = intcs();
+
+    node.cells("interrupts-extended")
+        .chunks_exact(2)
+        .filter(|c| c[1] == IRQ_S_EXT)
+        // Others are not the kernel's.
+        .map(|c| intcs.get(&c[0]).copied().unwrap_or(u64::MAX))
+        .collect()
 }
 
-impl Imsic {
-    /// The IMSIC of a machine that has one.
-    pub fn find() -> Option<Self> {
-        let node = find("riscv,imsics").into_iter().next()?;
-        let parents: Vec<u32> = node
-            .cells("interrupts-extended")
-            .chunks_exact(2)
-            .filter(|c| c[1] == IRQ_S_EXT)
-            .map(|c| c[0])
-            .collect();
-        let harts = parents.len() as u32;
-
-        Some(Self {
-            ids: node.cell("riscv,num-ids")?.into(),
-            guest_bits: node.cell("riscv,guest-index-bits").unwrap_or(0),
-            hart_bits: node
-                .cell("riscv,hart-index-bits")
-                .unwrap_or(harts.max(1).next_power_of_two().ilog2()),
-            group_bits: node.cell("riscv,group-index-bits").unwrap_or(0),
-            group_shift: node.cell("riscv,group-index-shift").unwrap_or(24),
-            parents,
-            node,
-        })
-    }
-
-    /// The page and the guest files behind it, of the nth hart that it serves.
-    pub fn file(&self, index: usize) -> Option<(u64, u64)> {
-        let stride = 4096u64 << self.guest_bits;
-        let mut offset = index as u64 * stride;
-
-        for (start, size) in self.node.regions() {
-            if offset < size {
-                let pages = (size - offset) / 4096 - 1;
-
-                return Some((start + offset, pages.min((1 << self.guest_bits) - 1)));
-            }
-            // The next region begins with a hart of its own.
-            offset -= size.next_multiple_of(stride);
-        }
-        None
-    }
-
-    /// The page of a CPU, by way of its hart.
-    pub fn page(&self, cpu: usize) -> Option<u64> {
-        let (_, hart) = cpu::hart_ids().into_iter().find(|(c, _)| *c == cpu)?;
-        let phandle = hart_intc(hart)?;
-        let index = self.parents.iter().position(|p| *p == phandle)?;
-
-        Some(self.file(index)?.0)
-    }
-
-    /// The lowest address of the scheme.
-    pub fn base(&self) -> Option<u64> {
-        let (start, _) = *self.node.regions().first()?;
-        let low = (1u64 << (12 + self.guest_bits + self.hart_bits)) - 1;
-        let group = ((1u64 << self.group_bits) - 1) << self.group_shift;
-
-        Some(start & !low & !group)
-    }
-
-    /// The least number of guest files that any hart has.
-    pub fn guest_files(&self) -> u64 {
-        (0..self.parents.len())
-            .filter_map(|i| Some(self.file(i)?.1))
-            .min()
-            .unwrap_or(0)
-    }
-}
-
-/// The phandle of a hart's local interrupt controller.
-fn hart_intc(hart: u64) -> Option<u32> {
+/// The harts, by the phandles of their local interrupt controllers.
+fn intcs() -> BTreeMap<u32, u64> {
     let mut nodes = Vec::new();
 
     walk(&Path::new(ROOT).join("cpus"), &mut nodes);
-    let cpu = nodes.into_iter().find(|n| {
-        n.strings("device_type").iter().any(|t| t == "cpu")
-            && n.cells("reg")
+    nodes
+        .into_iter()
+        .filter(|n| n.strings("device_type").iter().any(|t| t == "cpu"))
+        .filter_map(|n| {
+            let hart = n
+                .cells("reg")
                 .iter()
-                .fold(0u64, |v, c| v << 32 | u64::from(*c))
-                == hart
-    })?;
+                .fold(0u64, |v, c| v << 32 | u64::from(*c));
 
-    Node(cpu.0.join("interrupt-controller")).cell("phandle")
+            Some((
+                Node(n.0.join("interrupt-controller")).cell("phandle")?,
+                hart,
+            ))
+        })
+        .collect()
 }
 
-/// The harts that the kernel may use.
+/// The harts that the kernel may use, also of a machine with ACPI.
 pub fn harts() -> usize {
     let mut nodes = Vec::new();
 
+    if let Some(madt) = Madt::find() {
+        return madt.rintcs.iter().filter(|rintc| rintc.enabled).count();
+    }
     walk(&Path::new(ROOT).join("cpus"), &mut nodes);
     nodes
         .iter()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What the tests of the IMSIC and APLIC drivers share: the machine as the
-//! device tree describes it, `/proc/interrupts`, irq debugfs, affinity, CPU
+//! device tree or ACPI describes it, `/proc/interrupts`, irq debugfs, affinity, CPU
 //! hotplug, the kernel log, the test module, registers, allocations that fail,
 //! and the host.
 
@@ -14,9 +14,11 @@ pub mod device;
 pub mod dt;
 pub mod faults;
 pub mod host;
+pub mod imsic;
 pub mod interrupts;
 pub mod irqdebug;
 pub mod kmsg;
+pub mod madt;
 pub mod mem;
 pub mod sys;
 

@@ -12,6 +12,10 @@ use crate::{
     Result,
     PATIENCE, //
 };
+use irqtest::imsic::{
+    Files,
+    Imsic, //
+};
 use std::{
     collections::BTreeMap,
     fs::{
@@ -23,10 +27,7 @@ use std::{
         Read, //
     },
     os::unix::fs::OpenOptionsExt,
-    path::{
-        Path,
-        PathBuf, //
-    },
+    path::PathBuf,
     thread::sleep,
     time::{
         Duration,
@@ -34,7 +35,6 @@ use std::{
     },
 };
 
-const IRQ_S_EXT: u32 = 9;
 const PAGE: u64 = 0x1000;
 
 /// The CPUs that are online, in order.
@@ -221,14 +221,6 @@ impl Interrupts {
 }
 
 /// The interrupt files of one CPU.
-#[derive(Clone, Copy, Debug)]
-struct Files {
-    /// Physical address of the page of the S-level; the guest files' pages follow.
-    page: u64,
-    /// Guest files that have a page.
-    guests: u32,
-}
-
 /// A thread of this process, as the kernel sees it.
 #[derive(Debug)]
 pub struct Thread(PathBuf);
@@ -298,7 +290,7 @@ impl Thread {
     }
 }
 
-/// The S-level IMSICs of the machine, from its device tree.
+/// The S-level IMSIC of the machine, as firmware describes it.
 #[derive(Clone, Debug)]
 pub struct Imsics {
     by_cpu: BTreeMap<usize, Files>,
@@ -306,127 +298,20 @@ pub struct Imsics {
     guest_ids: u32,
 }
 
-fn cells(path: &Path) -> Option<Vec<u32>> {
-    let bytes = fs::read(path).ok()?;
-
-    Some(
-        bytes
-            .chunks_exact(4)
-            .map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]))
-            .collect(),
-    )
-}
-
-fn cell(path: PathBuf) -> Option<u32> {
-    cells(&path)?.first().copied()
-}
-
-fn is_compatible(node: &Path, name: &str) -> bool {
-    fs::read(node.join("compatible"))
-        .is_ok_and(|c| c.split(|&b| b == 0).any(|s| s == name.as_bytes()))
-}
-
-fn walk(node: &Path, found: &mut impl FnMut(&Path)) {
-    found(node);
-    for child in fs::read_dir(node).into_iter().flatten().flatten() {
-        if child.file_type().is_ok_and(|t| t.is_dir()) {
-            walk(&child.path(), found);
-        }
-    }
-}
-
-/// Hart ids by CPU number.
-fn harts() -> Result<BTreeMap<usize, u64>> {
-    let text = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
-    let mut cpu = None;
-    let mut harts = BTreeMap::new();
-
-    for line in text.lines() {
-        let Some((key, value)) = line.split_once(':') else {
-            continue;
-        };
-        match key.trim() {
-            "processor" => cpu = value.trim().parse().ok(),
-            "hart" => {
-                if let (Some(cpu), Ok(hart)) = (cpu, value.trim().parse()) {
-                    harts.insert(cpu, hart);
-                }
-            }
-            _ => (),
-        }
-    }
-    Ok(harts)
-}
-
 impl Imsics {
-    /// Reads the device tree; none without device tree or S-level IMSICs.
+    /// What firmware says; none if the machine has no S-level IMSIC.
     pub fn read() -> Result<Option<Self>> {
-        let root = fs::canonicalize("/proc/device-tree").ok();
-        let Some(root) = root else { return Ok(None) };
-        let mut intcs = BTreeMap::new();
-        let mut imsics = Vec::new();
+        let Some(imsic) = Imsic::find() else {
+            return Ok(None);
+        };
 
-        walk(&root, &mut |node| {
-            if is_compatible(node, "riscv,cpu-intc") {
-                let hart = node.parent().and_then(|cpu| cells(&cpu.join("reg")));
-
-                if let (Some(hart), Some(phandle)) = (hart, cell(node.join("phandle"))) {
-                    let hart = hart.iter().fold(0, |h, &c| (h << 32) | u64::from(c));
-
-                    intcs.insert(phandle, hart);
-                }
-            } else if is_compatible(node, "riscv,imsics") {
-                imsics.push(node.to_path_buf());
-            }
-        });
-        for node in imsics {
-            let parents = cells(&node.join("interrupts-extended")).unwrap_or_default();
-            let parents: Vec<_> = parents.chunks_exact(2).map(|p| (p[0], p[1])).collect();
-
-            if parents.iter().all(|&(_, irq)| irq == IRQ_S_EXT) && !parents.is_empty() {
-                return Self::from_node(&node, &parents, &intcs).map(Some);
-            }
-        }
-        Ok(None)
-    }
-
-    fn from_node(node: &Path, parents: &[(u32, u32)], intcs: &BTreeMap<u32, u64>) -> Result<Self> {
-        let bus = node.parent().unwrap_or(node);
-        let width = |name: &str| cell(bus.join(name)).unwrap_or(2) as usize;
-        let (naddr, nsize) = (width("#address-cells"), width("#size-cells"));
-        let reg = cells(&node.join("reg")).unwrap_or_default();
-        let guest_bits = cell(node.join("riscv,guest-index-bits")).unwrap_or(0);
-        let stride = PAGE << guest_bits;
-        let number = |c: &[u32]| c.iter().fold(0, |n, &c| (n << 32) | u64::from(c));
-        // One page and its guest pages per parent, in order, region after region;
-        // the last parent of a region may have fewer guest pages.
-        let mut places = reg.chunks_exact(naddr + nsize).flat_map(|r| {
-            let (base, size) = (number(&r[..naddr]), number(&r[naddr..]));
-
-            (0..size.div_ceil(stride)).map(move |n| Files {
-                page: base + n * stride,
-                guests: ((size - n * stride).min(stride) / PAGE).saturating_sub(1) as u32,
-            })
-        });
-        let ids = cell(node.join("riscv,num-ids")).unwrap_or(0);
-        let mut by_hart = BTreeMap::new();
-
-        for (phandle, _) in parents {
-            let files = places
-                .next()
-                .ok_or_else(|| Error::new(format!("{}: too few pages", node.display())))?;
-
-            if let Some(hart) = intcs.get(phandle) {
-                by_hart.insert(*hart, files);
-            }
-        }
-        Ok(Self {
-            by_cpu: harts()?
+        Ok(Some(Self {
+            by_cpu: online_cpus()?
                 .into_iter()
-                .filter_map(|(cpu, hart)| Some((cpu, *by_hart.get(&hart)?)))
+                .filter_map(|cpu| Some((cpu, *imsic.files(cpu)?)))
                 .collect(),
-            guest_ids: cell(node.join("riscv,num-guest-ids")).unwrap_or(ids),
-        })
+            guest_ids: u32::try_from(imsic.guest_ids).unwrap_or(0),
+        }))
     }
 
     /// Guest files of `cpu` that have a page. The hardware may have fewer.
@@ -451,7 +336,7 @@ impl Imsics {
         let files = self
             .by_cpu
             .get(&cpu)
-            .ok_or_else(|| Error::new(format!("no IMSIC of CPU {cpu} in the device tree")))?;
+            .ok_or_else(|| Error::new(format!("no IMSIC of CPU {cpu}")))?;
 
         Ok(files.page + u64::from(line) * PAGE)
     }

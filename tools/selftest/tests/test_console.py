@@ -57,6 +57,11 @@ class Good(unittest.TestCase):
         self.assertEqual(failures(log), [])
         self.assertEqual(judged(log)[1].name, "second")
 
+    def test_firmware_leaves_a_line_open(self):
+        self.assertEqual(failures("\x1b[2J" + GOOD), [])
+        self.assertEqual([r.status for r in judged("\x1b[2J" + GOOD)],
+                         [PASS, PASS])
+
     def test_carriage_returns(self):
         self.assertEqual(failures(GOOD.replace("\n", "\r\n")), [])
 

@@ -12,8 +12,8 @@ use irqtest::{
         Device,
         Module, //
     },
-    dt::Imsic,
     ensure,
+    imsic::Imsic,
     interrupts,
     irqdebug::{
         self,
@@ -280,7 +280,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let Some(imsic) = Imsic::find() else {
-        return Tap::skip_all("no device tree");
+        return Tap::skip_all("no IMSIC in this machine");
     };
     let count = Args::of("ids", &["rounds"]).number("rounds", 1000).max(1) as usize;
     let busy = count.div_ceil(5);

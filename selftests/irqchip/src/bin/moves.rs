@@ -14,8 +14,8 @@ use irqtest::{
         Module,
         Vector, //
     },
-    dt::Imsic,
     ensure,
+    imsic::Imsic,
     irqdebug::{
         self,
         Irq, //
@@ -24,8 +24,8 @@ use irqtest::{
     pause,
     sys,
     wait_until,
-    Result,
-    PATIENCE, //
+    Result, //
+    PATIENCE,
 };
 use ktap::Tap;
 use std::{
@@ -594,7 +594,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let Some(imsic) = Imsic::find() else {
-        return Tap::skip_all("no device tree");
+        return Tap::skip_all("no IMSIC in this machine");
     };
 
     if cpu::online().len() < 2 {

@@ -13,16 +13,16 @@ use irqtest::{
         Device,
         Module, //
     },
-    dt::Imsic,
     ensure,
+    imsic::Imsic,
     irqdebug::{
         self,
         Irq, //
     },
     kmsg,
     wait_until,
-    Result,
-    PATIENCE, //
+    Result, //
+    PATIENCE,
 };
 use ktap::Tap;
 use std::{
@@ -215,7 +215,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     let Some(imsic) = Imsic::find() else {
-        return Tap::skip_all("no device tree");
+        return Tap::skip_all("no IMSIC in this machine");
     };
     let exact = Args::of("stale", &["exact"]).given("exact").is_some();
     let mut tap = Tap::new(8);

@@ -10,7 +10,10 @@ use irqtest::{
         Module, //
     },
     ensure,
-    interrupts,
+    interrupts::{
+        self,
+        Line, //
+    },
     irqdebug::{
         self,
         Irq, //
@@ -138,8 +141,7 @@ fn replay(device: &Device) -> Result {
     Ok(())
 }
 
-fn level() -> Result {
-    let rtc = interrupts::find(&["rtc"]).ok_or("no line of the RTC")?;
+fn level(rtc: &Line) -> Result {
     let irq = rtc.irq().ok_or("not a number")?;
 
     ensure(irqdebug::trigger(irq).is_err(), || {
@@ -205,7 +207,14 @@ fn main() -> ExitCode {
         }
     }
 
-    tap.check(level(), "a level interrupt cannot be injected");
+    let desc = "a level interrupt cannot be injected";
+
+    match interrupts::find(&["rtc"]) {
+        Some(rtc) => {
+            tap.check(level(&rtc), desc);
+        }
+        None => tap.skip("no RTC", desc),
+    }
     tap.check(mark.quiet(), "no complaint of the kernel");
     tap.finish()
 }

@@ -144,7 +144,7 @@ fn places_of(m: &Machine, cpu: usize) -> Result<()> {
     const FIRST: u32 = 20;
     let imsics = m
         .imsics()
-        .ok_or_else(|| Error::new("the device tree shows no IMSIC"))?;
+        .ok_or_else(|| Error::new("firmware shows no IMSIC"))?;
     let lines = m.files_of(cpu);
     let files = lines as usize;
     let mut guest = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;

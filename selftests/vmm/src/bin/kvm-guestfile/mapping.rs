@@ -48,7 +48,7 @@ impl<'a> Pages<'a> {
             m,
             imsics: m
                 .imsics()
-                .ok_or_else(|| Error::new("the device tree shows no IMSIC"))?,
+                .ok_or_else(|| Error::new("firmware shows no IMSIC"))?,
             probe: Probe::load()?,
             device: if has_extension("svpbmt")? {
                 DATA | PBMT_IO
