@@ -16,6 +16,8 @@ use kernel::{
 };
 
 /// What to do when a CPU comes and goes, in the STARTING section: on that CPU, interrupts off.
+///
+/// See [`Registration`] for an example.
 pub trait Starting {
     /// `cpu`, the running one, comes up. It cannot be stopped any more, see [`Prepare`].
     fn starting(cpu: CpuId, irqs_off: &LocalInterruptDisabled);
@@ -25,12 +27,64 @@ pub trait Starting {
 }
 
 /// Whether a CPU may come up, in the PREPARE section: on another CPU, before it starts.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{cpu::CpuId, prelude::*};
+/// use kernel_ext::cpuhp::{Prepare, Registration};
+///
+/// /// Whether the controller has something for `cpu`.
+/// fn has_target(_cpu: CpuId) -> bool {
+///     true
+/// }
+///
+/// struct Hotplug;
+///
+/// impl Prepare for Hotplug {
+///     fn prepare(cpu: CpuId) -> Result {
+///         if !has_target(cpu) {
+///             return Err(ENXIO);
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// # fn example() -> Result {
+/// let hotplug = Registration::new_prepare::<Hotplug>(c"irqchip/example:prepare")?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Prepare {
     /// `cpu` shall come up. An error keeps it down. May sleep.
     fn prepare(cpu: CpuId) -> Result;
 }
 
 /// What to do when a CPU comes and goes, in the ONLINE section: on that CPU, by a thread.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{cpu::CpuId, interrupt::LocalInterruptDisabled, prelude::*};
+/// use kernel_ext::cpuhp::{Online, Registration};
+///
+/// struct Hotplug;
+///
+/// impl Online for Hotplug {
+///     fn online(_cpu: CpuId, _irqs_off: &LocalInterruptDisabled) {
+///         // Lets guest external interrupts interrupt this CPU.
+///     }
+///
+///     fn offline(_cpu: CpuId, _irqs_off: &LocalInterruptDisabled) {
+///         // Keeps them from doing so.
+///     }
+/// }
+///
+/// # fn example() -> Result {
+/// let hotplug = Registration::new_online::<Hotplug>(c"example:online")?;
+/// # Ok(())
+/// # }
+/// ```
 pub trait Online {
     /// `cpu`, the running one, has come up.
     fn online(cpu: CpuId, irqs_off: &LocalInterruptDisabled);
@@ -51,6 +105,46 @@ impl State {
 
 /// A registered state; its callbacks are removed when it is dropped, after [`Starting::dying`] ran
 /// on each online CPU.
+///
+/// # Examples
+///
+/// The interrupt of a controller that is per CPU, in its own state:
+///
+/// ```
+/// use kernel::{cpu::CpuId, interrupt::LocalInterruptDisabled, prelude::*};
+/// use kernel_ext::cpuhp::{Registration, Starting, State};
+///
+/// struct Hotplug;
+///
+/// impl Starting for Hotplug {
+///     fn starting(_cpu: CpuId, _irqs_off: &LocalInterruptDisabled) {
+///         // Lets the interrupt file deliver.
+///     }
+///
+///     fn dying(_cpu: CpuId, _irqs_off: &LocalInterruptDisabled) {
+///         // Keeps it from doing so.
+///     }
+/// }
+///
+/// # fn example() -> Result {
+/// let hotplug =
+///     Registration::new::<Hotplug>(State::RISCV_IMSIC_STARTING, c"irqchip/example:starting")?;
+///
+/// // Nothing can fail any more, and the controller stays for ever.
+/// hotplug.leak();
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Only the states of the STARTING section have callbacks that run on the CPU itself with
+/// interrupts off, so the number of another one cannot be passed:
+///
+/// ```compile_fail,E0423
+/// use kernel::bindings;
+/// use kernel_ext::cpuhp::State;
+///
+/// let state = State(bindings::cpuhp_state_CPUHP_AP_ONLINE);
+/// ```
 ///
 /// # Invariants
 ///

@@ -36,6 +36,21 @@ impl Iterator for Iter<'_> {
 }
 
 /// The CPUs of `mask`.
+///
+/// # Examples
+///
+/// The first CPU that is online and that an interrupt may go to:
+///
+/// ```
+/// use kernel::{cpu::CpuId, cpumask::Cpumask};
+/// use kernel_ext::cpumask;
+///
+/// fn target(allowed: &Cpumask) -> Option<CpuId> {
+///     cpumask::iter(allowed).find(|cpu| cpumask::is_online(*cpu))
+/// }
+///
+/// assert!(target(cpumask::possible_mask()).is_some());
+/// ```
 pub fn iter(mask: &Cpumask) -> Iter<'_> {
     Iter { mask, last: -1 }
 }
@@ -72,6 +87,14 @@ pub fn is_online(cpu: CpuId) -> bool {
 }
 
 /// Whether all CPUs of `a` are in `b`.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::cpumask;
+///
+/// assert!(cpumask::subset(cpumask::online_mask(), cpumask::possible_mask()));
+/// ```
 #[inline]
 pub fn subset(a: &Cpumask, b: &Cpumask) -> bool {
     // SAFETY: Both masks are valid.

@@ -21,6 +21,31 @@ use kernel::{
 
 /// Borrows the firmware node of a device-tree node.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::{bindings, prelude::*};
+/// use kernel_ext::fwnode;
+///
+/// /// # Safety
+/// ///
+/// /// Only for `IRQCHIP_DECLARE()`, whose caller passes a valid node.
+/// unsafe extern "C" fn init(
+///     node: *mut bindings::device_node,
+///     _parent: *mut bindings::device_node,
+/// ) -> c_int {
+///     // SAFETY: By the requirements of this function.
+///     let Some(node) = (unsafe { fwnode::from_of(node) }) else {
+///         return EINVAL.to_errno();
+///     };
+///
+///     if !fwnode::is_available(node) {
+///         return ENODEV.to_errno();
+///     }
+///     0
+/// }
+/// ```
+///
 /// # Safety
 ///
 /// `node` must be a valid `struct device_node` that stays so for `'a`.
@@ -47,6 +72,31 @@ pub fn is_available(fwnode: &FwNode) -> bool {
 }
 
 /// A node that is held, to recognise it and to name it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::fwnode::HeldNode;
+///
+/// struct Controller {
+///     node: HeldNode,
+/// }
+///
+/// impl Controller {
+///     fn of(node: &FwNode) -> Self {
+///         Self { node: HeldNode::new(node) }
+///     }
+///
+///     fn is_described_by(&self, node: &FwNode) -> bool {
+///         self.node.is(node)
+///     }
+///
+///     fn greet(&self) {
+///         pr_info!("{}: found\n", self.node.display_name());
+///     }
+/// }
+/// ```
 pub struct HeldNode(ARef<FwNode>);
 
 // SAFETY: The reference count is atomic, and what can be read of a node does not change.
@@ -125,6 +175,24 @@ impl Drop for NamedNode {
 /// Prints why a driver refuses a property of a node, and is the error for it, `EINVAL`.
 ///
 /// The line has the log prefix of the driver, the node, and the property.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::{fwnode, refuse};
+///
+/// fn ids(node: &FwNode) -> Result<u32> {
+///     let ids = fwnode::read_u32(node, c"riscv,num-ids")
+///         .map_err(|_| refuse!(node, "riscv,num-ids", "not one 32-bit cell"))?
+///         .ok_or_else(|| refuse!(node, "riscv,num-ids", "missing"))?;
+///
+///     if ids % 64 != 63 {
+///         return Err(refuse!(node, "riscv,num-ids", "{} is not one less than 64 * n", ids));
+///     }
+///     Ok(ids)
+/// }
+/// ```
 #[macro_export]
 macro_rules! refuse {
     ($node:expr, $property:expr, $($why:tt)+) => {{
@@ -141,6 +209,19 @@ macro_rules! refuse {
 /// Reads the 32-bit property `name`.
 ///
 /// [`None`] if there is no such property. Fails with `EINVAL` if its value is not one cell.
+///
+/// # Examples
+///
+/// A property that need not be there:
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::fwnode;
+///
+/// fn guest_index_bits(node: &FwNode) -> Result<u32> {
+///     Ok(fwnode::read_u32(node, c"riscv,guest-index-bits")?.unwrap_or(0))
+/// }
+/// ```
 pub fn read_u32(fwnode: &FwNode, name: &CStr) -> Result<Option<u32>> {
     if !fwnode.property_present(name) {
         return Ok(None);

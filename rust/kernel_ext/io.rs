@@ -22,6 +22,45 @@ const PHYSICAL_BITS: u32 = 56;
 
 /// A mapping of device memory; unmapped when dropped.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::{io::Mapping, of};
+///
+/// const DOMAINCFG: usize = 0;
+///
+/// fn probe(node: &FwNode) -> Result<Mapping> {
+///     let ranges = of::address::ranges(node).map_err(|(_, error)| error)?;
+///     let registers = Mapping::exclusive(ranges.first().ok_or(EINVAL)?, 0x4000, c"example")?;
+///
+///     registers.write(DOMAINCFG, 1 << 8);
+///     if registers.read(DOMAINCFG) & 1 << 8 == 0 {
+///         return Err(EIO);
+///     }
+///     Ok(registers)
+/// }
+/// ```
+///
+/// Only what firmware describes can be mapped. A number is no [`Range`], and a `Range` cannot be
+/// made of one:
+///
+/// ```compile_fail,E0308
+/// # use kernel::prelude::*;
+/// use kernel_ext::io::Mapping;
+///
+/// # fn example() -> Result {
+/// let memory = Mapping::new(0x8000_0000, 0x1000)?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```compile_fail,E0451
+/// use kernel_ext::of::address::Range;
+///
+/// let memory = Range { start: 0x8000_0000, size: 0x1000 };
+/// ```
+///
 /// # Invariants
 ///
 /// `base` is the start of an I/O mapping of `size` bytes.
@@ -157,6 +196,38 @@ impl Drop for Claim {
 
 /// One 32-bit register in device memory.
 ///
+/// # Examples
+///
+/// A register that is accessed where the mapping is not at hand, of a mapping that lives for ever:
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kernel_ext::io::{Mapping, Register};
+///
+/// struct Doorbell(Register);
+///
+/// impl Doorbell {
+///     fn new(page: &'static Mapping) -> Result<Self> {
+///         // SAFETY: The mapping is never dropped.
+///         Ok(Self(unsafe { page.register(0) }?))
+///     }
+///
+///     fn ring(&self, id: u32) {
+///         self.0.write(id);
+///     }
+/// }
+/// ```
+///
+/// Safe code cannot promise that the mapping is still there:
+///
+/// ```compile_fail,E0133
+/// # use kernel::prelude::*;
+/// # use kernel_ext::io::{Mapping, Register};
+/// fn register(page: &Mapping) -> Result<Register> {
+///     page.register(0)
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// The address is a mapped, naturally aligned one for as long as the value is used.
@@ -202,6 +273,39 @@ impl Register {
 }
 
 /// A register of a mapping that is not dropped meanwhile.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kernel_ext::io::Mapping;
+///
+/// const CLAIMI: usize = 0x1c;
+///
+/// /// Claims until nothing is left.
+/// fn drain(idc: &Mapping) -> Result<u32> {
+///     let claimi = idc.at(CLAIMI)?;
+///     let mut claimed = 0;
+///
+///     while claimi.read() != 0 {
+///         claimed += 1;
+///     }
+///     Ok(claimed)
+/// }
+/// ```
+///
+/// It keeps the mapping borrowed:
+///
+/// ```compile_fail,E0505
+/// # use kernel::prelude::*;
+/// # use kernel_ext::io::Mapping;
+/// fn late(idc: Mapping) -> Result<u32> {
+///     let claimi = idc.at(0x1c)?;
+///
+///     drop(idc);
+///     Ok(claimi.read())
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct BorrowedRegister<'a> {
     register: Register,
@@ -218,6 +322,36 @@ impl Deref for BorrowedRegister<'_> {
 }
 
 /// The physical address of a page of registers that a guest may have.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{io::DevicePage, of::address::Range};
+///
+/// /// The page of guest interrupt file `number` in the range of an IMSIC.
+/// ///
+/// /// # Safety
+/// ///
+/// /// The range must have this file.
+/// unsafe fn guest_page(range: &Range, number: u64) -> DevicePage {
+///     // SAFETY: An interrupt file is a device, and stores to it do not reach memory.
+///     unsafe { DevicePage::new(range.start() + (number << 12)) }
+/// }
+/// ```
+///
+/// A guest gets the page as it is, so safe code must not be able to name one of the host's memory:
+///
+/// ```compile_fail,E0133
+/// use kernel_ext::io::DevicePage;
+///
+/// let page = DevicePage::new(0x8000_0000);
+/// ```
+///
+/// ```compile_fail,E0423
+/// use kernel_ext::io::DevicePage;
+///
+/// let page = DevicePage(0x8000_0000);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DevicePage(u64);
 

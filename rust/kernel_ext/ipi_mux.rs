@@ -17,7 +17,7 @@ use kernel::{
 
 use crate::irq::chained;
 
-/// How the real IPI is sent.
+/// How the real IPI is sent, see [`create`].
 pub trait Send {
     /// Sends the real IPI to `cpu`. Any context, also hardirq.
     ///
@@ -31,6 +31,36 @@ static CREATED: Atomic<bool> = Atomic::new(false);
 /// Creates the IPIs that the architecture needs and gives them to it; it may send some at once.
 ///
 /// There can be only one multiplexer in a system, and it cannot be removed. May sleep.
+///
+/// # Examples
+///
+/// The real IPI is identity 1 of each hart's interrupt file:
+///
+/// ```
+/// use kernel::{cpu::CpuId, prelude::*};
+/// use kernel_ext::{io::Register, ipi_mux, percpu::PerCpu, sync::Roster};
+///
+/// static DOORBELLS: Roster<PerCpu<Register>, 1> = Roster::new();
+///
+/// struct Ipi;
+///
+/// impl ipi_mux::Send for Ipi {
+///     fn send(cpu: CpuId) {
+///         let doorbell = DOORBELLS.iter().next().and_then(|doorbells| doorbells.on(cpu));
+///
+///         if let Some(doorbell) = doorbell {
+///             doorbell.write(1);
+///         }
+///     }
+/// }
+///
+/// # fn example() -> Result {
+/// if !ipi_mux::is_provided() {
+///     ipi_mux::create::<Ipi>()?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub fn create<T: Send>() -> Result {
     let nr_ipi = bindings::ipi_message_type_IPI_MAX;
     // SAFETY: The callback has the right signature.
@@ -65,6 +95,29 @@ pub fn is_created() -> bool {
 
 /// Handles all virtual IPIs that are pending on this CPU, after a real one arrived; does nothing if
 /// there are none.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{ipi_mux, irq::chained::{ChainedContext, ChainedHandler}};
+///
+/// struct Files;
+///
+/// impl ChainedHandler for Files {
+///     fn handle(flow: &ChainedContext<'_>) {
+///         ipi_mux::process(flow);
+///     }
+/// }
+/// ```
+///
+/// That interrupts are off does not make it hardirq context, which the handlers of IPIs rely on:
+///
+/// ```compile_fail,E0308
+/// use kernel::interrupt::local_interrupt_disable;
+/// use kernel_ext::ipi_mux;
+///
+/// ipi_mux::process(&local_interrupt_disable());
+/// ```
 #[inline(always)]
 pub fn process(_flow: &chained::ChainedContext<'_>) {
     if is_created() {

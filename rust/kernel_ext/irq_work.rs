@@ -12,13 +12,57 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What is done.
+/// What is done, see [`IrqWork`].
 pub trait Run {
     /// Called in hardirq context, also on `PREEMPT_RT`, on the CPU that was asked.
     fn run(irqs_off: &LocalInterruptDisabled);
 }
 
 /// Work for another CPU; waited for when it is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{cpu::CpuId, interrupt::*, prelude::*};
+/// use kernel_ext::{cpumask, irq_work::{IrqWork, Run}};
+///
+/// struct Refresh;
+///
+/// impl Run for Refresh {
+///     fn run(_irqs_off: &LocalInterruptDisabled) {
+///         // Brings the registers of this CPU up to date.
+///     }
+/// }
+///
+/// /// Asks `cpu` for it, unless that is offline.
+/// fn refresh_on(work: &IrqWork, cpu: CpuId) {
+///     let irqs_off = local_interrupt_disable();
+///
+///     if cpumask::is_online(cpu) {
+///         work.queue_on(cpu, &irqs_off);
+///     }
+/// }
+///
+/// # fn example() -> Result {
+/// let work = KBox::pin_init(IrqWork::new::<Refresh>(), GFP_KERNEL)?;
+///
+/// for cpu in cpumask::iter(cpumask::online_mask()) {
+///     refresh_on(&work, cpu);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// With interrupts on, `cpu` could go offline between a check and the call, so the token is asked
+/// for:
+///
+/// ```compile_fail,E0061
+/// # use kernel::cpu::CpuId;
+/// # use kernel_ext::irq_work::IrqWork;
+/// fn refresh_on(work: &IrqWork, cpu: CpuId) {
+///     work.queue_on(cpu);
+/// }
+/// ```
 ///
 /// # Invariants
 ///

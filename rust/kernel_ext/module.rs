@@ -12,6 +12,14 @@ use kernel::{
 
 /// No module: what `#[vtable]` takes for one, as `crate::LocalModule`, in a crate that is built in and
 /// so has no `module!`.
+///
+/// # Examples
+///
+/// At the root of such a crate:
+///
+/// ```
+/// use kernel_ext::module::BuiltIn as LocalModule;
+/// ```
 pub struct BuiltIn;
 
 impl ModuleMetadata for BuiltIn {

@@ -12,6 +12,20 @@ use core::arch::asm;
 
 /// Returns `index` if it is below `size`; where it is not, but a processor goes on as if it were,
 /// that goes on with 0.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::nospec;
+///
+/// /// A register of a guest, by the number that the guest has chosen.
+/// fn register(registers: &[u32; 32], number: usize) -> Option<u32> {
+///     Some(registers[nospec::index(number, registers.len())?])
+/// }
+///
+/// assert_eq!(register(&[7; 32], 31), Some(7));
+/// assert_eq!(register(&[7; 32], 32), None);
+/// ```
 #[inline(always)]
 pub fn index(index: usize, size: usize) -> Option<usize> {
     (index < size).then(|| index & mask(index, size))

@@ -26,6 +26,16 @@ fn node(fwnode: &FwNode) -> *mut bindings::device_node {
 }
 
 /// The nodes that are compatible with `name`, available ones and others.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{fwnode, of};
+///
+/// let controllers = of::compatible(c"riscv,aplic")
+///     .filter(|node| fwnode::is_available(node))
+///     .count();
+/// ```
 pub fn compatible(name: &'static CStr) -> Compatible {
     Compatible { name, last: None }
 }
@@ -66,6 +76,19 @@ impl Iterator for Compatible {
 }
 
 /// Lets a platform device be made of a node that an early driver has already probed.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::of;
+///
+/// fn init_early(node: &FwNode) -> Result {
+///     // Sets up what the boot CPU needs; a platform driver does the rest.
+///     of::populate_again(node);
+///     Ok(())
+/// }
+/// ```
 pub fn populate_again(fwnode: &FwNode) {
     let node = node(fwnode);
 

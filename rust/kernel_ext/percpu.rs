@@ -19,6 +19,66 @@ use crate::cpumask;
 ///
 /// Only shared references are handed out, also to other CPUs, hence `T: Sync`.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::{interrupt::local_interrupt_disable, prelude::*, sync::atomic::{Atomic, Relaxed}};
+/// use kernel_ext::{cpumask, percpu::PerCpu};
+///
+/// # fn example() -> Result {
+/// let counters = PerCpu::new(|_cpu| Ok(Atomic::new(0u64)))?;
+///
+/// let irqs_off = local_interrupt_disable();
+/// let here = counters.here(&irqs_off);
+/// here.store(here.load(Relaxed) + 1, Relaxed);
+/// drop(irqs_off);
+///
+/// let sum: u64 = cpumask::possible()
+///     .filter_map(|cpu| counters.on(cpu))
+///     .map(|counter| counter.load(Relaxed))
+///     .sum();
+/// # Ok(())
+/// # }
+/// ```
+///
+/// With interrupts on, the thread could go on on another CPU, so that there is no value of this
+/// one:
+///
+/// ```compile_fail,E0061
+/// # use kernel::sync::atomic::{Atomic, Relaxed};
+/// # use kernel_ext::percpu::PerCpu;
+/// fn count(counters: &PerCpu<Atomic<u64>>) {
+///     counters.here().store(1, Relaxed);
+/// }
+/// ```
+///
+/// For the same reason the reference cannot be kept for longer than interrupts are off:
+///
+/// ```compile_fail,E0505
+/// # use kernel::{interrupt::local_interrupt_disable, sync::atomic::{Atomic, Relaxed}};
+/// # use kernel_ext::percpu::PerCpu;
+/// fn count(counters: &PerCpu<Atomic<u64>>) {
+///     let irqs_off = local_interrupt_disable();
+///     let here = counters.here(&irqs_off);
+///
+///     drop(irqs_off);
+///     here.store(1, Relaxed);
+/// }
+/// ```
+///
+/// Other CPUs see the values, too, so that a plain cell is refused:
+///
+/// ```compile_fail,E0277
+/// # use kernel::prelude::*;
+/// use core::cell::Cell;
+/// use kernel_ext::percpu::PerCpu;
+///
+/// # fn example() -> Result {
+/// let counters = PerCpu::new(|_cpu| Ok(Cell::new(0u64)))?;
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Invariants
 ///
 /// `ptr` is a per-CPU allocation for a `T`, and the area of each possible CPU holds an initialised

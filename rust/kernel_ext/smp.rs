@@ -19,6 +19,30 @@ use kernel::{
 ///
 /// `f` runs with interrupts off, maybe in hardirq context. Fails with `ENXIO` if `cpu` is offline.
 /// Interrupts must be on, and the caller must not hold what an interrupt handler waits for.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{cpu::CpuId, interrupt::LocalInterruptDisabled, prelude::*};
+/// use kernel_ext::{arch::riscv, smp};
+///
+/// fn is_asserted_at(cpu: CpuId) -> Result<bool> {
+///     smp::call_on(cpu, |irqs_off| riscv::is_external_asserted(irqs_off))
+/// }
+/// ```
+///
+/// What is bound to the calling thread, as the guard of a lock is, cannot be used on another CPU:
+///
+/// ```compile_fail,E0277
+/// # use kernel::{cpu::CpuId, prelude::*};
+/// use kernel_ext::{smp, sync::RawSpinLock};
+///
+/// fn count_on(cpu: CpuId, counter: &RawSpinLock<u32>) -> Result {
+///     let mut guard = counter.lock();
+///
+///     smp::call_on(cpu, move |_| *guard += 1)
+/// }
+/// ```
 pub fn call_on<R: Send>(
     cpu: CpuId,
     f: impl FnOnce(&LocalInterruptDisabled) -> R + Send,
@@ -43,6 +67,26 @@ pub fn call_on<R: Send>(
 }
 
 /// Keeps the running thread on its CPU, and others off it, as long as it lives.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::smp::PreemptionDisabled;
+///
+/// let undisturbed = PreemptionDisabled::new();
+/// // Two accesses that no other task of this CPU must come between.
+/// drop(undisturbed);
+/// ```
+///
+/// It ends where it began, by the same thread:
+///
+/// ```compile_fail,E0277
+/// use kernel_ext::smp::PreemptionDisabled;
+///
+/// fn hand_over(_: impl Send) {}
+///
+/// hand_over(PreemptionDisabled::new());
+/// ```
 pub struct PreemptionDisabled(NotThreadSafe);
 
 impl PreemptionDisabled {
@@ -69,6 +113,33 @@ impl Drop for PreemptionDisabled {
 
 /// Preemption is off because a function that called the present one has disabled it, once, and that
 /// function bears it being on in between.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{alloc::AllocError, prelude::*};
+/// use kernel_ext::smp::PreemptionBorrowed;
+///
+/// /// Called by C with preemption off.
+/// ///
+/// /// # Safety
+/// ///
+/// /// As for [`PreemptionBorrowed::assume`].
+/// unsafe extern "C" fn enter() {
+///     // SAFETY: By the requirements of this function.
+///     let mut preemption = unsafe { PreemptionBorrowed::assume() };
+///     let room: Result<KBox<[u8; 64]>, AllocError> =
+///         preemption.given_back(|| KBox::new([0; 64], GFP_KERNEL));
+/// }
+/// ```
+///
+/// Safe code cannot enable preemption that somebody else relies on being off:
+///
+/// ```compile_fail,E0133
+/// use kernel_ext::smp::PreemptionBorrowed;
+///
+/// let mut preemption = PreemptionBorrowed::assume();
+/// ```
 pub struct PreemptionBorrowed(NotThreadSafe);
 
 impl PreemptionBorrowed {
@@ -95,6 +166,19 @@ impl PreemptionBorrowed {
 }
 
 /// Keeps the running task on its CPU, which others may use, too, as long as it lives.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::cpu::CpuId;
+/// use kernel_ext::smp::MigrationDisabled;
+///
+/// let here = MigrationDisabled::new();
+/// let cpu = CpuId::current();
+///
+/// // May sleep, and is still on `cpu`.
+/// drop(here);
+/// ```
 pub struct MigrationDisabled(NotThreadSafe);
 
 impl MigrationDisabled {
@@ -120,6 +204,20 @@ impl Drop for MigrationDisabled {
 }
 
 /// No CPU comes online or goes offline as long as it lives.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::{cpumask, smp::{self, CpusReadLock}};
+///
+/// let cpus = CpusReadLock::new();
+///
+/// for cpu in cpumask::iter(cpumask::online_mask()) {
+///     // Does not fail: the CPU stays online.
+///     let _ = smp::call_on(cpu, |_irqs_off| { /* ... */ });
+/// }
+/// drop(cpus);
+/// ```
 pub struct CpusReadLock(NotThreadSafe);
 
 impl CpusReadLock {

@@ -15,6 +15,17 @@ use kernel::{
 
 /// Whether the running task has said that it waits for something (`set_current_state()`), and has not
 /// been woken up since: it stops running at the next occasion.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::task;
+///
+/// /// Whether a vCPU that is taken off its CPU is about to wait, and not only preempted.
+/// fn waits(is_preempted: bool) -> bool {
+///     !is_preempted && task::is_going_to_sleep()
+/// }
+/// ```
 #[inline]
 pub fn is_going_to_sleep() -> bool {
     // SAFETY: The running task exists.

@@ -10,6 +10,17 @@ use kernel::bindings;
 pub const HZ: usize = bindings::CONFIG_HZ as usize;
 
 /// The jiffies since some time before boot; wraps.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::time::{jiffies, HZ};
+///
+/// /// Whether a second has passed since `then`.
+/// fn is_over(then: usize) -> bool {
+///     jiffies().wrapping_sub(then) >= HZ
+/// }
+/// ```
 #[inline]
 pub fn jiffies() -> usize {
     // SAFETY: The kernel reads the counter like that too; a word is never torn.

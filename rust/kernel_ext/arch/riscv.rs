@@ -20,6 +20,15 @@ pub mod isa;
 pub const IRQ_EXT: u32 = bindings::RV_IRQ_EXT;
 
 /// Whether the external interrupt of this hart is asserted, be it enabled or not.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::interrupt::local_interrupt_disable;
+/// use kernel_ext::arch::riscv;
+///
+/// let anything_left = riscv::is_external_asserted(&local_interrupt_disable());
+/// ```
 #[inline]
 pub fn is_external_asserted(_irqs_off: &LocalInterruptDisabled) -> bool {
     let pending: usize;
@@ -37,6 +46,18 @@ pub fn is_external_asserted(_irqs_off: &LocalInterruptDisabled) -> bool {
 }
 
 /// The logical CPU of hart `hartid`; [`None`] if the kernel does not know that hart.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{cpu::CpuId, prelude::*};
+/// use kernel_ext::arch::riscv;
+///
+/// /// The CPUs of those of the harts that the kernel uses.
+/// fn cpus(hartids: &[usize]) -> impl Iterator<Item = CpuId> + '_ {
+///     hartids.iter().filter_map(|hartid| riscv::cpu_of_hart(*hartid))
+/// }
+/// ```
 pub fn cpu_of_hart(hartid: usize) -> Option<CpuId> {
     // SAFETY: The function only looks the number up.
     let cpu = unsafe { bindings::riscv_hartid_to_cpuid(hartid) };

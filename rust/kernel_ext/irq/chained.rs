@@ -12,7 +12,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// Handles a chained interrupt.
+/// Handles a chained interrupt, see [`ChainedIrq`].
 pub trait ChainedHandler {
     /// The parent interrupt arrived on this CPU: hand out everything that is pending.
     ///
@@ -22,6 +22,22 @@ pub trait ChainedHandler {
 
 /// Evidence that a chained interrupt is being handled: hardirq context, between the parent chip's
 /// enter and exit.
+///
+/// # Examples
+///
+/// Only the interrupt core's callback makes one; code of a driver cannot pretend to be in it:
+///
+/// ```compile_fail,E0451
+/// use core::ptr;
+/// use kernel::interrupt::local_interrupt_disable;
+/// use kernel_ext::{ipi_mux, irq::chained::ChainedContext};
+///
+/// ipi_mux::process(&ChainedContext {
+///     chip: ptr::null_mut(),
+///     desc: ptr::null_mut(),
+///     irqs_off: &local_interrupt_disable(),
+/// });
+/// ```
 pub struct ChainedContext<'a> {
     chip: *mut bindings::irq_chip,
     desc: *mut bindings::irq_desc,
@@ -90,6 +106,37 @@ pub(super) fn intc_mapping(hwirq: u32) -> Result<(u32, bool)> {
 }
 
 /// A parent interrupt with a chained handler; both are removed when it is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{interrupt::local_interrupt_disable, prelude::*};
+/// use kernel_ext::{
+///     arch::riscv::{self, aia::Aia},
+///     irq::chained::{ChainedContext, ChainedHandler, ChainedIrq},
+/// };
+///
+/// struct Files;
+///
+/// impl ChainedHandler for Files {
+///     fn handle(flow: &ChainedContext<'_>) {
+///         let Some(aia) = Aia::detect() else { return };
+///
+///         while aia.claim_topei(flow.irqs_off()) != 0 {
+///             // Hands the interrupt out.
+///         }
+///     }
+/// }
+///
+/// # fn example() -> Result {
+/// let parent = ChainedIrq::of_intc(riscv::IRQ_EXT)?;
+///
+/// // On this CPU; each other one enables it when it comes up.
+/// parent.install::<Files>();
+/// parent.enable(&local_interrupt_disable());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Invariants
 ///

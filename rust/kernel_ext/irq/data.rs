@@ -31,6 +31,23 @@ use super::{
 /// A value that fits in the `chip_data` pointer of an interrupt. A null pointer is none: that of an
 /// interrupt that is not set up yet, or not any more.
 ///
+/// # Examples
+///
+/// References that live for ever, and [`ChipWord`], are such values. What is dropped while the
+/// interrupt is still there is none:
+///
+/// ```compile_fail,E0277
+/// use kernel::{prelude::*, sync::Arc};
+/// use kernel_ext::irq::{chip, Chip};
+///
+/// struct Bank;
+///
+/// #[vtable]
+/// impl chip::Operations for Bank {
+///     type Data = Arc<Bank>;
+/// }
+/// ```
+///
 /// # Safety
 ///
 /// [`Self::from_raw`] must be sound for every pointer that [`Self::into_raw`] returns, for ever.
@@ -61,6 +78,23 @@ unsafe impl<T: Sync> ChipData for &'static T {
 }
 
 /// A number in place of a pointer.
+///
+/// # Examples
+///
+/// ```
+/// use core::num::NonZeroU64;
+/// use kernel::cpu::CpuId;
+/// use kernel_ext::irq::data::ChipWord;
+///
+/// /// The CPU and the identity of an interrupt, which is not zero.
+/// fn pack(cpu: CpuId, id: u32) -> Option<ChipWord> {
+///     NonZeroU64::new(u64::from(cpu.as_u32()) << 32 | u64::from(id)).map(ChipWord)
+/// }
+///
+/// fn identity(data: ChipWord) -> u32 {
+///     data.0.get() as u32
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ChipWord(pub NonZeroU64);
 
@@ -94,6 +128,80 @@ pub(super) unsafe fn chip_data(data: *mut bindings::irq_data) -> *mut c_void {
 ///
 /// It is one that is set up: chips have no others. See [`Shown`](super::domain_ops::Shown) for debugfs,
 /// which does.
+///
+/// # Examples
+///
+/// A callback that moves an interrupt to the first CPU of those that are allowed:
+///
+/// ```
+/// use core::num::NonZeroU64;
+/// use kernel::{cpumask::Cpumask, prelude::*};
+/// use kernel_ext::{cpumask, irq::{chip, data::ChipWord, desc::Locked, IrqData}};
+///
+/// struct Files;
+///
+/// #[vtable]
+/// impl chip::Operations for Files {
+///     type Data = ChipWord;
+///
+///     fn ack(data: &IrqData<ChipWord>, locked: &Locked) {
+///         data.move_pending(locked);
+///     }
+///
+///     fn set_affinity(
+///         data: &IrqData<ChipWord>,
+///         cpus: &Cpumask,
+///         _force: bool,
+///         locked: &Locked,
+///     ) -> Result {
+///         let cpu = cpumask::iter(cpus).next().ok_or(EINVAL)?;
+///         let word = NonZeroU64::new(u64::from(cpu.as_u32()) + 1).ok_or(EINVAL)?;
+///
+///         data.set_chip_data(ChipWord(word), locked);
+///         data.set_effective_affinity(cpu);
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// What else reads and writes the data holds the descriptor's lock, so that it cannot be written
+/// without. Callbacks that may run in any context have no [`Locked`]:
+///
+/// ```compile_fail,E0061
+/// # use core::num::NonZeroU64;
+/// # use kernel::prelude::*;
+/// # use kernel_ext::{irq::{chip, data::ChipWord, IrqData}, msi::Message};
+/// struct Files;
+///
+/// #[vtable]
+/// impl chip::Operations for Files {
+///     type Data = ChipWord;
+///
+///     fn write_msi(data: &IrqData<ChipWord>, _message: &Message) {
+///         data.set_chip_data(ChipWord(NonZeroU64::MIN));
+///     }
+/// }
+/// ```
+///
+/// A pending move changes the descriptor; that interrupts are off is not enough for it:
+///
+/// ```compile_fail,E0308
+/// # use kernel_ext::irq::{data::ChipWord, IrqData};
+/// use kernel::interrupt::LocalInterruptDisabled;
+///
+/// fn move_now(data: &IrqData<ChipWord>, irqs_off: &LocalInterruptDisabled) {
+///     data.move_pending(irqs_off);
+/// }
+/// ```
+///
+/// All that chips store in a domain is of one type:
+///
+/// ```compile_fail,E0308
+/// # use kernel_ext::irq::{data::ChipWord, desc::Locked, IrqData};
+/// fn store(data: &IrqData<ChipWord>, locked: &Locked) {
+///     data.set_chip_data(&0u32, locked);
+/// }
+/// ```
 ///
 /// # Invariants
 ///

@@ -26,6 +26,85 @@ use super::chained;
 /// forget that before its domain is asked to free the interrupt; a handler that read it just before
 /// then still finishes in time, as it runs with interrupts off.
 ///
+/// # Examples
+///
+/// A table of those whose interrupts are claimed by number:
+///
+/// ```
+/// use kernel::sync::atomic::{Acquire, Atomic, Release};
+/// use kernel_ext::irq::{chained::ChainedContext, Descriptor};
+///
+/// struct Table([Atomic<usize>; 64]);
+///
+/// impl Table {
+///     /// Called when the domain sets interrupt `id` up.
+///     fn set(&self, id: usize, desc: Descriptor<'_>) {
+///         self.0[id].store(desc.addr(), Release);
+///     }
+///
+///     /// Called when the domain frees it, before the interrupt core does.
+///     fn forget(&self, id: usize) {
+///         self.0[id].store(0, Release);
+///     }
+///
+///     fn handle(&self, id: usize, flow: &ChainedContext<'_>) {
+///         // SAFETY: `forget` was called if the interrupt was freed. Interrupts are off as long as
+///         // there is `flow`.
+///         if let Some(desc) = unsafe { Descriptor::from_addr(self.0[id].load(Acquire)) } {
+///             desc.handle(flow);
+///         }
+///     }
+/// }
+/// ```
+///
+/// A descriptor is refused for longer than its interrupt is there for sure, which is, in a callback
+/// of the domain, as long as that runs:
+///
+/// ```compile_fail,E0521
+/// # use kernel::prelude::*;
+/// # use kernel_ext::irq::{fwspec::Fwspec, new::NewIrqs};
+/// use kernel_ext::irq::{data::ChipWord, domain_ops::DomainOps, Descriptor, IrqData};
+///
+/// struct Host;
+/// struct Domain;
+///
+/// fn remember(_: Descriptor<'static>) {}
+///
+/// impl DomainOps for Domain {
+///     type Host = Host;
+///     type Data = ChipWord;
+///
+/// #   fn alloc(_: &'static Host, _: &NewIrqs<'_, ChipWord>, _: Option<&Fwspec>) -> Result {
+/// #       Err(EINVAL)
+/// #   }
+///     fn free(_host: &'static Host, data: &IrqData<ChipWord>) {
+///         remember(data.descriptor());
+///     }
+/// }
+/// ```
+///
+/// An address alone proves nothing, so that making a descriptor of it is left to who keeps
+/// addresses as said above:
+///
+/// ```compile_fail,E0133
+/// # use kernel_ext::irq::Descriptor;
+/// fn descriptor<'a>(addr: usize) -> Option<Descriptor<'a>> {
+///     Descriptor::from_addr(addr)
+/// }
+/// ```
+///
+/// Flow handlers run in hardirq context, inside the flow of the interrupt that they arrived by;
+/// with interrupts off alone they cannot be called:
+///
+/// ```compile_fail,E0308
+/// # use kernel_ext::irq::Descriptor;
+/// use kernel::interrupt::local_interrupt_disable;
+///
+/// fn raise(desc: Descriptor<'_>) {
+///     desc.handle(&local_interrupt_disable());
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// The descriptor exists for `'a`.
@@ -87,6 +166,40 @@ impl<'a> Descriptor<'a> {
 
 /// The lock of the descriptor of the interrupt that a callback is about is held, with local
 /// interrupts off.
+///
+/// # Examples
+///
+/// It is a token of [`LocalInterruptDisabled`], too:
+///
+/// ```
+/// use kernel::sync::atomic::{Atomic, Relaxed};
+/// use kernel_ext::{irq::desc::Locked, percpu::PerCpu};
+///
+/// fn count(masked: &PerCpu<Atomic<u64>>, locked: &Locked) {
+///     let here = masked.here(locked);
+///
+///     here.store(here.load(Relaxed) + 1, Relaxed);
+/// }
+/// ```
+///
+/// But not the other way round. Only the interrupt core's callbacks get one; safe code cannot make
+/// it:
+///
+/// ```compile_fail,E0423
+/// use kernel::interrupt::local_interrupt_disable;
+/// use kernel_ext::irq::desc::Locked;
+///
+/// let locked = Locked(local_interrupt_disable());
+/// ```
+///
+/// Nor can unsafe code of a driver, which never takes that lock itself:
+///
+/// ```compile_fail,E0624
+/// use kernel_ext::irq::desc::Locked;
+///
+/// // SAFETY: There is nothing that says that the lock is held.
+/// let locked = unsafe { Locked::assume() };
+/// ```
 #[repr(transparent)]
 pub struct Locked(LocalInterruptDisabled);
 

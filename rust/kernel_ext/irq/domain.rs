@@ -24,6 +24,80 @@ use crate::fwnode;
 /// Creates a domain of `size` interrupts, the numbers 0..size, for `fwnode`. May sleep.
 ///
 /// If it cannot be created, `host` is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::io::Mapping;
+/// use kernel_ext::irq::{
+///     chip, desc::Locked, domain, domain_ops::DomainOps, flow::FlowHandler, fwspec::Fwspec,
+///     new::NewIrqs, trigger::Trigger, Chip, IrqData,
+/// };
+///
+/// const SETIENUM: usize = 0x1edc;
+/// const CLRIENUM: usize = 0x1fdc;
+///
+/// /// A controller of 32 wires.
+/// struct Bank {
+///     registers: Mapping,
+/// }
+///
+/// #[vtable]
+/// impl chip::Operations for Bank {
+///     type Data = &'static Bank;
+///
+///     fn mask(data: &IrqData<&'static Bank>, _locked: &Locked) {
+///         data.chip_data().registers.write(CLRIENUM, data.hwirq() as u32);
+///     }
+///
+///     fn unmask(data: &IrqData<&'static Bank>, _locked: &Locked) {
+///         data.chip_data().registers.write(SETIENUM, data.hwirq() as u32);
+///     }
+///
+///     fn eoi(_data: &IrqData<&'static Bank>, _locked: &Locked) {}
+/// }
+///
+/// static CHIP: Chip<&'static Bank> = Chip::new::<Bank>(c"bank", chip::flags::SKIP_SET_WAKE);
+///
+/// struct BankDomain;
+///
+/// impl DomainOps for BankDomain {
+///     type Host = Bank;
+///     type Data = &'static Bank;
+///
+///     fn alloc(
+///         bank: &'static Bank,
+///         new: &NewIrqs<'_, &'static Bank>,
+///         spec: Option<&Fwspec>,
+///     ) -> Result {
+///         let (hwirq, _) = Self::translate(bank, spec.ok_or(EINVAL)?)?;
+///
+///         if new.count() != 1 {
+///             return Err(EINVAL);
+///         }
+///         new.set_info(0, hwirq, &CHIP, bank, FlowHandler::FastEoi)
+///             .map(|_| ())
+///             .ok_or(EINVAL)
+///     }
+///
+///     fn free(_bank: &'static Bank, _data: &IrqData<&'static Bank>) {}
+///
+///     fn translate(_bank: &'static Bank, spec: &Fwspec) -> Result<(usize, Trigger)> {
+///         match spec.cells() {
+///             [number @ 0..32] => Ok((*number as usize, Trigger::LevelHigh)),
+///             _ => Err(EINVAL),
+///         }
+///     }
+/// }
+///
+/// fn probe(node: &FwNode, registers: Mapping) -> Result<&'static Bank> {
+///     if domain::exists_for(node) {
+///         return Err(EBUSY);
+///     }
+///     domain::create_linear::<BankDomain>(node, 32, KBox::pin(Bank { registers }, GFP_KERNEL)?)
+/// }
+/// ```
 pub fn create_linear<T: DomainOps>(
     fwnode: &FwNode,
     size: u32,
@@ -62,7 +136,7 @@ pub(crate) fn info<T: DomainOps>(
     }
 }
 
-/// Whether `fwnode` already has a domain.
+/// Whether `fwnode` already has a domain; see [`create_linear`] for an example.
 pub fn exists_for(fwnode: &FwNode) -> bool {
     // SAFETY: The node is valid.
     let domain = unsafe {

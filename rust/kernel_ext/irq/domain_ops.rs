@@ -32,6 +32,34 @@ use super::{
 };
 
 /// The callbacks of a domain. Unless said otherwise they may sleep.
+///
+/// # Examples
+///
+/// See [`create_linear`](super::domain::create_linear) for a domain.
+///
+/// Callbacks run on several CPUs at once, so that a controller is refused that only one thread may
+/// use:
+///
+/// ```compile_fail,E0277
+/// # use kernel::prelude::*;
+/// # use kernel_ext::irq::{domain_ops::DomainOps, fwspec::Fwspec, new::NewIrqs, IrqData};
+/// use core::cell::Cell;
+///
+/// struct Bank {
+///     enabled: Cell<u32>,
+/// }
+/// struct BankDomain;
+///
+/// impl DomainOps for BankDomain {
+///     type Host = Bank;
+///     type Data = &'static u32;
+/// #
+/// #   fn alloc(_: &'static Bank, _: &NewIrqs<'_, &'static u32>, _: Option<&Fwspec>) -> Result {
+/// #       Err(EINVAL)
+/// #   }
+/// #   fn free(_: &'static Bank, _: &IrqData<&'static u32>) {}
+/// }
+/// ```
 pub trait DomainOps: Sized + 'static {
     /// The controller.
     type Host: Sync + 'static;
@@ -67,6 +95,20 @@ pub trait DomainOps: Sized + 'static {
 }
 
 /// What debugfs shows.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, seq_file::SeqFile, seq_print};
+/// use kernel_ext::irq::{data::ChipWord, domain_ops::Shown};
+///
+/// /// As `DomainOps::debug_show()`.
+/// fn debug_show(to: &SeqFile, what: Shown<ChipWord>, indent: usize) {
+///     if let Shown::Interrupt(Some(ChipWord(word))) = what {
+///         seq_print!(to, "{:indent$}word: {:#x}\n", "", word.get());
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shown<D> {
     /// The domain.

@@ -6,7 +6,7 @@
 
 use kernel::bindings;
 
-/// How an interrupt flows through the core.
+/// How an interrupt flows through the core; see [`NewIrqs`](super::new::NewIrqs) for an example.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FlowHandler {
     /// `handle_edge_irq()`: acknowledged at the start, may arrive again meanwhile.

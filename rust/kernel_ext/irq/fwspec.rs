@@ -14,6 +14,23 @@ use kernel::{
 use super::trigger::Trigger;
 
 /// An interrupt as the firmware names it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kernel_ext::irq::{fwspec::Fwspec, trigger::Trigger};
+///
+/// /// As `DomainOps::translate()`, for `#interrupt-cells = <2>`.
+/// fn translate(spec: &Fwspec) -> Result<(usize, Trigger)> {
+///     let &[number, kind] = spec.cells() else {
+///         pr_err!("a specifier has two cells\n");
+///         return Err(EINVAL);
+///     };
+///
+///     Ok((usize::try_from(number)?, Trigger::from_raw(kind).ok_or(EINVAL)?))
+/// }
+/// ```
 #[repr(transparent)]
 pub struct Fwspec(Opaque<bindings::irq_fwspec>);
 

@@ -25,7 +25,50 @@ use super::{
     flow::FlowHandler, //
 };
 
-/// The interrupts that [`Ops::alloc`](super::domain_ops::Ops::alloc) sets up.
+/// The interrupts that [`DomainOps::alloc`](super::domain_ops::DomainOps::alloc) sets up.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kernel_ext::irq::{data::ChipWord, flow::FlowHandler, new::NewIrqs, Chip};
+///
+/// fn set_up(new: &NewIrqs<'_, ChipWord>, chip: &'static Chip<ChipWord>, d: ChipWord) -> Result {
+///     for index in 0..new.count() {
+///         let hwirq = (new.irq() + index) as usize;
+///         let data = new.set_info(index, hwirq, chip, d, FlowHandler::Edge).ok_or(EINVAL)?;
+///
+///         data.set_single_target();
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// A chip whose callbacks would take what is stored for something else is refused:
+///
+/// ```compile_fail,E0308
+/// # use kernel_ext::irq::{data::ChipWord, flow::FlowHandler, new::NewIrqs, Chip};
+/// fn set_up(new: &NewIrqs<'_, ChipWord>, chip: &'static Chip<&'static u32>, word: ChipWord) {
+///     new.set_info(0, 0, chip, word, FlowHandler::Edge);
+/// }
+/// ```
+///
+/// So is one that does not live as long as the interrupts do:
+///
+/// ```compile_fail,E0597
+/// # use kernel::prelude::*;
+/// # use kernel_ext::irq::{chip, data::ChipWord, flow::FlowHandler, new::NewIrqs, Chip};
+/// # struct Files;
+/// # #[vtable]
+/// # impl chip::Operations for Files {
+/// #     type Data = ChipWord;
+/// # }
+/// fn set_up(new: &NewIrqs<'_, ChipWord>, word: ChipWord) {
+///     let chip = Chip::new::<Files>(c"files", 0);
+///
+///     new.set_info(0, 0, &chip, word, FlowHandler::Edge);
+/// }
+/// ```
 pub struct NewIrqs<'a, D> {
     domain: *mut bindings::irq_domain,
     virq: u32,

@@ -16,13 +16,56 @@ use kernel::{
 use super::chained::intc_mapping;
 use crate::percpu::PerCpu;
 
-/// Handles a per-CPU interrupt.
+/// Handles a per-CPU interrupt, see [`PerCpuIrq`].
 pub trait PerCpuHandler {
     /// The interrupt arrived on this CPU. Hardirq context.
     fn handle(irqs_off: &LocalInterruptDisabled);
 }
 
 /// A per-CPU interrupt with a handler, which is removed when it is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{interrupt::LocalInterruptDisabled, prelude::*};
+/// use kernel_ext::{
+///     arch::riscv::hypervisor::IRQ_S_GEXT, cpumask, irq::percpu::{PerCpuHandler, PerCpuIrq},
+///     smp::{self, CpusReadLock},
+/// };
+///
+/// struct Sgei;
+///
+/// impl PerCpuHandler for Sgei {
+///     fn handle(_irqs_off: &LocalInterruptDisabled) {
+///         // Wakes up the vCPUs whose guest external interrupts are pending.
+///     }
+/// }
+///
+/// # fn example() -> Result {
+/// let sgei = PerCpuIrq::of_intc::<Sgei>(IRQ_S_GEXT, c"example")?;
+/// let cpus = CpusReadLock::new();
+///
+/// for cpu in cpumask::iter(cpumask::online_mask()) {
+///     smp::call_on(cpu, |irqs_off| sgei.enable(irqs_off))?;
+/// }
+/// // ...
+/// for cpu in cpumask::iter(cpumask::online_mask()) {
+///     smp::call_on(cpu, |irqs_off| sgei.disable(irqs_off))?;
+/// }
+/// drop((cpus, sgei));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Each CPU enables the interrupt for itself; with interrupts on there is no telling which one it
+/// is:
+///
+/// ```compile_fail,E0061
+/// # use kernel_ext::irq::percpu::PerCpuIrq;
+/// fn enable(sgei: &PerCpuIrq) {
+///     sgei.enable();
+/// }
+/// ```
 ///
 /// # Invariants
 ///

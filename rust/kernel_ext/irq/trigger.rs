@@ -7,6 +7,27 @@
 use kernel::bindings;
 
 /// How a device signals an interrupt.
+///
+/// # Examples
+///
+/// The source mode of an APLIC's `sourcecfg` register:
+///
+/// ```
+/// use kernel_ext::irq::trigger::Trigger;
+///
+/// fn source_mode(trigger: Option<Trigger>) -> u32 {
+///     match trigger {
+///         None => 0,
+///         Some(Trigger::EdgeRising) => 4,
+///         Some(Trigger::EdgeFalling) => 5,
+///         Some(Trigger::LevelHigh) => 6,
+///         Some(Trigger::LevelLow) => 7,
+///     }
+/// }
+///
+/// // As the second cell of a specifier has it.
+/// assert_eq!(source_mode(Trigger::from_raw(4)), 6);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trigger {
     /// Low to high.

@@ -7,6 +7,18 @@
 use kernel::bindings;
 
 /// What a device writes to raise an interrupt: `data`, 32 bits, to physical address `address`.
+///
+/// # Examples
+///
+/// That of an identity in the interrupt file at `page`:
+///
+/// ```
+/// use kernel_ext::msi::Message;
+///
+/// fn message(page: u64, id: u32) -> Message {
+///     Message { address: page, data: id }
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Message {
     /// The physical address.

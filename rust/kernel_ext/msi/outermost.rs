@@ -24,6 +24,56 @@ use crate::irq::{
 };
 
 /// The data of an interrupt at its outermost controller.
+///
+/// # Examples
+///
+/// A callback of an MSI controller that gives an interrupt another message:
+///
+/// ```
+/// use kernel::{cpumask::Cpumask, prelude::*};
+/// use kernel_ext::{
+///     cpumask,
+///     irq::{chip, data::ChipWord, desc::Locked, IrqData},
+///     msi::{Message, Outermost},
+/// };
+///
+/// struct Files;
+///
+/// #[vtable]
+/// impl chip::Operations for Files {
+///     type Data = ChipWord;
+///
+///     fn set_affinity(
+///         data: &IrqData<ChipWord>,
+///         cpus: &Cpumask,
+///         _force: bool,
+///         locked: &Locked,
+///     ) -> Result {
+///         let cpu = cpumask::iter(cpus).next().ok_or(EINVAL)?;
+///         let page = 0x2800_0000 + (u64::from(cpu.as_u32()) << 12);
+///         let device = Outermost::of(data);
+///
+///         if !device.moves_at_once() {
+///             return Err(EBUSY);
+///         }
+///         device.write_message(&Message { address: page, data: 1 }, locked);
+///         data.set_effective_affinity(cpu);
+///         Ok(())
+///     }
+/// }
+/// ```
+///
+/// A device is given one message at a time, under the descriptor's lock; that interrupts are off is
+/// not enough:
+///
+/// ```compile_fail,E0308
+/// use kernel::interrupt::local_interrupt_disable;
+/// # use kernel_ext::{irq::{data::ChipWord, IrqData}, msi::{Message, Outermost}};
+///
+/// fn redirect(data: &IrqData<ChipWord>, message: &Message) {
+///     Outermost::of(data).write_message(message, &local_interrupt_disable());
+/// }
+/// ```
 pub struct Outermost<'a> {
     data: *mut bindings::irq_data,
     _life: PhantomData<&'a ()>,

@@ -42,6 +42,30 @@ pub mod flags {
 }
 
 /// What an MSI controller says of the domains of the devices that send to it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::{irq::domain_ops::DomainOps, msi::{self, flags, Bus, ParentOps}};
+///
+/// struct Parent;
+///
+/// impl ParentOps for Parent {
+///     const SUPPORTED: u32 = flags::GENERIC | flags::PCI_MSIX;
+///     const REQUIRED: u32 = flags::DEFAULT_DOMAIN_CALLBACKS | flags::DEFAULT_CHIP_CALLBACKS;
+///     const ACKNOWLEDGED: bool = true;
+///
+///     fn defer_moves(bus: Bus) -> bool {
+///         // Address and data are written one after the other.
+///         matches!(bus, Bus::PciMsi | Bus::Device)
+///     }
+/// }
+///
+/// fn create<T: DomainOps>(node: &FwNode, controller: &'static T::Host) -> Result {
+///     msi::parent::create::<T, Parent>(node, controller)
+/// }
+/// ```
 pub trait ParentOps: 'static {
     /// The [`flags`] that the controller supports.
     const SUPPORTED: u32;
@@ -99,7 +123,7 @@ unsafe extern "C" fn init_dev_msi_info<P: ParentOps>(
     true
 }
 
-/// Creates the domain of an MSI controller for `fwnode`. May sleep.
+/// Creates the domain of an MSI controller for `fwnode`, see [`ParentOps`]. May sleep.
 pub fn create<T: DomainOps, P: ParentOps>(fwnode: &FwNode, host: &'static T::Host) -> Result {
     let mut info = domain::info::<T>(fwnode, host);
 

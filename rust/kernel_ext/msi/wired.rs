@@ -26,7 +26,7 @@ use crate::{
     }, //
 };
 
-/// The number of an interrupt of a wired-to-MSI controller, and its trigger.
+/// The number of an interrupt of a wired-to-MSI controller, and its trigger, see [`create`].
 pub trait WiredToMsi: 'static {
     /// The controller.
     type Host: Sync + 'static;
@@ -41,6 +41,81 @@ pub trait WiredToMsi: 'static {
 ///
 /// The domain and its controller live for ever; if it cannot be created, `host` is dropped. `dev` must
 /// have got its MSI controller, see [`has_parent`], and must not be unbound.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::Device, prelude::*};
+/// use kernel_ext::{
+///     io::Mapping,
+///     irq::{chip, desc::Locked, fwspec::Fwspec, trigger::Trigger, Chip, IrqData},
+///     msi::{wired::{self, WiredToMsi}, Message},
+/// };
+///
+/// struct Wires {
+///     registers: Mapping,
+/// }
+///
+/// #[vtable]
+/// impl chip::Operations for Wires {
+///     type Data = &'static Wires;
+///
+///     fn mask(data: &IrqData<&'static Wires>, locked: &Locked) {
+///         data.chip_data().registers.write(4 * data.hwirq(), 0);
+///         chip::mask_parent(data, locked);
+///     }
+///
+///     fn unmask(data: &IrqData<&'static Wires>, locked: &Locked) {
+///         chip::unmask_parent(data, locked);
+///         data.chip_data().registers.write(4 * data.hwirq(), 1);
+///     }
+///
+///     fn eoi(_data: &IrqData<&'static Wires>, _locked: &Locked) {}
+///
+///     fn write_msi(data: &IrqData<&'static Wires>, message: &Message) {
+///         data.chip_data().registers.write(0x3000 + 4 * data.hwirq(), message.data);
+///     }
+/// }
+///
+/// struct WiresDomain;
+///
+/// impl WiredToMsi for WiresDomain {
+///     type Host = Wires;
+///
+///     fn translate(_wires: &'static Wires, spec: &Fwspec) -> Result<(usize, Trigger)> {
+///         match spec.cells() {
+///             [number @ 1..1024] => Ok((*number as usize, Trigger::EdgeRising)),
+///             _ => Err(EINVAL),
+///         }
+///     }
+/// }
+///
+/// fn probe(dev: &Device, registers: Mapping) -> Result {
+///     if !wired::has_parent(dev) {
+///         return Err(EPROBE_DEFER);
+///     }
+///     let chip = Chip::new::<Wires>(c"wires", chip::flags::SKIP_SET_WAKE).with_parent_affinity();
+///     let wires = KBox::pin(Wires { registers }, GFP_KERNEL)?;
+///
+///     wired::create::<WiresDomain>(dev, chip, wires, 1024)?;
+///     Ok(())
+/// }
+/// ```
+///
+/// What is stored is a reference to the controller, so that a chip is refused that expects
+/// something else:
+///
+/// ```compile_fail,E0308
+/// # use kernel::{device::Device, prelude::*};
+/// # use kernel_ext::{irq::{data::ChipWord, Chip}, msi::wired::{self, WiredToMsi}};
+/// fn create<T: WiredToMsi>(
+///     dev: &Device,
+///     chip: Chip<ChipWord>,
+///     host: Pin<KBox<T::Host>>,
+/// ) -> Result<&'static T::Host> {
+///     wired::create::<T>(dev, chip, host, 1024)
+/// }
+/// ```
 pub fn create<T: WiredToMsi>(
     dev: &Device,
     chip: Chip<&'static T::Host>,

@@ -11,7 +11,7 @@ use kernel::{
     prelude::*, //
 };
 
-/// A range of physical addresses that firmware says to be a device's registers.
+/// A range of physical addresses that firmware says to be a device's registers, see [`ranges`].
 #[derive(Clone, Copy)]
 pub struct Range {
     start: u64,
@@ -62,6 +62,21 @@ impl Range {
 ///
 /// Fails with `EINVAL` and the number of the range if one cannot be translated, or if cells are left
 /// over.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::{of, refuse};
+///
+/// /// How many bytes of registers there are.
+/// fn size(node: &FwNode) -> Result<u64> {
+///     let ranges = of::address::ranges(node)
+///         .map_err(|(index, _)| refuse!(node, "reg", "region {} is malformed", index))?;
+///
+///     Ok(ranges.iter().map(|range| range.size()).sum())
+/// }
+/// ```
 pub fn ranges(fwnode: &FwNode) -> Result<KVec<Range>, (usize, Error)> {
     let node = super::node(fwnode);
     let mut ranges = KVec::new();

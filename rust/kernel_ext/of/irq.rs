@@ -16,6 +16,23 @@ use crate::arch::riscv;
 
 /// A parent interrupt of a node: the controller and the specifier.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::property::FwNode, prelude::*};
+/// use kernel_ext::{arch::riscv, of::irq::ParsedIrq};
+///
+/// /// The hart that the first parent interrupt belongs to, if that is the external interrupt.
+/// fn first_hart(node: &FwNode) -> Result<usize> {
+///     let parent = ParsedIrq::parse(node, 0)?;
+///
+///     if parent.specifier() != [riscv::IRQ_EXT] {
+///         return Err(EINVAL);
+///     }
+///     parent.hartid()
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// `args.np` is a node on which this value holds a reference.
@@ -130,6 +147,21 @@ impl From<ParentsError> for Error {
 /// Reads the harts that a controller interrupts: the hart IDs of its parent interrupts, in order.
 ///
 /// Each has to be the external interrupt of the kernel's privilege level at a hart of its own.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{cpu::CpuId, device::property::FwNode, prelude::*};
+/// use kernel_ext::{arch::riscv, of, refuse};
+///
+/// /// The first CPU that the controller interrupts.
+/// fn first_cpu(node: &FwNode) -> Result<CpuId> {
+///     let hartids = of::irq::parent_harts(node)
+///         .map_err(|error| refuse!(node, "interrupts-extended", "{}", error))?;
+///
+///     hartids.iter().find_map(|hartid| riscv::cpu_of_hart(*hartid)).ok_or(ENODEV)
+/// }
+/// ```
 pub fn parent_harts(fwnode: &FwNode) -> Result<KVec<usize>, ParentsError> {
     let mut hartids = KVec::new();
 

@@ -17,6 +17,41 @@ use kernel::sync::atomic::{
 ///
 /// Reading it takes a load for each value, any context.
 ///
+/// # Examples
+///
+/// The controllers of a driver, for its handlers:
+///
+/// ```
+/// use kernel::{prelude::*, sync::atomic::{Atomic, Relaxed}};
+/// use kernel_ext::sync::Roster;
+///
+/// struct Controller {
+///     handled: Atomic<u64>,
+/// }
+///
+/// static CONTROLLERS: Roster<Controller, 16> = Roster::new();
+///
+/// # fn example() -> Result {
+/// let controller = KBox::new(Controller { handled: Atomic::new(0) }, GFP_KERNEL)?;
+///
+/// if !CONTROLLERS.push(KBox::leak(controller)) {
+///     return Err(ENOSPC);
+/// }
+/// let handled: u64 = CONTROLLERS.iter().map(|one| one.handled.load(Relaxed)).sum();
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A reader may have a value at any time, so that one that will be dropped cannot be listed:
+///
+/// ```compile_fail,E0597
+/// # use kernel_ext::sync::Roster;
+/// static NUMBERS: Roster<u32, 16> = Roster::new();
+///
+/// let number = 5;
+/// NUMBERS.push(&number);
+/// ```
+///
 /// # Invariants
 ///
 /// Each slot is null or holds a `&'static T`, and no slot behind a null one holds anything.

@@ -14,7 +14,7 @@ use kernel::{
     types::Opaque, //
 };
 
-/// What happens when a timer expires.
+/// What happens when a timer expires, see [`CpuTimer`].
 pub trait Expired {
     /// Called in softirq context on the CPU that the timer was started on, with local interrupts
     /// off.
@@ -22,6 +22,28 @@ pub trait Expired {
 }
 
 /// A timer that expires on the CPU that it was started on; stopped when dropped.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{interrupt::*, prelude::*};
+/// use kernel_ext::time::{jiffies, timer::{CpuTimer, Expired}};
+///
+/// struct Retry;
+///
+/// impl Expired for Retry {
+///     fn expired(_irqs_off: &LocalInterruptDisabled) {
+///         // Looks whether the device has taken its new message by now.
+///     }
+/// }
+///
+/// # fn example() -> Result {
+/// let timer = KBox::pin_init(CpuTimer::new::<Retry>(), GFP_KERNEL)?;
+///
+/// timer.start(jiffies().wrapping_add(1), &local_interrupt_disable());
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # Invariants
 ///

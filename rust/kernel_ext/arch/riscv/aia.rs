@@ -26,6 +26,33 @@ mod number {
 }
 
 /// Evidence that all harts have the AIA's CSRs of the kernel's privilege level.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::interrupt::LocalInterruptDisabled;
+/// use kernel_ext::arch::riscv::aia::Aia;
+///
+/// /// Claims until nothing is left.
+/// fn drain(aia: Aia, irqs_off: &LocalInterruptDisabled, mut handle: impl FnMut(usize)) {
+///     loop {
+///         let top = aia.claim_topei(irqs_off);
+///
+///         if top == 0 {
+///             break;
+///         }
+///         handle(top >> 16);
+///     }
+/// }
+/// ```
+///
+/// A hart without the CSRs would trap, so that somebody has to have looked:
+///
+/// ```compile_fail,E0423
+/// use kernel_ext::arch::riscv::aia::Aia;
+///
+/// let aia = Aia(());
+/// ```
 #[derive(Clone, Copy)]
 pub struct Aia(());
 
@@ -61,6 +88,26 @@ impl Aia {
 
 /// The number of a register of an interrupt file that a hart with XLEN = 64 has, as in `siselect` and
 /// `vsiselect` (AIA 3.7): of the arrays, the even ones.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::arch::riscv::aia::FileRegister;
+///
+/// /// The register with the pending bit of an identity, and the bit in that.
+/// fn pending(id: u32) -> (FileRegister, usize) {
+///     (FileRegister::eip(id / 64), 1 << (id % 64))
+/// }
+/// ```
+///
+/// `siselect` also selects registers that are no interrupt file's, among them those of other
+/// extensions, so the number of one cannot be passed:
+///
+/// ```compile_fail,E0423
+/// use kernel_ext::arch::riscv::aia::FileRegister;
+///
+/// let iprio0 = FileRegister(0x30);
+/// ```
 ///
 /// # Invariants
 ///
@@ -105,6 +152,54 @@ impl FileRegister {
 ///
 /// Select and access are two instructions, hence nothing else may come in between: the value can
 /// only be had where local interrupts are off, and lives no longer than that.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{interrupt::local_interrupt_disable, prelude::*};
+/// use kernel_ext::arch::riscv::aia::{Aia, FileRegister, Indirect};
+///
+/// # fn example() -> Result {
+/// let aia = Aia::detect().ok_or(ENODEV)?;
+/// let irqs_off = local_interrupt_disable();
+/// let file = Indirect::new(aia, &irqs_off);
+///
+/// file.write(FileRegister::EITHRESHOLD, 0);
+/// file.set(FileRegister::eie(0), 1 << 1);
+/// file.write(FileRegister::EIDELIVERY, 1);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// An interrupt handler would select another register in between, so that there has to be a token
+/// that lives for as long as the value:
+///
+/// ```compile_fail,E0597
+/// # use kernel::interrupt::local_interrupt_disable;
+/// # use kernel_ext::arch::riscv::aia::{Aia, FileRegister, Indirect};
+/// fn enable(aia: Aia) {
+///     let file;
+///
+///     {
+///         let irqs_off = local_interrupt_disable();
+///
+///         file = Indirect::new(aia, &irqs_off);
+///     }
+///     file.write(FileRegister::EIDELIVERY, 1);
+/// }
+/// ```
+///
+/// It is the file of the hart that it was made on, and no other one's:
+///
+/// ```compile_fail,E0277
+/// # use kernel::{cpu::CpuId, prelude::*};
+/// # use kernel_ext::arch::riscv::aia::{FileRegister, Indirect};
+/// use kernel_ext::smp;
+///
+/// fn enable_on(cpu: CpuId, file: Indirect<'_>) -> Result {
+///     smp::call_on(cpu, move |_| file.write(FileRegister::EIDELIVERY, 1))
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Indirect<'a> {
     _aia: Aia,

@@ -42,6 +42,17 @@ pub const HSTATUS_VGEIN: usize = 0x3f << HSTATUS_VGEIN_SHIFT;
 const HSTATUS_VGEIN_SHIFT: u32 = 12;
 
 /// Returns `hstatus` with VGEIN changed; 0 for no guest file.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::arch::riscv::hypervisor::{with_vgein, HSTATUS_VGEIN};
+///
+/// let hstatus = with_vgein(1 << 7, 3);
+///
+/// assert_eq!(hstatus, 1 << 7 | 3 << 12);
+/// assert_eq!(with_vgein(hstatus, 0) & HSTATUS_VGEIN, 0);
+/// ```
 #[inline]
 pub fn with_vgein(hstatus: usize, hgei: u32) -> usize {
     // CAST: As wide as the hart.
@@ -101,6 +112,39 @@ pub unsafe fn pending() -> u64 {
 /// The running hart's CSRs, for as long as its interrupts are off.
 ///
 /// Made only by who knows that all harts have the H extension and the AIA.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::interrupt::LocalInterruptDisabled;
+/// use kernel_ext::arch::riscv::hypervisor::Hypervisor;
+///
+/// /// Stands for the H extension and Ssaia on all harts.
+/// struct Extensions(());
+///
+/// impl Extensions {
+///     /// The guest external interrupts that interrupt this hart now; they do so no more.
+///     fn take(&self, irqs_off: &LocalInterruptDisabled) -> u64 {
+///         // SAFETY: All harts have the extensions, as there is `self`.
+///         let hart = unsafe { Hypervisor::new(irqs_off) };
+///         let taken = hart.pending() & hart.enabled();
+///
+///         hart.disable(taken);
+///         taken
+///     }
+/// }
+/// ```
+///
+/// On a hart without the extensions all accesses trap, and safe code cannot know whether it has
+/// them:
+///
+/// ```compile_fail,E0133
+/// use kernel::interrupt::local_interrupt_disable;
+/// use kernel_ext::arch::riscv::hypervisor::Hypervisor;
+///
+/// let irqs_off = local_interrupt_disable();
+/// let hart = Hypervisor::new(&irqs_off);
+/// ```
 #[derive(Clone, Copy)]
 pub struct Hypervisor<'a>(PhantomData<&'a LocalInterruptDisabled>);
 
@@ -222,6 +266,41 @@ impl<'a> Hypervisor<'a> {
 /// The indirectly accessed registers of one of this hart's guest interrupt files.
 ///
 /// `vsiselect` and `hstatus.VGEIN`, which a vCPU may be using, are as before when it is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::arch::riscv::{aia::FileRegister, hypervisor::Hypervisor};
+///
+/// /// Takes the first 64 pending bits out of the file behind `hgei`.
+/// fn take(hart: Hypervisor<'_>, hgei: u32) -> u64 {
+///     hart.guest_file(hgei).swap(FileRegister::eip(0), 0)
+/// }
+/// ```
+///
+/// What was selected before has to be kept, so that only [`Hypervisor::guest_file`] makes one:
+///
+/// ```compile_fail,E0451
+/// use kernel_ext::arch::riscv::hypervisor::{GuestFileRegisters, Hypervisor};
+///
+/// fn file(hart: Hypervisor<'_>) -> GuestFileRegisters<'_> {
+///     GuestFileRegisters { vsiselect: 0, hstatus: 1 << 12, hart }
+/// }
+/// ```
+///
+/// It cannot be kept for longer than interrupts are off:
+///
+/// ```compile_fail,E0505
+/// # use kernel::interrupt::LocalInterruptDisabled;
+/// # use kernel_ext::arch::riscv::{aia::FileRegister, hypervisor::Hypervisor};
+/// fn late(irqs_off: LocalInterruptDisabled) -> u64 {
+///     // SAFETY: An example.
+///     let file = unsafe { Hypervisor::new(&irqs_off) }.guest_file(1);
+///
+///     drop(irqs_off);
+///     file.read(FileRegister::eip(0))
+/// }
+/// ```
 pub struct GuestFileRegisters<'a> {
     vsiselect: usize,
     hstatus: usize,
