@@ -51,6 +51,18 @@ impl Vm {
     /// # Safety
     ///
     /// It must be what everybody who uses that expects.
+    ///
+    /// # Examples
+    ///
+    /// What is behind the pointer is up to who uses it, so that safe code cannot set it:
+    ///
+    /// ```compile_fail,E0133
+    /// # use core::ptr;
+    /// # use kvm_ext::Vm;
+    /// fn forget(vm: &Vm) {
+    ///     vm.set_aia_state(ptr::null_mut());
+    /// }
+    /// ```
     pub unsafe fn set_aia_state(&self, state: *mut c_void) {
         // SAFETY: As for `aia_state`.
         unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).aplic_state)) }.store(state, Release);
@@ -93,6 +105,24 @@ impl VmLocked<'_> {
 }
 
 /// Whether a guest may have Ssaia.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kvm_ext::Vm;
+///
+/// /// Whether a device of `vm` makes sense.
+/// fn check(vm: &Vm) -> Result {
+///     if !kvm_ext::guests_can_have_ssaia() {
+///         return Err(ENODEV);
+///     }
+///     if vm.is_aia_initialized() {
+///         return Err(EBUSY);
+///     }
+///     Ok(())
+/// }
+/// ```
 pub fn guests_can_have_ssaia() -> bool {
     // SAFETY: Only reads the bitmap of extensions.
     unsafe { bindings::kvm_host_has_ssaia() == 0 }

@@ -28,6 +28,31 @@ use crate::{
 };
 
 /// An attribute as user space names it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kvm_ext::device::Attr;
+///
+/// /// A register that user space reads and writes, by the number in the group.
+/// fn set(registers: &mut [u64; 4], attr: &Attr) -> Result {
+///     let number = usize::try_from(attr.attr)?;
+///
+///     *registers.get_mut(number).ok_or(ENXIO)? = attr.read_u64()?;
+///     Ok(())
+/// }
+/// ```
+///
+/// The address is the one that user space has given; the value is only had by copying it from
+/// there:
+///
+/// ```compile_fail,E0616
+/// # use kvm_ext::device::Attr;
+/// fn value(attr: &Attr) -> *const u64 {
+///     attr.addr as *const u64
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct Attr {
     /// The group.
@@ -78,6 +103,79 @@ impl Attr {
 }
 
 /// A kind of device of which a virtual machine has one.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{prelude::*, sync::atomic::{Atomic, Relaxed}};
+/// use kvm_ext::{device::{Attr, Device}, Vm, VmLocked};
+///
+/// /// A device with one attribute, a number.
+/// struct Number(Atomic<u32>);
+///
+/// impl Device for Number {
+///     const NAME: &'static CStr = c"kvm-example";
+///
+///     fn create(mut vm: VmLocked<'_>) -> Result<Pin<KBox<Self>>> {
+///         let device = KBox::pin(Self(Atomic::new(0)), GFP_KERNEL)?;
+///
+///         vm.set_aia_in_kernel(true);
+///         Ok(device)
+///     }
+///
+///     fn destroy(&self, mut vm: VmLocked<'_>) {
+///         vm.set_aia_in_kernel(false);
+///     }
+///
+///     fn set(&self, vm: &Vm, attr: &Attr) -> Result {
+///         self.has(vm, attr)?;
+///         self.0.store(attr.read_u32()?, Relaxed);
+///         Ok(())
+///     }
+///
+///     fn get(&self, vm: &Vm, attr: &Attr) -> Result {
+///         self.has(vm, attr)?;
+///         attr.write_u32(self.0.load(Relaxed))
+///     }
+///
+///     fn has(&self, _vm: &Vm, attr: &Attr) -> Result {
+///         match (attr.group, attr.attr) {
+///             (0, 0) => Ok(()),
+///             _ => Err(ENXIO),
+///         }
+///     }
+/// }
+/// ```
+///
+/// No lock is held when user space sets attributes, from several threads at once, so that a device
+/// is refused that only one may use:
+///
+/// ```compile_fail,E0277
+/// # use kernel::prelude::*;
+/// # use kvm_ext::{device::{Attr, Device}, Vm, VmLocked};
+/// use core::cell::Cell;
+///
+/// struct Number(Cell<u32>);
+///
+/// impl Device for Number {
+///     const NAME: &'static CStr = c"kvm-example";
+///
+/// #   fn create(_: VmLocked<'_>) -> Result<Pin<KBox<Self>>> {
+/// #       Err(EINVAL)
+/// #   }
+/// #   fn destroy(&self, _: VmLocked<'_>) {}
+/// #   fn set(&self, _: &Vm, _: &Attr) -> Result {
+/// #       Err(ENXIO)
+/// #   }
+/// #   fn get(&self, _: &Vm, _: &Attr) -> Result {
+/// #       Err(ENXIO)
+/// #   }
+/// #   fn has(&self, _: &Vm, _: &Attr) -> Result {
+/// #       Err(ENXIO)
+/// #   }
+///     // ...
+/// }
+/// ```
 pub trait Device: Send + Sync + Sized + 'static {
     /// The name of the kind.
     const NAME: &'static CStr;
@@ -116,6 +214,18 @@ pub const fn ops<D: Device>() -> bindings::kvm_device_ops {
 }
 
 /// Lets user space create devices of number `kind`. Fails with `EEXIST` if the number is taken.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{bindings, prelude::*};
+/// use kvm_ext::device;
+///
+/// /// Called with what [`ops`](device::ops) has returned, in a static variable.
+/// fn init(ops: &'static bindings::kvm_device_ops) -> Result {
+///     device::register(ops, bindings::kvm_device_type_KVM_DEV_TYPE_RISCV_AIA)
+/// }
+/// ```
 pub fn register(ops: &'static bindings::kvm_device_ops, kind: u32) -> Result {
     // SAFETY: The functions live for ever.
     to_result(unsafe { bindings::kvm_register_device_ops(ops, kind) })

@@ -28,6 +28,41 @@ use crate::{
 /// What a device does when a vCPU accesses it.
 ///
 /// An error passes the access on to the next device, and to user space in the end.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kvm_ext::{io_bus::{IoDevice, Mmio}, Vcpu, Vm, IMSIC_SIZE};
+///
+/// /// A page of registers that read as zero.
+/// struct Page;
+///
+/// impl Mmio for Page {
+///     fn read(_vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
+///         if addr % 4 != 0 || data.len() != 4 {
+///             return Err(EOPNOTSUPP);
+///         }
+///         data.fill(0);
+///         Ok(())
+///     }
+///
+///     fn write(_vcpu: &Vcpu, _addr: u64, data: &[u8]) -> Result {
+///         let number = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
+///
+///         pr_debug!("MSI {}\n", number);
+///         Ok(())
+///     }
+/// }
+///
+/// /// # Safety
+/// ///
+/// /// The value must be dropped before the virtual machine is freed.
+/// unsafe fn add(vm: &Vm, addr: u64) -> Result<IoDevice> {
+///     // SAFETY: By the requirements of this function.
+///     unsafe { IoDevice::register::<Page>(vm, addr, IMSIC_SIZE) }
+/// }
+/// ```
 pub trait Mmio {
     /// Fills `data` with what a load from guest-physical address `addr` returns.
     fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result;
@@ -37,6 +72,21 @@ pub trait Mmio {
 }
 
 /// A device on the bus, removed when it is dropped.
+///
+/// # Examples
+///
+/// See [`Mmio`] for a device.
+///
+/// It goes back to its virtual machine when it is dropped, and safe code cannot promise that this
+/// is still there then:
+///
+/// ```compile_fail,E0133
+/// # use kernel::prelude::*;
+/// # use kvm_ext::{io_bus::{IoDevice, Mmio}, Vm};
+/// fn add<T: Mmio + 'static>(vm: &Vm) -> Result<IoDevice> {
+///     IoDevice::register::<T>(vm, 0x2800_0000, 0x1000)
+/// }
+/// ```
 ///
 /// # Invariants
 ///

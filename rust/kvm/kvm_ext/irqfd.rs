@@ -35,6 +35,19 @@ impl Vm {
 
     /// Tells those who want to know that a guest has handled the interrupt of an APLIC's source.
     /// They may change wires of the APLIC. May sleep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use kvm_ext::Vm;
+    ///
+    /// /// The guest has handled the interrupt of `source`.
+    /// fn complete(vm: &Vm, source: u32) {
+    ///     if vm.has_ack_notifiers() {
+    ///         vm.notify_acked(source);
+    ///     }
+    /// }
+    /// ```
     pub fn notify_acked(&self, source: u32) {
         // SAFETY: The virtual machine is valid. C ignores what is routed nowhere.
         unsafe { bindings::kvm_notify_acked_irq(self.as_raw(), 0, source) };

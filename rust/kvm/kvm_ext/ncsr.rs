@@ -10,6 +10,20 @@
 use kernel::bindings;
 
 /// Reads `vsiselect`. With preemption off and a vCPU loaded, as all of these.
+///
+/// # Examples
+///
+/// ```
+/// use kvm_ext::{ncsr, VcpuLocked};
+///
+/// /// Called when a vCPU leaves its CPU.
+/// fn save(vcpu: &mut VcpuLocked<'_>) {
+///     let csrs = vcpu.csrs();
+///
+///     csrs.vsiselect = ncsr::vsiselect();
+///     [csrs.hviprio1, csrs.hviprio2] = ncsr::hviprio();
+/// }
+/// ```
 #[inline]
 pub fn vsiselect() -> usize {
     // SAFETY: KVM runs only on harts that have the CSR, if it has an AIA at all.

@@ -33,6 +33,19 @@ use crate::{
 };
 
 /// A virtual CPU (`struct kvm_vcpu`).
+///
+/// # Examples
+///
+/// ```
+/// use kvm_ext::Vcpu;
+///
+/// /// For a vCPU whose interrupt file is in software.
+/// fn update(vcpu: &Vcpu, pending: bool) {
+///     if vcpu.has_external_interrupt() != pending {
+///         vcpu.set_external_interrupt(pending);
+///     }
+/// }
+/// ```
 #[repr(transparent)]
 pub struct Vcpu(Opaque<bindings::kvm_vcpu>);
 
@@ -102,6 +115,18 @@ impl Vcpu {
     /// # Safety
     ///
     /// It must be what everybody who uses that expects.
+    ///
+    /// # Examples
+    ///
+    /// What is behind the pointer is up to who uses it, so that safe code cannot set it:
+    ///
+    /// ```compile_fail,E0133
+    /// # use core::ptr;
+    /// # use kvm_ext::Vcpu;
+    /// fn forget(vcpu: &Vcpu) {
+    ///     vcpu.set_imsic_state(ptr::null_mut());
+    /// }
+    /// ```
     pub unsafe fn set_imsic_state(&self, state: *mut c_void) {
         // SAFETY: As for `imsic_state`.
         unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).imsic_state)) }.store(state, Release);
@@ -237,6 +262,8 @@ impl Vcpu {
 }
 
 /// Why a vCPU cannot run.
+///
+/// See [`VcpuLocked::fail_entry`].
 #[derive(Clone, Copy)]
 pub enum FailedEntry {
     /// The CPU has no guest interrupt file for it.
@@ -244,6 +271,61 @@ pub enum FailedEntry {
 }
 
 /// A vCPU whose mutex the running task holds: nobody else runs it or changes its registers.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{cpu::CpuId, prelude::*};
+/// use kvm_ext::{FailedEntry, Vcpu, VcpuLocked};
+///
+/// /// The vCPU's `vsiselect`, for another thread than its own.
+/// fn vsiselect(vcpu: &Vcpu) -> Result<usize> {
+///     let mut stopped = vcpu.lock_killable()?;
+///
+///     Ok(stopped.csrs().vsiselect)
+/// }
+///
+/// /// For its own thread, where KVM enters the guest.
+/// fn enter(vcpu: &mut VcpuLocked<'_>, file: Option<u32>) -> Result {
+///     let hgei = file.ok_or(ENOSPC).inspect_err(|_| {
+///         vcpu.fail_entry(FailedEntry::NoGuestFile, CpuId::current());
+///     })?;
+///
+///     vcpu.set_vgein(hgei);
+///     Ok(())
+/// }
+/// ```
+///
+/// Registers of a vCPU that may be running cannot be had:
+///
+/// ```compile_fail,E0599
+/// # use kvm_ext::Vcpu;
+/// fn vsiselect(vcpu: &Vcpu) -> usize {
+///     vcpu.csrs().vsiselect
+/// }
+/// ```
+///
+/// Who takes a mutex gives it back, so that another thread cannot be given the value:
+///
+/// ```compile_fail,E0277
+/// # use kernel::prelude::*;
+/// # use kvm_ext::Vcpu;
+/// fn hand_over(_: impl Send) {}
+///
+/// fn lock(vcpu: &Vcpu) -> Result {
+///     hand_over(vcpu.lock_killable()?);
+///     Ok(())
+/// }
+/// ```
+///
+/// To say that the mutex is held takes unsafe code:
+///
+/// ```compile_fail,E0133
+/// # use kvm_ext::{Vcpu, VcpuLocked};
+/// fn locked(vcpu: &Vcpu) -> VcpuLocked<'_> {
+///     vcpu.assume_locked()
+/// }
+/// ```
 pub struct VcpuLocked<'a> {
     vcpu: &'a Vcpu,
     taken: bool,

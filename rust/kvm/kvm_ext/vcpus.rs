@@ -101,6 +101,50 @@ impl VmLocked<'_> {
 }
 
 /// The vCPUs of a virtual machine, whose mutexes, and `kvm->lock`, the running task holds.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kvm_ext::{VcpusLocked, Vm};
+///
+/// /// Takes the external interrupts of all vCPUs away while none runs.
+/// fn clear(vm: &Vm) -> Result {
+///     let vm = vm.lock();
+///     let mut vcpus = vm.try_lock_vcpus()?;
+///
+///     for id in 0..VcpusLocked::MAX_IDS {
+///         if let Some(vcpu) = vcpus.by_id(id) {
+///             vcpu.set_external_interrupt(false);
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// A vCPU could be added as soon as `kvm->lock` is given up, so that it cannot be before:
+///
+/// ```compile_fail,E0505
+/// # use kernel::prelude::*;
+/// # use kvm_ext::Vm;
+/// fn early(vm: &Vm) -> Result {
+///     let vm = vm.lock();
+///     let vcpus = vm.try_lock_vcpus()?;
+///
+///     drop(vm);
+///     drop(vcpus);
+///     Ok(())
+/// }
+/// ```
+///
+/// There is one [`VcpuLocked`] at a time, as two may be of the same vCPU:
+///
+/// ```compile_fail,E0499
+/// # use kvm_ext::VcpusLocked;
+/// fn twice(vcpus: &mut VcpusLocked<'_>) {
+///     let (first, second) = (vcpus.by_id(0), vcpus.by_id(0));
+/// }
+/// ```
 pub struct VcpusLocked<'a> {
     vm: &'a Vm,
     _vm_lock: PhantomData<&'a VmLocked<'a>>,

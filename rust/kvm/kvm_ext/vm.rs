@@ -16,6 +16,23 @@ use kernel::{
 };
 
 /// A virtual machine (`struct kvm`).
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{bindings, prelude::*};
+/// use kvm_ext::Vm;
+///
+/// /// # Safety
+/// ///
+/// /// Only for KVM, which passes a virtual machine.
+/// unsafe extern "C" fn init(kvm: *mut bindings::kvm) {
+///     // SAFETY: By the requirements of this function.
+///     let vm = unsafe { Vm::from_raw(kvm) };
+///
+///     pr_info!("{} vCPUs\n", vm.online_vcpus());
+/// }
+/// ```
 #[repr(transparent)]
 pub struct Vm(Opaque<bindings::kvm>);
 
@@ -81,6 +98,49 @@ impl Vm {
 }
 
 /// A virtual machine whose `kvm->lock` the running task holds.
+///
+/// # Examples
+///
+/// ```
+/// use kvm_ext::Vm;
+///
+/// fn take_over(vm: &Vm) {
+///     let mut vm = vm.lock();
+///
+///     if !vm.is_aia_initialized() {
+///         vm.set_aia_in_kernel(true);
+///     }
+/// }
+/// ```
+///
+/// What needs the lock cannot be called without it:
+///
+/// ```compile_fail,E0599
+/// # use kvm_ext::Vm;
+/// fn take_over(vm: &Vm) {
+///     vm.set_aia_in_kernel(true);
+/// }
+/// ```
+///
+/// Who takes a mutex gives it back, so that another thread cannot be given the value:
+///
+/// ```compile_fail,E0277
+/// # use kvm_ext::Vm;
+/// fn hand_over(_: impl Send) {}
+///
+/// fn lock(vm: &Vm) {
+///     hand_over(vm.lock());
+/// }
+/// ```
+///
+/// To say that the lock is held takes unsafe code:
+///
+/// ```compile_fail,E0133
+/// # use kvm_ext::{Vm, VmLocked};
+/// fn locked(vm: &Vm) -> VmLocked<'_> {
+///     vm.assume_locked()
+/// }
+/// ```
 pub struct VmLocked<'a> {
     vm: &'a Vm,
     taken: bool,
