@@ -154,8 +154,8 @@ pub struct Registration {
 }
 
 impl Registration {
-    /// Sets up `state` with the callbacks of `T`, and runs [`Starting::starting`] on all CPUs that are
-    /// online. May sleep.
+    /// Sets up `state` with the callbacks of `T`, and runs [`Starting::starting`] on all CPUs that
+    /// are online. May sleep.
     ///
     /// Fails with `EBUSY` if it is set up already.
     pub fn new<T: Starting>(State(state): State, name: &'static CStr) -> Result<Self> {

@@ -99,9 +99,10 @@ pub fn is_available(fwnode: &FwNode) -> bool {
 /// ```
 pub struct HeldNode(ARef<FwNode>);
 
-// SAFETY: The reference count is atomic, and what can be read of a node does not change.
+// SAFETY: The reference count is atomic, so that any thread may give the reference back.
 unsafe impl Send for HeldNode {}
-// SAFETY: As above.
+// SAFETY: Through a shared reference, nodes are only read and more references taken: names do not
+// change, and C looks properties and children up under the lock that they change under.
 unsafe impl Sync for HeldNode {}
 
 impl HeldNode {

@@ -71,16 +71,17 @@ pub struct Mapping {
     claim: Option<Claim>,
 }
 
-// SAFETY: The mapping is the same on all CPUs, and accesses to it need no synchronisation.
+// SAFETY: The mapping is the same on all CPUs, and any thread may remove it.
 unsafe impl Send for Mapping {}
-// SAFETY: As above.
+// SAFETY: Through a shared reference, registers are accessed by one load or store each, which the
+// device, not memory, takes from several CPUs.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps the first `size` bytes of `range`. May sleep.
     ///
-    /// Fails with `EINVAL` if it has not so many, or is no physical memory, and with `EIO` if it cannot
-    /// be mapped.
+    /// Fails with `EINVAL` if it has not so many, or is no physical memory, and with `EIO` if it
+    /// cannot be mapped.
     pub fn new(range: &Range, size: usize) -> Result<Self> {
         let start = range.start();
 
@@ -234,9 +235,10 @@ impl Drop for Claim {
 #[derive(Clone, Copy)]
 pub struct Register(NonNull<u8>);
 
-// SAFETY: The mapping is the same on all CPUs, and accesses to it need no synchronisation.
+// SAFETY: The mapping that the address is in is the same on all CPUs.
 unsafe impl Send for Register {}
-// SAFETY: As above.
+// SAFETY: The register is accessed by one load or store each time, which the device, not memory,
+// takes from several CPUs; the address does not change.
 unsafe impl Sync for Register {}
 
 impl Register {
@@ -360,8 +362,8 @@ impl DevicePage {
     ///
     /// # Safety
     ///
-    /// The page must be a device's, for ever, and whatever is stored there by whoever must not touch
-    /// memory.
+    /// The page must be a device's, for ever, and whatever is stored there by whoever must not
+    /// touch memory.
     pub unsafe fn new(address: u64) -> Self {
         Self(address)
     }

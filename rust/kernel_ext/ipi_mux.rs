@@ -121,8 +121,8 @@ pub fn is_created() -> bool {
 #[inline(always)]
 pub fn process(_flow: &chained::ChainedContext<'_>) {
     if is_created() {
-        // SAFETY: In the flow of a chained interrupt, that is, in hardirq context, and the multiplexer
-        // was created.
+        // SAFETY: In the flow of a chained interrupt, that is, in hardirq context, and the
+        // multiplexer was created.
         unsafe { bindings::ipi_mux_process() };
     }
 }

@@ -73,9 +73,10 @@ pub struct IrqWork {
     raw: Opaque<bindings::irq_work>,
 }
 
-// SAFETY: Work can be asked for anywhere, and is claimed atomically.
+// SAFETY: Work belongs to no thread: any may wait for it, which is what dropping it does.
 unsafe impl Send for IrqWork {}
-// SAFETY: As above.
+// SAFETY: Through a shared reference it is only asked for, and C claims it atomically before it
+// touches anything else.
 unsafe impl Sync for IrqWork {}
 
 impl IrqWork {

@@ -10,8 +10,8 @@ use kernel::{
     ThisModule, //
 };
 
-/// No module: what `#[vtable]` takes for one, as `crate::LocalModule`, in a crate that is built in and
-/// so has no `module!`.
+/// No module: what `#[vtable]` takes for one, as `crate::LocalModule`, in a crate that is built in
+/// and so has no `module!`.
 ///
 /// # Examples
 ///

@@ -104,7 +104,8 @@ impl<T: Sync> PerCpu<T> {
 
         for cpu in cpumask::possible() {
             match init(cpu) {
-                // SAFETY: The area of a possible CPU is valid for writes, and nothing else knows it.
+                // SAFETY: The area of a possible CPU is valid for writes, and nothing else knows
+                // it.
                 Ok(value) => unsafe { Self::area(ptr, cpu).write(value) },
                 Err(error) => {
                     for done in cpumask::possible().take_while(|done| *done != cpu) {

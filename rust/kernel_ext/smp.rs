@@ -148,8 +148,8 @@ impl PreemptionBorrowed {
     /// # Safety
     ///
     /// Preemption must be off because of one `preempt_disable()`, and nothing else may forbid to
-    /// sleep. Who called it must not rely on anything that another task, or another CPU on which the
-    /// task goes on, changes.
+    /// sleep. Who called it must not rely on anything that another task, or another CPU on which
+    /// the task goes on, changes.
     pub unsafe fn assume() -> Self {
         Self(NotThreadSafe)
     }

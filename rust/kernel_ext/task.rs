@@ -13,8 +13,8 @@ use kernel::{
     task::Task, //
 };
 
-/// Whether the running task has said that it waits for something (`set_current_state()`), and has not
-/// been woken up since: it stops running at the next occasion.
+/// Whether the running task has said that it waits for something (`set_current_state()`), and has
+/// not been woken up since: it stops running at the next occasion.
 ///
 /// # Examples
 ///

@@ -64,7 +64,7 @@ impl Drop for ChainedContext<'_> {
 ///
 /// Only for the interrupt core, which passes a valid descriptor, interrupts off.
 unsafe extern "C" fn handle<T: ChainedHandler>(desc: *mut bindings::irq_desc) {
-    // SAFETY: ChainedContext handlers run with interrupts off.
+    // SAFETY: Chained handlers run with interrupts off.
     let irqs_off = unsafe { LocalInterruptDisabled::assume_disabled() };
     // SAFETY: The core calls with a valid descriptor.
     let chip = unsafe { bindings::irq_desc_get_chip(desc) };

@@ -26,7 +26,8 @@ use super::{
 };
 use crate::msi::message::Message;
 
-/// A chip: the callbacks of one controller. Those that are not there, the interrupt core does without.
+/// A chip: the callbacks of one controller. Those that are not there, the interrupt core does
+/// without.
 ///
 /// Unless another context is named, callbacks run under the descriptor's raw lock with interrupts
 /// off.
@@ -139,7 +140,8 @@ pub struct Chip<D> {
     _data: PhantomData<D>,
 }
 
-// SAFETY: The drivers only read it, and the core never writes to chips that are not templates.
+// SAFETY: There is no `D` in it, and nobody changes the `irq_chip`: it is private to this crate,
+// which only reads it, and the core writes to copies of templates only.
 unsafe impl<D> Sync for Chip<D> {}
 
 /// Fills the callbacks of the chip `$raw` that `$T` has.
@@ -233,7 +235,8 @@ macro_rules! trampolines {
     ($($name:ident)*) => {$(
         /// # Safety
         ///
-        /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
+        /// Only for the interrupt core, which passes valid arguments of an interrupt with this
+        /// chip.
         unsafe extern "C" fn $name<T: Operations>(data: *mut bindings::irq_data) {
             // SAFETY: The core passes valid data of an interrupt with this chip, under the
             // descriptor's lock.

@@ -126,8 +126,8 @@ pub(super) unsafe fn chip_data(data: *mut bindings::irq_data) -> *mut c_void {
 
 /// The data of one interrupt in a domain whose chips carry `D`.
 ///
-/// It is one that is set up: chips have no others. See [`Shown`](super::domain_ops::Shown) for debugfs,
-/// which does.
+/// It is one that is set up: chips have no others. See [`Shown`](super::domain_ops::Shown) for
+/// debugfs, which does.
 ///
 /// # Examples
 ///

@@ -142,8 +142,8 @@ impl<'a> Descriptor<'a> {
     ///
     /// # Safety
     ///
-    /// The address must have been forgotten before the interrupt is freed, in the sense of the type's
-    /// documentation, and interrupts must be off for `'a`.
+    /// The address must have been forgotten before the interrupt is freed, in the sense of the
+    /// type's documentation, and interrupts must be off for `'a`.
     #[inline(always)]
     pub unsafe fn from_addr(addr: usize) -> Option<Self> {
         // INVARIANT: By the requirements of this function.
@@ -159,7 +159,8 @@ impl<'a> Descriptor<'a> {
     /// Runs the flow handler of the interrupt, in the flow of the interrupt that it arrived by.
     #[inline(always)]
     pub fn handle(self, _flow: &chained::ChainedContext<'_>) {
-        // SAFETY: The descriptor is valid by the type invariant, and `ChainedContext` proves hardirq context.
+        // SAFETY: The descriptor is valid by the type invariant, and `ChainedContext` proves
+        // hardirq context.
         unsafe { bindings::generic_handle_irq_desc(self.0.as_ptr()) };
     }
 }

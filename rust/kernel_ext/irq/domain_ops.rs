@@ -2,7 +2,8 @@
 
 //! The callbacks of interrupt domains.
 //!
-//! C header: [`include/linux/irqdomain.h`](srctree/include/linux/irqdomain.h), `struct irq_domain_ops`
+//! C header: [`include/linux/irqdomain.h`](srctree/include/linux/irqdomain.h),
+//! `struct irq_domain_ops`
 
 use core::{
     marker::PhantomData,
@@ -67,8 +68,8 @@ pub trait DomainOps: Sized + 'static {
     /// What is stored per interrupt for the chip.
     type Data: ChipData;
 
-    /// Sets all new interrupts up, by [`NewIrqs::set_info`]. On an error, what was set up so far must be
-    /// undone. `spec` is what firmware says, in a domain that is no parent of others.
+    /// Sets all new interrupts up, by [`NewIrqs::set_info`]. On an error, what was set up so far
+    /// must be undone. `spec` is what firmware says, in a domain that is no parent of others.
     fn alloc(
         host: &'static Self::Host,
         new: &NewIrqs<'_, Self::Data>,
@@ -84,7 +85,8 @@ pub trait DomainOps: Sized + 'static {
         Err(EINVAL)
     }
 
-    /// Shows the domain, or one of its interrupts, in debugfs, indented by `indent` columns.
+    /// Shows the domain, or one of its interrupts, in debugfs, indented by `indent` columns. Must
+    /// not sleep: the lock of the interrupt's descriptor is held.
     fn debug_show(
         _host: &'static Self::Host,
         _to: &SeqFile,
@@ -176,8 +178,8 @@ unsafe extern "C" fn alloc<T: DomainOps>(
 
 /// # Safety
 ///
-/// Only for the interrupt core, which passes valid arguments of a domain of `T` without children: `arg`
-/// is a specifier.
+/// Only for the interrupt core, which passes valid arguments of a domain of `T` without children:
+/// `arg` is a specifier.
 unsafe extern "C" fn alloc_specified<T: DomainOps>(
     domain: *mut bindings::irq_domain,
     virq: u32,

@@ -76,8 +76,8 @@ pub struct PerCpuIrq {
 }
 
 impl PerCpuIrq {
-    /// Requests interrupt `hwirq` of the harts' interrupt controllers (INTC) for `H`; no CPU has it enabled
-    /// yet. May sleep.
+    /// Requests interrupt `hwirq` of the harts' interrupt controllers (INTC) for `H`; no CPU has it
+    /// enabled yet. May sleep.
     ///
     /// Fails with `ENOENT` if there is no such interrupt, and with `EBUSY` if somebody else has it.
     pub fn of_intc<H: PerCpuHandler>(hwirq: u32, name: &'static CStr) -> Result<Self> {

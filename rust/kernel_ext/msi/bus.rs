@@ -6,8 +6,8 @@
 
 use kernel::bindings;
 
-/// The bus that a domain of device interrupts belongs to; see [`ParentOps`](super::ParentOps) for an
-/// example.
+/// The bus that a domain of device interrupts belongs to; see [`ParentOps`](super::ParentOps) for
+/// an example.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bus {
     /// PCI devices with MSI.

@@ -71,7 +71,8 @@ pub trait ParentOps: 'static {
     const SUPPORTED: u32;
     /// The [`flags`] that all device domains have to have.
     const REQUIRED: u32;
-    /// Whether the chips of devices pass acknowledgements on, if they have no callback of their own.
+    /// Whether the chips of devices pass acknowledgements on, if they have no callback of their
+    /// own.
     const ACKNOWLEDGED: bool;
 
     /// Whether interrupts of devices on `bus` may only be moved while one of them is handled,

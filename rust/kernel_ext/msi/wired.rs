@@ -39,8 +39,8 @@ pub trait WiredToMsi: 'static {
 /// Creates the domain of a controller that turns `count` wires, the numbers 0..count, into
 /// messages. May sleep.
 ///
-/// The domain and its controller live for ever; if it cannot be created, `host` is dropped. `dev` must
-/// have got its MSI controller, see [`has_parent`], and must not be unbound.
+/// The domain and its controller live for ever; if it cannot be created, `host` is dropped. `dev`
+/// must have got its MSI controller, see [`has_parent`], and must not be unbound.
 ///
 /// # Examples
 ///

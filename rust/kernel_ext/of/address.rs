@@ -60,8 +60,8 @@ impl Range {
 
 /// All ranges of the node's `reg`, if it has one.
 ///
-/// Fails with `EINVAL` and the number of the range if one cannot be translated, or if cells are left
-/// over.
+/// Fails with `EINVAL` and the number of the range if one cannot be translated, or if cells are
+/// left over.
 ///
 /// # Examples
 ///

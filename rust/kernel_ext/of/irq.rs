@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! ParsedIrq interrupts of device-tree nodes.
+//! Interrupts of device-tree nodes.
 //!
 //! C header: [`include/linux/of_irq.h`](srctree/include/linux/of_irq.h)
 

@@ -16,8 +16,8 @@ use kernel::{
 
 /// Mutual exclusion by a `raw_spinlock_t`, with local interrupts off while it is held.
 ///
-/// How often interrupts were switched off is counted, as by [`SpinLockIrq`]: guards may be dropped in
-/// any order, together with tokens of [`local_interrupt_disable`].
+/// How often interrupts were switched off is counted, as by [`SpinLockIrq`]: guards may be dropped
+/// in any order, together with tokens of [`local_interrupt_disable`].
 ///
 /// # Examples
 ///

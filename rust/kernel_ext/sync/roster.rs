@@ -60,7 +60,8 @@ pub struct Roster<T: Sync + 'static, const N: usize> {
     _values: PhantomData<&'static T>,
 }
 
-// SAFETY: Only shared references to the values are handed out.
+// SAFETY: The slots are only accessed atomically, and shared references to the values, which are
+// `Sync`, are all that goes in and out.
 unsafe impl<T: Sync, const N: usize> Sync for Roster<T, N> {}
 
 impl<T: Sync, const N: usize> Roster<T, N> {

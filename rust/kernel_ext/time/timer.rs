@@ -54,9 +54,11 @@ pub struct CpuTimer {
     raw: Opaque<bindings::timer_list>,
 }
 
-// SAFETY: All that can be done with a timer is locked.
+// SAFETY: Any CPU may shut a timer down, which is what dropping it does, also one that another CPU
+// has started.
 unsafe impl Send for CpuTimer {}
-// SAFETY: As above.
+// SAFETY: Starting and stopping lock the timer's base; what is looked at without the lock,
+// `timer_pending()`, is one word that C reads like that, too.
 unsafe impl Sync for CpuTimer {}
 
 impl CpuTimer {

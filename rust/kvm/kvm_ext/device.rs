@@ -183,8 +183,8 @@ pub trait Device: Send + Sync + Sized + 'static {
     /// Creates the device. May sleep.
     fn create(vm: VmLocked<'_>) -> Result<Pin<KBox<Self>>>;
 
-    /// Undoes [`Self::create`] before the device is dropped: the virtual machine ends, or user space
-    /// did not get the device. May sleep.
+    /// Undoes [`Self::create`] before the device is dropped: the virtual machine ends, or user
+    /// space did not get the device. May sleep.
     fn destroy(&self, vm: VmLocked<'_>);
 
     /// Sets an attribute. May sleep, no lock is held.

@@ -96,9 +96,9 @@ pub struct IoDevice {
     vm: NonNull<bindings::kvm>,
 }
 
-// SAFETY: What can be done with it can be done on any CPU.
+// SAFETY: Any task may drop it, which takes the lock under which the bus changes.
 unsafe impl Send for IoDevice {}
-// SAFETY: As above.
+// SAFETY: A shared reference to it is good for nothing.
 unsafe impl Sync for IoDevice {}
 
 /// The C callbacks of `T`.

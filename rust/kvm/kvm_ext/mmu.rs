@@ -13,12 +13,12 @@ use kernel_ext::io::DevicePage;
 use crate::vm::Vm;
 
 impl Vm {
-    /// Maps `page` to guest-physical address `guest`, instead of what was there. Does not sleep, but with `PREEMPT_RT`; preemption may be
-    /// off.
+    /// Maps `page` to guest-physical address `guest`, instead of what was there. Does not sleep,
+    /// but with `PREEMPT_RT`; preemption may be off.
     ///
-    /// When this has returned, no vCPU stores to what was there; what one has stored there is ordered
-    /// by a `fence o, w` before what the calling CPU does next. Fails with `ENOMEM`, and leaves what
-    /// was mapped, if there is no memory for a page table.
+    /// When this has returned, no vCPU stores to what was there; what one has stored there is
+    /// ordered by a `fence o, w` before what the calling CPU does next. Fails with `ENOMEM`, and
+    /// leaves what was mapped, if there is no memory for a page table.
     ///
     /// # Examples
     ///

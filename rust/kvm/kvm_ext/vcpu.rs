@@ -49,9 +49,10 @@ use crate::{
 #[repr(transparent)]
 pub struct Vcpu(Opaque<bindings::kvm_vcpu>);
 
-// SAFETY: What can be done with a vCPU can be done on any CPU.
+// SAFETY: Nobody has one by value, only by reference, which is what `Sync` is about.
 unsafe impl Send for Vcpu {}
-// SAFETY: What needs the vCPU's mutex takes it, or wants to see it taken.
+// SAFETY: What needs the vCPU's mutex takes it, or wants to see it taken by a [`VcpuLocked`]; the
+// fields that are accessed without are accessed atomically, or do not change.
 unsafe impl Sync for Vcpu {}
 
 impl Vcpu {
@@ -101,8 +102,8 @@ impl Vcpu {
         CpuId::from_i32(cpu)
     }
 
-    /// What the interrupt controllers' driver keeps with the vCPU, or null. Reads that go through it
-    /// see what was written before it was set.
+    /// What the interrupt controllers' driver keeps with the vCPU, or null. Reads that go through
+    /// it see what was written before it was set.
     #[inline(always)]
     pub fn imsic_state(&self) -> *mut c_void {
         // SAFETY: A field of a valid structure, only accessed atomically. Dependent loads are
@@ -375,8 +376,8 @@ impl<'a> VcpuLocked<'a> {
         hvip >> bindings::IRQ_VS_EXT & 1 != 0
     }
 
-    /// Whether the CSR instruction of the guest that KVM emulates now writes the CSR, be it with what
-    /// that holds.
+    /// Whether the CSR instruction of the guest that KVM emulates now writes the CSR, be it with
+    /// what that holds.
     #[inline]
     pub fn writes_csr(&self) -> bool {
         // SAFETY: Only accessed with the vCPU's mutex held.

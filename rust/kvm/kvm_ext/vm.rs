@@ -36,9 +36,10 @@ use kernel::{
 #[repr(transparent)]
 pub struct Vm(Opaque<bindings::kvm>);
 
-// SAFETY: What can be done with a virtual machine can be done on any CPU.
+// SAFETY: Nobody has one by value, only by reference, which is what `Sync` is about.
 unsafe impl Send for Vm {}
-// SAFETY: What needs a lock takes it, or wants to see it taken.
+// SAFETY: What needs a lock takes it, or wants to see it taken by a [`VmLocked`]; the fields that
+// are accessed without are accessed atomically, or do not change.
 unsafe impl Sync for Vm {}
 
 impl Vm {

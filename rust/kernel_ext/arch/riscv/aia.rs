@@ -86,8 +86,8 @@ impl Aia {
     }
 }
 
-/// The number of a register of an interrupt file that a hart with XLEN = 64 has, as in `siselect` and
-/// `vsiselect` (AIA 3.7): of the arrays, the even ones.
+/// The number of a register of an interrupt file that a hart with XLEN = 64 has, as in `siselect`
+/// and `vsiselect` (AIA 3.7): of the arrays, the even ones.
 ///
 /// # Examples
 ///
