@@ -6,7 +6,6 @@
 
 use core::{
     marker::PhantomData,
-    ops::Deref,
     ptr::NonNull, //
 };
 
@@ -80,8 +79,8 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Maps the first `size` bytes of `range`. May sleep.
     ///
-    /// Fails with `EINVAL` if it has not so many, or is no physical memory, and with `EIO` if it
-    /// cannot be mapped.
+    /// Fails with `EINVAL` if it has not so many, is no physical memory, or is memory that the kernel
+    /// uses, and with `EIO` if it cannot be mapped.
     pub fn new(range: &Range, size: usize) -> Result<Self> {
         let start = range.start();
 
@@ -93,7 +92,19 @@ impl Mapping {
             .and_then(|rest| start.checked_add(rest))
             .ok_or(EINVAL)?;
 
-        if last >> PHYSICAL_BITS != 0 {
+        // CAST: Small constants.
+        // SAFETY: Looks any range up.
+        let memory = unsafe {
+            bindings::region_intersects(
+                start,
+                size,
+                bindings::IORESOURCE_SYSTEM_RAM as usize,
+                bindings::IORES_DESC_NONE as usize,
+            )
+        };
+
+        // A node of firmware may be anybody's, also that of the memory that the kernel uses.
+        if last >> PHYSICAL_BITS != 0 || memory != bindings::REGION_DISJOINT as c_int {
             return Err(EINVAL);
         }
         // SAFETY: Firmware says that it is a device's.
@@ -314,12 +325,17 @@ pub struct BorrowedRegister<'a> {
     _mapping: PhantomData<&'a Mapping>,
 }
 
-impl Deref for BorrowedRegister<'_> {
-    type Target = Register;
-
+impl BorrowedRegister<'_> {
+    /// See [`Register::write`].
     #[inline(always)]
-    fn deref(&self) -> &Register {
-        &self.register
+    pub fn write(self, value: u32) {
+        self.register.write(value);
+    }
+
+    /// See [`Register::read`].
+    #[inline(always)]
+    pub fn read(self) -> u32 {
+        self.register.read()
     }
 }
 

@@ -40,7 +40,7 @@ pub trait WiredToMsi: 'static {
 /// messages. May sleep.
 ///
 /// The domain and its controller live for ever; if it cannot be created, `host` is dropped. `dev`
-/// must have got its MSI controller, see [`has_parent`], and must not be unbound.
+/// must not be unbound. Fails with `ENODEV` if it has no MSI controller, see [`has_parent`].
 ///
 /// # Examples
 ///
@@ -91,7 +91,7 @@ pub trait WiredToMsi: 'static {
 /// }
 ///
 /// fn probe(dev: &Device, registers: Mapping) -> Result {
-///     if !wired::has_parent(dev) {
+///     if !wired::has_parent(dev, None) {
 ///         return Err(EPROBE_DEFER);
 ///     }
 ///     let chip = Chip::new::<Wires>(c"wires", chip::flags::SKIP_SET_WAKE).with_parent_affinity();
@@ -122,6 +122,10 @@ pub fn create<T: WiredToMsi>(
     host: Pin<KBox<T::Host>>,
     count: u32,
 ) -> Result<&'static T::Host> {
+    // SAFETY: The device is valid.
+    if unsafe { bindings::dev_get_msi_domain(device_raw(dev)) }.is_null() {
+        return Err(ENODEV);
+    }
     // SAFETY: The value is not moved out of its box.
     let host = KBox::into_raw(unsafe { Pin::into_inner_unchecked(host) });
     // SAFETY: Just made of a box, which is only made again if nothing got the reference.

@@ -233,8 +233,10 @@ pub fn register(ops: &'static bindings::kvm_device_ops, kind: u32) -> Result {
 
 /// Undoes [`register`].
 pub fn unregister(kind: u32) {
-    // SAFETY: Any number is fine.
-    unsafe { bindings::kvm_unregister_device_ops(kind) };
+    if kind < bindings::kvm_device_type_KVM_DEV_TYPE_MAX {
+        // SAFETY: C has a place for the number.
+        unsafe { bindings::kvm_unregister_device_ops(kind) };
+    }
 }
 
 /// # Safety

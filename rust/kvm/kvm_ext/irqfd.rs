@@ -49,8 +49,11 @@ impl Vm {
     /// }
     /// ```
     pub fn notify_acked(&self, source: u32) {
-        // SAFETY: The virtual machine is valid. C ignores what is routed nowhere.
-        unsafe { bindings::kvm_notify_acked_irq(self.as_raw(), 0, source) };
+        if source < bindings::KVM_IRQCHIP_NUM_PINS {
+            // SAFETY: The virtual machine is valid, and C has so many pins. It ignores what is
+            // routed nowhere.
+            unsafe { bindings::kvm_notify_acked_irq(self.as_raw(), 0, source) };
+        }
     }
 
     /// Routes interrupt `n` of user space to source `n` of the APLIC, for `count` interrupts. May
