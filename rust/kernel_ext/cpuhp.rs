@@ -236,11 +236,9 @@ impl Drop for Registration {
 ///
 /// Only for the hotplug core, which calls it on the CPU itself.
 unsafe extern "C" fn starting<T: Starting>(cpu: u32) -> c_int {
-    // SAFETY: Callbacks of the STARTING section run with interrupts off.
-    let irqs_off = unsafe { LocalInterruptDisabled::assume_disabled() };
-
+    // Before there are threads for hotplug, it runs with interrupts as they are.
     if let Some(cpu) = CpuId::from_u32(cpu) {
-        T::starting(cpu, irqs_off);
+        T::starting(cpu, &local_interrupt_disable());
     }
     0
 }
@@ -249,11 +247,8 @@ unsafe extern "C" fn starting<T: Starting>(cpu: u32) -> c_int {
 ///
 /// Only for the hotplug core, which calls it on the CPU itself.
 unsafe extern "C" fn dying<T: Starting>(cpu: u32) -> c_int {
-    // SAFETY: Callbacks of the STARTING section run with interrupts off.
-    let irqs_off = unsafe { LocalInterruptDisabled::assume_disabled() };
-
     if let Some(cpu) = CpuId::from_u32(cpu) {
-        T::dying(cpu, irqs_off);
+        T::dying(cpu, &local_interrupt_disable());
     }
     0
 }

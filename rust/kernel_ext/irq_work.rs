@@ -12,6 +12,8 @@ use kernel::{
     types::Opaque, //
 };
 
+use crate::cpumask;
+
 /// What is done, see [`IrqWork`].
 pub trait Run {
     /// Called in hardirq context, also on `PREEMPT_RT`, on the CPU that was asked.
@@ -94,10 +96,14 @@ impl IrqWork {
     /// begun yet. Any context but NMI.
     ///
     /// Interrupts are off so that `cpu` cannot go offline meanwhile. What was written before is
-    /// visible to the work.
+    /// visible to the work. One that is not possible does nothing.
     pub fn queue_on(&self, cpu: CpuId, _irqs_off: &LocalInterruptDisabled) {
+        if !cpumask::is_possible(cpu) {
+            return;
+        }
         // CAST: A CPU number.
-        // SAFETY: Initialised by the type invariant, and lives until the work is done.
+        // SAFETY: Initialised by the type invariant, and lives until the work is done. The CPU has a
+        // queue.
         unsafe { bindings::irq_work_queue_on(self.raw.get(), cpu.as_u32() as i32) };
     }
 }

@@ -131,7 +131,7 @@ impl chip::Operations for ImsicChip {
 
         data.set_chip_data(pack(moved)?, locked);
         if let Some(cpu) = CpuId::from_u32(moved.current.cpu().get()) {
-            data.set_effective_affinity(cpu);
+            data.set_effective_affinity(cpu, locked);
         }
         Ok(())
     }

@@ -74,9 +74,9 @@ impl DomainOps for ImsicDomain {
         });
 
         match (data, CpuId::from_u32(vectors.current.cpu().get())) {
-            (Some(data), Some(cpu)) => {
-                data.set_single_target();
-                data.set_effective_affinity(cpu);
+            (Some(_), Some(cpu)) => {
+                new.set_single_target(0);
+                new.set_effective_affinity(0, cpu);
                 Ok(())
             }
             _ => {
@@ -107,9 +107,7 @@ impl DomainOps for ImsicDomain {
 
 impl msi::ParentOps for ImsicDomain {
     const SUPPORTED: u32 = msi::flags::GENERIC | msi::flags::PCI_MSIX;
-    const REQUIRED: u32 = msi::flags::DEFAULT_DOMAIN_CALLBACKS
-        | msi::flags::DEFAULT_CHIP_CALLBACKS
-        | msi::flags::PCI_MASKS_PARENT;
+    const REQUIRED: u32 = msi::flags::PCI_MASKS_PARENT;
     const ACKNOWLEDGED: bool = true;
 
     fn defer_moves(bus: msi::Bus) -> bool {

@@ -9,7 +9,11 @@ use core::ptr;
 use kernel::{
     bindings,
     interrupt::LocalInterruptDisabled,
-    prelude::*, //
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Full, //
+    }, //
 };
 
 /// Handles a chained interrupt, see [`ChainedIrq`].
@@ -140,11 +144,25 @@ pub(super) fn intc_mapping(hwirq: u32) -> Result<(u32, bool)> {
 ///
 /// # Invariants
 ///
-/// `irq` is a mapped per-CPU interrupt of the harts' own controllers.
+/// `irq` is a mapped per-CPU interrupt of the harts' own controllers, and no other value has it.
 pub struct ChainedIrq {
     irq: u32,
     /// Nobody else had mapped it before.
     ours: bool,
+    /// Given up when all else is.
+    _claim: Claim,
+}
+
+/// The interrupts of the harts' controllers that a [`ChainedIrq`] stands for, a bit for each.
+static CLAIMED: Atomic<u64> = Atomic::new(0);
+
+/// The claim of one of them; given up when dropped.
+struct Claim(u64);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        CLAIMED.fetch_and(!self.0, Full);
+    }
 }
 
 impl ChainedIrq {
@@ -152,14 +170,25 @@ impl ChainedIrq {
     ///
     /// Fails with `EBUSY` if somebody else handles it.
     pub fn of_intc(hwirq: u32) -> Result<Self> {
+        let bit = 1u64.checked_shl(hwirq).ok_or(ENOENT)?;
+
+        // Before it has a handler, C does not know that it is taken.
+        if CLAIMED.fetch_or(bit, Full) & bit != 0 {
+            return Err(EBUSY);
+        }
+        let claim = Claim(bit);
         let (irq, ours) = intc_mapping(hwirq)?;
 
         // SAFETY: The interrupt is mapped.
         if unsafe { bindings::irq_has_action(irq) } {
             return Err(EBUSY);
         }
-        // INVARIANT: Just mapped.
-        Ok(Self { irq, ours })
+        // INVARIANT: Just mapped, and claimed.
+        Ok(Self {
+            irq,
+            ours,
+            _claim: claim,
+        })
     }
 
     /// Installs the handler `T`. The interrupt arrives on this CPU from now on, and on each one

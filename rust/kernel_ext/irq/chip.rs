@@ -22,12 +22,13 @@ use super::{
         IrqData, //
     },
     desc::Locked,
+    flow::FlowHandler,
     trigger::Trigger, //
 };
 use crate::msi::message::Message;
 
-/// A chip: the callbacks of one controller. Those that are not there, the interrupt core does
-/// without.
+/// A chip: the callbacks of one controller. An interrupt needs those that its flow calls, `mask` and
+/// `unmask`, and is not set up without them.
 ///
 /// Unless another context is named, callbacks run under the descriptor's raw lock with interrupts
 /// off.
@@ -134,9 +135,9 @@ pub mod flags {
 }
 
 /// A chip whose interrupts carry a `D`.
-#[repr(transparent)]
 pub struct Chip<D> {
     pub(crate) raw: bindings::irq_chip,
+    asks_parent: bool,
     _data: PhantomData<D>,
 }
 
@@ -176,14 +177,29 @@ impl<D: ChipData> Chip<D> {
         }
         Self {
             raw,
+            asks_parent: false,
             _data: PhantomData,
         }
+    }
+
+    /// Whether there is all that the core calls unasked for an interrupt that flows like that.
+    pub(crate) fn has_callbacks_for(&self, flow: FlowHandler, has_parent: bool) -> bool {
+        let ends = match flow {
+            FlowHandler::Edge => self.raw.irq_ack.is_some(),
+            FlowHandler::FastEoi => self.raw.irq_eoi.is_some(),
+        };
+
+        // Masked when it moves ([`IrqData::move_pending`]).
+        ends && self.raw.irq_mask.is_some()
+            && self.raw.irq_unmask.is_some()
+            && (has_parent || !self.asks_parent)
     }
 
     /// Leaves the choice of the CPU to the parent in the hierarchy.
     #[must_use]
     pub const fn with_parent_affinity(mut self) -> Self {
         self.raw.irq_set_affinity = Some(bindings::irq_chip_set_affinity_parent);
+        self.asks_parent = true;
         self
     }
 }

@@ -124,6 +124,18 @@ pub(super) unsafe fn chip_data(data: *mut bindings::irq_data) -> *mut c_void {
     unsafe { ptr::addr_of!((*data).chip_data).read_volatile() }
 }
 
+/// Tells the core to which CPU an interrupt is delivered now.
+///
+/// # Safety
+///
+/// `data` must be valid, and its descriptor locked, or not in use yet.
+pub(super) unsafe fn set_effective_affinity(data: *mut bindings::irq_data, cpu: CpuId) {
+    // SAFETY: By the requirements of this function. There is a mask for each number of a CPU.
+    unsafe {
+        bindings::irq_data_update_effective_affinity(data, bindings::cpumask_of(cpu.as_u32()))
+    };
+}
+
 /// The data of one interrupt in a domain whose chips carry `D`.
 ///
 /// It is one that is set up: chips have no others. See [`Shown`](super::domain_ops::Shown) for
@@ -158,7 +170,7 @@ pub(super) unsafe fn chip_data(data: *mut bindings::irq_data) -> *mut c_void {
 ///         let word = NonZeroU64::new(u64::from(cpu.as_u32()) + 1).ok_or(EINVAL)?;
 ///
 ///         data.set_chip_data(ChipWord(word), locked);
-///         data.set_effective_affinity(cpu);
+///         data.set_effective_affinity(cpu, locked);
 ///         Ok(())
 ///     }
 /// }
@@ -268,26 +280,9 @@ impl<D: ChipData> IrqData<D> {
     }
 
     /// Tells the core to which CPU the interrupt is delivered now.
-    pub fn set_effective_affinity(&self, cpu: CpuId) {
-        // SAFETY: The structure is valid, and so is the mask.
-        unsafe {
-            bindings::irq_data_update_effective_affinity(
-                self.as_raw(),
-                bindings::cpumask_of(cpu.as_u32()),
-            )
-        };
-    }
-
-    /// Tells the core that each interrupt arrives at one CPU, and moves at once.
-    ///
-    /// It can then arrive at the new CPU while the old one still handles the one before: an edge
-    /// flow waits for that, others hand it in again afterwards.
-    pub fn set_single_target(&self) {
-        // SAFETY: The structure is valid, and the interrupt not in use yet.
-        unsafe {
-            bindings::irqd_set_single_target(self.as_raw());
-            bindings::irqd_set_resend_when_in_progress(self.as_raw());
-        }
+    pub fn set_effective_affinity(&self, cpu: CpuId, _locked: &Locked) {
+        // SAFETY: The structure is valid, and its descriptor locked.
+        unsafe { set_effective_affinity(self.as_raw(), cpu) };
     }
 
     /// Carries out a move that waits for the interrupt to arrive (`irq_move_irq()`).

@@ -6,17 +6,22 @@
 
 use core::{
     marker::PhantomData,
-    ptr, //
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 
 use kernel::{
     bindings,
+    cpu::CpuId,
     cpumask::Cpumask, //
 };
 
 use super::{
     chip::Chip,
     data::{
+        self,
         chip_data,
         ChipData,
         IrqData, //
@@ -36,9 +41,8 @@ use super::{
 /// fn set_up(new: &NewIrqs<'_, ChipWord>, chip: &'static Chip<ChipWord>, d: ChipWord) -> Result {
 ///     for index in 0..new.count() {
 ///         let hwirq = (new.irq() + index) as usize;
-///         let data = new.set_info(index, hwirq, chip, d, FlowHandler::Edge).ok_or(EINVAL)?;
-///
-///         data.set_single_target();
+///         new.set_info(index, hwirq, chip, d, FlowHandler::Edge).ok_or(EINVAL)?;
+///         new.set_single_target(index);
 ///     }
 ///     Ok(())
 /// }
@@ -96,14 +100,22 @@ impl<D: ChipData> NewIrqs<'_, D> {
         }
     }
 
+    /// The data of number `index` for the chip, of which there may be none yet.
+    fn raw(&self, index: u32) -> Option<NonNull<bindings::irq_data>> {
+        if index >= self.count {
+            return None;
+        }
+        // SAFETY: Looking up any interrupt is fine.
+        NonNull::new(unsafe { bindings::irq_domain_get_irq_data(self.domain, self.virq + index) })
+    }
+
     /// Whether all have data for their chip.
     pub(super) fn are_set_up(&self) -> bool {
         (0..self.count).all(|index| {
-            // SAFETY: Looking up any interrupt is fine.
-            let raw = unsafe { bindings::irq_domain_get_irq_data(self.domain, self.virq + index) };
-
-            // SAFETY: What is not null is valid.
-            !raw.is_null() && !unsafe { chip_data(raw) }.is_null()
+            self.raw(index).is_some_and(|raw| {
+                // SAFETY: The data is valid.
+                !unsafe { chip_data(raw.as_ptr()) }.is_null()
+            })
         })
     }
 
@@ -144,7 +156,31 @@ impl<D: ChipData> NewIrqs<'_, D> {
         Some(unsafe { Cpumask::from_raw(mask) })
     }
 
+    /// Tells the core that each interrupt of number `index` arrives at one CPU, and moves at once.
+    ///
+    /// It can then arrive at the new CPU while the old one still handles the one before: an edge
+    /// flow waits for that, others hand it in again afterwards.
+    pub fn set_single_target(&self, index: u32) {
+        if let Some(raw) = self.raw(index) {
+            // SAFETY: The data is valid, and the interrupt not in use yet.
+            unsafe {
+                bindings::irqd_set_single_target(raw.as_ptr());
+                bindings::irqd_set_resend_when_in_progress(raw.as_ptr());
+            }
+        }
+    }
+
+    /// Tells the core to which CPU number `index` is delivered now.
+    pub fn set_effective_affinity(&self, index: u32, cpu: CpuId) {
+        if let Some(raw) = self.raw(index) {
+            // SAFETY: The data is valid, and the interrupt not in use yet.
+            unsafe { data::set_effective_affinity(raw.as_ptr(), cpu) };
+        }
+    }
+
     /// Sets number `index` up: its number in the domain, its chip, and how it flows.
+    ///
+    /// [`None`] if there is no such number, or if the chip lacks what the flow calls.
     pub fn set_info(
         &self,
         index: u32,
@@ -153,10 +189,14 @@ impl<D: ChipData> NewIrqs<'_, D> {
         data: D,
         flow: FlowHandler,
     ) -> Option<&IrqData<D>> {
-        if index >= self.count {
+        let data_of_core = self.raw(index)?;
+        let virq = self.virq + index;
+
+        // SAFETY: The data is valid.
+        let has_parent = !unsafe { data_of_core.as_ref() }.parent_data.is_null();
+        if !chip.has_callbacks_for(flow, has_parent) {
             return None;
         }
-        let virq = self.virq + index;
 
         // SAFETY: The core has allocated the interrupt for this domain; the chip lives for ever.
         let raw = unsafe {

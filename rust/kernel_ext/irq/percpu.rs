@@ -42,7 +42,8 @@ pub trait PerCpuHandler {
 /// }
 ///
 /// # fn example() -> Result {
-/// let sgei = PerCpuIrq::of_intc::<Sgei>(IRQ_S_GEXT, c"example")?;
+/// // SAFETY: All CPUs that enable it disable it below, as none goes offline in between.
+/// let sgei = unsafe { PerCpuIrq::of_intc::<Sgei>(IRQ_S_GEXT, c"example") }?;
 /// let cpus = CpusReadLock::new();
 ///
 /// for cpu in cpumask::iter(cpumask::online_mask()) {
@@ -80,7 +81,12 @@ impl PerCpuIrq {
     /// enabled yet. May sleep.
     ///
     /// Fails with `ENOENT` if there is no such interrupt, and with `EBUSY` if somebody else has it.
-    pub fn of_intc<H: PerCpuHandler>(hwirq: u32, name: &'static CStr) -> Result<Self> {
+    ///
+    /// # Safety
+    ///
+    /// Each CPU that has enabled it must have disabled it before the value is dropped: C goes on
+    /// calling the handler of an interrupt that is enabled somewhere.
+    pub unsafe fn of_intc<H: PerCpuHandler>(hwirq: u32, name: &'static CStr) -> Result<Self> {
         let (irq, _) = intc_mapping(hwirq)?;
         let cookie = PerCpu::new(|_| Ok(0))?;
 

@@ -57,7 +57,7 @@ use crate::irq::{
 ///             return Err(EBUSY);
 ///         }
 ///         device.write_message(&Message { address: page, data: 1 }, locked);
-///         data.set_effective_affinity(cpu);
+///         data.set_effective_affinity(cpu, locked);
 ///         Ok(())
 ///     }
 /// }

@@ -31,12 +31,6 @@ pub mod flags {
     /// MSI-X of PCI.
     pub const PCI_MSIX: u32 = bindings::MSI_FLAG_PCI_MSIX;
 
-    /// The core's callbacks where the domain of the device has none.
-    pub const DEFAULT_DOMAIN_CALLBACKS: u32 = bindings::MSI_FLAG_USE_DEF_DOM_OPS;
-
-    /// The core's callbacks where the chip of the device has none.
-    pub const DEFAULT_CHIP_CALLBACKS: u32 = bindings::MSI_FLAG_USE_DEF_CHIP_OPS;
-
     /// Who masks an interrupt of PCI masks it at the controller, too.
     pub const PCI_MASKS_PARENT: u32 = bindings::MSI_FLAG_PCI_MSI_MASK_PARENT;
 }
@@ -53,7 +47,7 @@ pub mod flags {
 ///
 /// impl ParentOps for Parent {
 ///     const SUPPORTED: u32 = flags::GENERIC | flags::PCI_MSIX;
-///     const REQUIRED: u32 = flags::DEFAULT_DOMAIN_CALLBACKS | flags::DEFAULT_CHIP_CALLBACKS;
+///     const REQUIRED: u32 = flags::PCI_MASKS_PARENT;
 ///     const ACKNOWLEDGED: bool = true;
 ///
 ///     fn defer_moves(bus: Bus) -> bool {
@@ -86,7 +80,10 @@ struct ParentVtable<P>(PhantomData<P>);
 impl<P: ParentOps> ParentVtable<P> {
     const OPS: bindings::msi_parent_ops = bindings::msi_parent_ops {
         supported_flags: P::SUPPORTED,
-        required_flags: P::REQUIRED,
+        // The core's callbacks where those of the device have none.
+        required_flags: P::REQUIRED
+            | bindings::MSI_FLAG_USE_DEF_DOM_OPS
+            | bindings::MSI_FLAG_USE_DEF_CHIP_OPS,
         chip_flags: if P::ACKNOWLEDGED {
             bindings::MSI_CHIP_FLAG_SET_ACK
         } else {

@@ -40,7 +40,8 @@ pub trait WiredToMsi: 'static {
 /// messages. May sleep.
 ///
 /// The domain and its controller live for ever; if it cannot be created, `host` is dropped. `dev`
-/// must not be unbound. Fails with `ENODEV` if it has no MSI controller, see [`has_parent`].
+/// must not be unbound. Fails with `ENODEV` if it has no MSI controller, see [`has_parent`],
+/// and with `EINVAL` if the chip lacks what the core calls.
 ///
 /// # Examples
 ///
@@ -125,6 +126,9 @@ pub fn create<T: WiredToMsi>(
     // SAFETY: The device is valid.
     if unsafe { bindings::dev_get_msi_domain(device_raw(dev)) }.is_null() {
         return Err(ENODEV);
+    }
+    if !chip.has_callbacks_for(FlowHandler::FastEoi, true) {
+        return Err(EINVAL);
     }
     // SAFETY: The value is not moved out of its box.
     let host = KBox::into_raw(unsafe { Pin::into_inner_unchecked(host) });

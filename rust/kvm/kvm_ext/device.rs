@@ -197,9 +197,16 @@ pub trait Device: Send + Sync + Sized + 'static {
     fn has(&self, vm: &Vm, attr: &Attr) -> Result;
 }
 
+/// The C functions of a kind of device.
+#[repr(transparent)]
+pub struct Ops(bindings::kvm_device_ops);
+
+// SAFETY: Functions and a name, which nobody writes to.
+unsafe impl Sync for Ops {}
+
 /// The C functions of `D`.
-pub const fn ops<D: Device>() -> bindings::kvm_device_ops {
-    bindings::kvm_device_ops {
+pub const fn ops<D: Device>() -> Ops {
+    Ops(bindings::kvm_device_ops {
         name: as_char_ptr_in_const_context(D::NAME),
         create: Some(create::<D>),
         init: None,
@@ -210,7 +217,7 @@ pub const fn ops<D: Device>() -> bindings::kvm_device_ops {
         has_attr: Some(has::<D>),
         ioctl: None,
         mmap: None,
-    }
+    })
 }
 
 /// Lets user space create devices of number `kind`. Fails with `EEXIST` if the number is taken.
@@ -222,13 +229,13 @@ pub const fn ops<D: Device>() -> bindings::kvm_device_ops {
 /// use kvm_ext::device;
 ///
 /// /// Called with what [`ops`](device::ops) has returned, in a static variable.
-/// fn init(ops: &'static bindings::kvm_device_ops) -> Result {
+/// fn init(ops: &'static device::Ops) -> Result {
 ///     device::register(ops, bindings::kvm_device_type_KVM_DEV_TYPE_RISCV_AIA)
 /// }
 /// ```
-pub fn register(ops: &'static bindings::kvm_device_ops, kind: u32) -> Result {
-    // SAFETY: The functions live for ever.
-    to_result(unsafe { bindings::kvm_register_device_ops(ops, kind) })
+pub fn register(ops: &'static Ops, kind: u32) -> Result {
+    // SAFETY: The functions live for ever, and there are all that C calls unasked.
+    to_result(unsafe { bindings::kvm_register_device_ops(&ops.0, kind) })
 }
 
 /// Undoes [`register`].

@@ -18,7 +18,8 @@ use kernel::bindings;
 ///
 /// /// Called when a vCPU leaves its CPU.
 /// fn save(vcpu: &mut VcpuLocked<'_>) {
-///     let csrs = vcpu.csrs();
+///     // SAFETY: It is just being put.
+///     let csrs = unsafe { vcpu.csrs() };
 ///
 ///     csrs.vsiselect = ncsr::vsiselect();
 ///     [csrs.hviprio1, csrs.hviprio2] = ncsr::hviprio();

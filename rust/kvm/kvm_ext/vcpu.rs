@@ -251,7 +251,7 @@ impl Vcpu {
     /// # Safety
     ///
     /// The calling task must hold the vCPU's mutex for as long as the value lives, or be alone in
-    /// knowing the vCPU.
+    /// knowing the vCPU, and have no other [`VcpuLocked`] of it.
     #[inline(always)]
     pub unsafe fn assume_locked(&self) -> VcpuLocked<'_> {
         VcpuLocked {
@@ -283,7 +283,8 @@ pub enum FailedEntry {
 /// fn vsiselect(vcpu: &Vcpu) -> Result<usize> {
 ///     let mut stopped = vcpu.lock_killable()?;
 ///
-///     Ok(stopped.csrs().vsiselect)
+///     // SAFETY: Only its own thread loads it, which does not hold the mutex now.
+///     Ok(unsafe { stopped.csrs() }.vsiselect)
 /// }
 ///
 /// /// For its own thread, where KVM enters the guest.
@@ -302,7 +303,7 @@ pub enum FailedEntry {
 /// ```compile_fail,E0599
 /// # use kvm_ext::Vcpu;
 /// fn vsiselect(vcpu: &Vcpu) -> usize {
-///     vcpu.csrs().vsiselect
+///     unsafe { vcpu.csrs() }.vsiselect
 /// }
 /// ```
 ///
@@ -350,8 +351,13 @@ impl<'a> VcpuLocked<'a> {
     }
 
     /// The AIA's CSRs of the vCPU while it is not loaded.
+    ///
+    /// # Safety
+    ///
+    /// The vCPU must not be loaded while the reference lives, or be about to be, or to be put, by the
+    /// caller, with preemption off.
     #[inline]
-    pub fn csrs(&mut self) -> &mut bindings::kvm_vcpu_aia_csr {
+    pub unsafe fn csrs(&mut self) -> &mut bindings::kvm_vcpu_aia_csr {
         // SAFETY: Only accessed with the vCPU's mutex held, and there is one of `self`.
         unsafe { &mut *self.aia_csrs() }
     }

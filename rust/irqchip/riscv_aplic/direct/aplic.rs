@@ -20,16 +20,14 @@ use aia_core::{
     },
 };
 use kernel::{
+    cpu::CpuId,
     cpumask::Cpumask,
     device::property::FwNode,
     prelude::*, //
 };
 use kernel_ext::{
     cpumask,
-    irq::{
-        chained,
-        IrqData, //
-    },
+    irq::chained,
     percpu::PerCpu, //
 };
 
@@ -69,13 +67,13 @@ impl DirectAplic {
         Ok(aplic)
     }
 
-    /// Delivers interrupt `data` to the first of `cpus` that is online, or with `force` to the first
-    /// one, from now on.
+    /// Delivers interrupt `hwirq` to the first of `cpus` that is online, or with `force` to the first
+    /// one, from now on, and returns which that is.
     ///
     /// Fails with `EINVAL` if the domain interrupts none of them.
     #[inline(always)]
-    pub(super) fn aim(&self, data: &IrqData<&'static Self>, cpus: &Cpumask, force: bool) -> Result {
-        let source = self.controller.source(data.hwirq()).ok_or(EINVAL)?;
+    pub(super) fn aim(&self, hwirq: usize, cpus: &Cpumask, force: bool) -> Result<CpuId> {
+        let source = self.controller.source(hwirq).ok_or(EINVAL)?;
         let (cpu, hart) = cpumask::iter(cpus)
             .filter(|cpu| force || cpumask::is_online(*cpu))
             .find_map(|cpu| Some((cpu, (*self.harts.on(cpu)?)?)))
@@ -84,8 +82,7 @@ impl DirectAplic {
         if !self.controller.set_target(source, target(hart)) {
             return Err(self.not_taken(source, hart));
         }
-        data.set_effective_affinity(cpu);
-        Ok(())
+        Ok(cpu)
     }
 
     #[cold]

@@ -53,8 +53,11 @@ impl chip::Operations for DirectChip {
         data: &IrqData<&'static DirectAplic>,
         cpus: &Cpumask,
         force: bool,
-        _locked: &Locked,
+        locked: &Locked,
     ) -> Result {
-        data.chip_data().aim(data, cpus, force)
+        let cpu = data.chip_data().aim(data.hwirq(), cpus, force)?;
+
+        data.set_effective_affinity(cpu, locked);
+        Ok(())
     }
 }

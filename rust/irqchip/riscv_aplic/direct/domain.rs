@@ -38,18 +38,19 @@ impl DomainOps for DirectDomain {
             let hwirq = first + usize::try_from(index)?;
 
             aplic.controller.source(hwirq).ok_or(EINVAL)?;
-            let data = new
-                .set_info(index, hwirq, &CHIP, aplic, FlowHandler::FastEoi)
+            new.set_info(index, hwirq, &CHIP, aplic, FlowHandler::FastEoi)
                 .ok_or(EINVAL)?;
             let affinity = new.affinity(index).ok_or(EINVAL)?;
             let all = cpumask::possible_mask();
 
-            data.set_single_target();
+            new.set_single_target(index);
             // Before anything can come. Maybe all CPUs of the domain are offline.
-            [(affinity, false), (all, false), (all, true)]
+            let cpu = [(affinity, false), (all, false), (all, true)]
                 .into_iter()
-                .find_map(|(cpus, force)| aplic.aim(data, cpus, force).ok())
+                .find_map(|(cpus, force)| aplic.aim(hwirq, cpus, force).ok())
                 .ok_or(EINVAL)?;
+
+            new.set_effective_affinity(index, cpu);
         }
         // Only when nothing can fail any more: nobody would take an owner back.
         for (index, hwirq) in (0..new.count()).zip(first..) {

@@ -28,14 +28,8 @@ use crate::{
 };
 
 /// The functions of the device.
-#[repr(transparent)]
-struct DeviceOps(bindings::kvm_device_ops);
-
-// SAFETY: Only functions and a name; nobody writes to it.
-unsafe impl Sync for DeviceOps {}
-
 #[no_mangle]
-static kvm_riscv_aia_device_ops: DeviceOps = DeviceOps(device::ops::<AiaDevice>());
+static kvm_riscv_aia_device_ops: device::Ops = device::ops::<AiaDevice>();
 
 /// Sets KVM's AIA up. Fails with `ENODEV` if the host has none.
 ///
@@ -50,7 +44,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_aia_init() -> c_int {
 
         limits::set(fewest, &host);
         device::register(
-            &kvm_riscv_aia_device_ops.0,
+            &kvm_riscv_aia_device_ops,
             bindings::kvm_device_type_KVM_DEV_TYPE_RISCV_AIA,
         )?;
         // Nobody makes a device or runs a guest as long as KVM is being set up.

@@ -86,7 +86,8 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_reset(vcpu: *mut bindings::kv
     // SAFETY: By the requirements of this function.
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
-    *vcpu.csrs() = Default::default();
+    // SAFETY: A vCPU that is reset is not loaded.
+    *unsafe { vcpu.csrs() } = Default::default();
     if vcpu.vm().is_aia_initialized() {
         if let Some(imsic) = imsic(vcpu.vcpu()) {
             imsic.reset(vcpu.vcpu());
@@ -128,7 +129,8 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_load(
     }
     // SAFETY: By the requirements of this function.
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
-    let csrs = vcpu.csrs();
+    // SAFETY: It is just being loaded.
+    let csrs = unsafe { vcpu.csrs() };
 
     ncsr::set_vsiselect(csrs.vsiselect);
     ncsr::set_hviprio([csrs.hviprio1, csrs.hviprio2]);
@@ -170,7 +172,8 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_put(vcpu: *mut bindings::kvm_
             imsic.wake_on_interrupt();
         }
     }
-    let csrs = vcpu.csrs();
+    // SAFETY: It is just being put.
+    let csrs = unsafe { vcpu.csrs() };
 
     csrs.vsiselect = ncsr::vsiselect();
     [csrs.hviprio1, csrs.hviprio2] = ncsr::hviprio();

@@ -136,9 +136,13 @@ impl HostAia {
 
         Ok(Self {
             harts,
-            sgei: PerCpuIrq::of_intc::<H>(IRQ_S_GEXT, c"riscv-kvm").inspect_err(|_| {
-                pr_err!("unable to request SGEI IRQ\n");
-            })?,
+            // SAFETY: KVM calls `disable` on each CPU that has called `enable`, before it is torn
+            // down and when the CPU goes offline.
+            sgei: unsafe { PerCpuIrq::of_intc::<H>(IRQ_S_GEXT, c"riscv-kvm") }.inspect_err(
+                |_| {
+                    pr_err!("unable to request SGEI IRQ\n");
+                },
+            )?,
             // Each hart takes away what its `hvien` lacks.
             guest_interrupts: Word::new(GUEST_INTERRUPTS | hart::HVIEN_PMU_OVF),
             max_ids: riscv_imsic::nr_guest_ids().unwrap_or(NrIds::MAX),
