@@ -49,6 +49,28 @@ unsafe fn structure<T: Copy>(
 }
 
 /// The IMSIC structure: what all harts' interrupt files have in common.
+///
+/// # Examples
+///
+/// What C calls for each such structure (`IRQCHIP_ACPI_DECLARE()`):
+///
+/// ```
+/// use kernel::{bindings, error::from_result, ffi::c_int, prelude::*};
+/// use kernel_ext::acpi::Imsic;
+///
+/// /// # Safety
+/// ///
+/// /// `header` must be the address of an IMSIC structure in the MADT, which ends at `end`.
+/// unsafe extern "C" fn init(header: *mut bindings::acpi_subtable_headers, end: usize) -> c_int {
+///     from_result(|| {
+///         // SAFETY: By the requirements of this function.
+///         let imsic = unsafe { Imsic::from_raw(header, end) }?;
+///
+///         pr_info!("{} identities\n", imsic.num_ids);
+///         Ok(0)
+///     })
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Imsic {
     /// Identities of a supervisor interrupt file.
@@ -119,6 +141,22 @@ pub type RintcFileFn = unsafe extern "C" fn(u32, *mut bindings::resource) -> c_i
 
 /// What the RINTC structures say, in their order.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::acpi::{rintc_files, RintcFileFn};
+///
+/// /// How many bytes of interrupt files there are.
+/// ///
+/// /// # Safety
+/// ///
+/// /// As for [`rintc_files`].
+/// unsafe fn size(find: RintcFileFn) -> u64 {
+///     // SAFETY: By the requirements of this function.
+///     unsafe { rintc_files(find) }.map(|file| file.range.size()).sum()
+/// }
+/// ```
+///
 /// # Safety
 ///
 /// `find` must be `acpi_rintc_get_imsic_mmio_info()`, which is there during boot only.
@@ -139,6 +177,27 @@ pub unsafe fn rintc_files(find: RintcFileFn) -> impl Iterator<Item = RintcFile> 
 }
 
 /// The global system interrupts of a controller.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::{device::Device, prelude::*};
+/// use kernel_ext::acpi;
+///
+/// /// Called when the device of a controller in the namespace is probed.
+/// fn probe(dev: &Device) -> Result {
+///     let node = dev.fwnode().ok_or(ENODEV)?;
+///     let gsis = acpi::gsis(node).ok_or(ENODEV)?;
+///
+///     for (hartid, number) in acpi::wired_harts(gsis.id) {
+///         // Interrupts go to the hart by this number.
+///         pr_info!("hart {} is {}\n", hartid, number);
+///     }
+///     // ...
+///     acpi::clear_dependencies(dev);
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Gsis {
     /// The first of them, which is its source number 0.

@@ -127,6 +127,22 @@ impl Deref for HeldNode {
 
 /// A node of a controller for which firmware has none; it is freed when dropped.
 ///
+/// # Examples
+///
+/// ```
+/// use kernel::prelude::*;
+/// use kernel_ext::{fwnode::NamedNode, irq::domain_ops::DomainOps, msi::{self, ParentOps}};
+///
+/// fn init<T: DomainOps, P: ParentOps>(controller: &'static T::Host) -> Result {
+///     let node = NamedNode::new(c"example")?;
+///
+///     msi::parent::create::<T, P>(&node, controller)?;
+///     // The domain is never removed.
+///     node.leak();
+///     Ok(())
+/// }
+/// ```
+///
 /// # Invariants
 ///
 /// The node was made by `__irq_domain_alloc_fwnode()`.
