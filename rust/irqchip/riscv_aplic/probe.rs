@@ -24,18 +24,14 @@ use crate::{
     msi, //
 };
 
-/// What firmware says of the APLIC `dev`; `registers` are those of the device.
-#[cfg(CONFIG_ACPI)]
+/// What firmware says of the APLIC of `node`; `registers` are those of its device.
 fn read(node: &FwNode, registers: Option<Range>) -> Result<Description> {
-    if node.is_of_node() {
-        return config::of::read(node);
+    #[cfg(CONFIG_ACPI)]
+    if !node.is_of_node() {
+        return config::acpi::read(node, registers, riscv_imsic::acpi_node().is_some());
     }
-    config::acpi::read(node, registers, riscv_imsic::acpi_node().is_some())
-}
-
-/// As above.
-#[cfg(not(CONFIG_ACPI))]
-fn read(node: &FwNode, _registers: Option<Range>) -> Result<Description> {
+    // A device tree says it in more detail.
+    let _ = registers;
     config::of::read(node)
 }
 

@@ -16,10 +16,9 @@ use aia_core::{
     geometry::Geometry, //
 };
 
-#[cfg(CONFIG_ACPI)]
-use kernel::device::property::FwNode;
 use kernel::{
     cpu::CpuId,
+    device::property::FwNode,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -59,7 +58,6 @@ pub fn file_address(cpu: CpuId) -> Option<PhysAddr<Host>> {
 }
 
 /// The node of the system's IMSIC, if ACPI describes it.
-#[cfg(CONFIG_ACPI)]
 pub fn acpi_node() -> Option<&'static FwNode> {
     imsic()
         .map(|imsic| &*imsic.node)

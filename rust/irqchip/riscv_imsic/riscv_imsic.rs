@@ -56,13 +56,11 @@ pub use self::{
         GuestPage, //
     },
     published::{
+        acpi_node,
         file_address,
         geometry, //
     },
 };
-
-#[cfg(CONFIG_ACPI)]
-pub use self::published::acpi_node;
 
 // For `#[vtable]`.
 use kernel_ext::module::BuiltIn as LocalModule;

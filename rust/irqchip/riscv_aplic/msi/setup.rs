@@ -25,18 +25,6 @@ use crate::config::{
     HartWire, //
 };
 
-/// Whether `dev` knows the domain of the IMSIC.
-#[cfg(CONFIG_ACPI)]
-fn has_parent(dev: &Device) -> bool {
-    wired::has_parent(dev, riscv_imsic::acpi_node())
-}
-
-/// As above.
-#[cfg(not(CONFIG_ACPI))]
-fn has_parent(dev: &Device) -> bool {
-    wired::has_parent(dev, None)
-}
-
 /// Sets the APLIC of `node` up to deliver MSIs.
 ///
 /// Fails with `EPROBE_DEFER` as long as there is no MSI controller, before anything is touched.
@@ -50,7 +38,7 @@ pub(crate) fn setup(
         refuse!(node, (config.name)("msi-parent"), "there is no IMSIC");
         ENODEV
     })?;
-    if !has_parent(dev) {
+    if !wired::has_parent(dev, riscv_imsic::acpi_node()) {
         return Err(EPROBE_DEFER);
     }
     let address = MsiAddrConfig::new(&geometry).map_err(|error| {
