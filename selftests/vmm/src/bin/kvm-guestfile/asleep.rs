@@ -41,6 +41,7 @@ use vmm::{
     same,
     Config,
     Context,
+    Error,
     Guest,
     Machine,
     Mode,
@@ -103,7 +104,16 @@ fn woken(m: &Machine, mode: Mode) -> Result<()> {
         let (irqs, preemptions) = (Interrupts::read(old)?, thread.preemptions()?);
 
         guest.pin(0, &[new])?;
-        guest.send_from_host(0, 11, 1, 1, Guest::signal_msi)?;
+        guest
+            .send_from_host(0, 11, 1, 1, Guest::signal_msi)
+            .map_err(|e| {
+                let stats = guest.stats(0).map(|stats| stats.since(&before).to_string());
+
+                Error::new(format!(
+                    "{e}, {n} of {MOVES}, CPU {old} to {new}, asleep: {:?}, {stats:?}",
+                    thread.sleeps()
+                ))
+            })?;
         let irqs = Interrupts::read(old)?.since(&irqs).guest_external;
 
         // Where it slept.
