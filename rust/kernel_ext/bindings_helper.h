@@ -18,7 +18,10 @@
 #include <linux/of_address.h>
 #include <linux/of_irq.h>
 #include <linux/percpu.h>
+#include <linux/pm_domain.h>
+#include <linux/pm_runtime.h>
 #include <linux/smp.h>
+#include <linux/syscore_ops.h>
 #include <linux/timer.h>
 #include <asm/smp.h>
 #include <asm/irq.h>

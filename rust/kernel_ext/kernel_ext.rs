@@ -8,6 +8,7 @@
 #[cfg(CONFIG_ACPI)]
 pub mod acpi;
 pub mod arch;
+pub mod cpu_pm;
 pub mod cpuhp;
 pub mod cpumask;
 pub mod fwnode;
@@ -20,8 +21,10 @@ pub mod msi;
 pub mod nospec;
 pub mod of;
 pub mod percpu;
+pub mod pm_domain;
 pub mod smp;
 pub mod sync;
+pub mod syscore;
 pub mod task;
 pub mod time;
 
