@@ -6,6 +6,8 @@
 //! After a reset, or a kernel that has used the domain before, its registers hold anything
 //! (AIA 4.6), and many take what is written or not (*WARL*).
 
+mod power;
+
 use core::ops::Deref;
 
 use super::{
@@ -58,29 +60,46 @@ pub struct Domain<R, S> {
     registers: R,
     nr_sources: NrSources,
     mode: DeliveryMode,
-    /// What `target[i]` shall hold: the register is read-only zero while a source is inactive, and
-    /// holds anything when it becomes active (AIA 4.5.2).
-    targets: S,
+    /// What `target[i]`, in the lower half, and `sourcecfg[i]` shall hold. The former is read-only
+    /// zero while a source is inactive, and holds anything when it becomes active (AIA 4.5.2).
+    sources: S,
+    /// What else is lost without power, see [`Self::save`].
+    saved: S,
+    /// Whether the domain delivers.
+    on: Word,
+    /// Whether it is without power.
+    off: Word,
+}
+
+/// How many words [`Domain::new`] takes for what is lost without power.
+pub const fn saved_words(nr_sources: NrSources) -> usize {
+    // CAST: At most 32.
+    2 * nr_sources.words() as usize
 }
 
 impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// Takes a domain over: it delivers nothing any more, and all its sources are inactive.
     ///
-    /// Returns [`None`] if `targets` has not a word for each source and one more.
+    /// All words must be zero. Returns [`None`] if `sources` has not a word for each source and one
+    /// more, or `saved` not [`saved_words`].
     pub fn new(
         registers: R,
         nr_sources: NrSources,
         mode: DeliveryMode,
-        targets: S,
+        sources: S,
+        saved: S,
     ) -> Option<Self> {
-        if targets.len() <= nr_sources.last().index() {
+        if sources.len() <= nr_sources.last().index() || saved.len() < saved_words(nr_sources) {
             return None;
         }
         let domain = Self {
             registers,
             nr_sources,
             mode,
-            targets,
+            sources,
+            saved,
+            on: Word::new(0),
+            off: Word::new(0),
         };
 
         // Zero is the same in both byte orders, and makes the domain little-endian (AIA 4.5.1).
@@ -123,11 +142,14 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
 
     /// Lets the domain deliver interrupts.
     pub fn start(&self) -> Result<(), WrongMode> {
-        self.set_domaincfg(DomainCfg::new(true, self.mode))
+        self.set_domaincfg(DomainCfg::new(true, self.mode))?;
+        self.on.store_release(1);
+        Ok(())
     }
 
     /// Keeps the domain from delivering interrupts.
     pub fn stop(&self) {
+        self.on.store_release(0);
         self.write(regs::DOMAINCFG, 0);
     }
 
@@ -160,23 +182,30 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// Configures what makes `source`, which is masked, pending.
     ///
     /// On an error it works as before: the mode is read back, as a source need not have them all
-    /// (AIA 4.5.2).
+    /// (AIA 4.5.2). Without power, it is configured when that is back.
     pub fn configure(&self, source: SourceId, mode: SourceMode) -> Result<(), Unsupported> {
+        if self.is_off() {
+            self.record(source, mode, self.target_of(source));
+            return Ok(());
+        }
+
         let sourcecfg = regs::sourcecfg(source);
-        let former = SourceMode::try_from(self.read(sourcecfg)).unwrap_or(SourceMode::Inactive);
+        let former = self.mode_of(source);
         // The hardware may take an unsupported mode for Inactive, which loses an edge.
         let pending = former.is_edge() && self.is_pending(source);
 
         self.write(sourcecfg, mode.sourcecfg());
         if self.read(sourcecfg) == mode.sourcecfg() {
+            self.record(source, mode, self.target_of(source));
             self.activated(source, mode);
             return Ok(());
         }
 
         self.write(sourcecfg, former.sourcecfg());
         self.activated(source, former);
-        if pending {
-            self.write(regs::SETIPNUM_LE, source.get());
+        if former.is_edge() {
+            // Any write of it may set the pending bit if the input is high.
+            self.set_pending(source, pending);
         }
         Err(Unsupported)
     }
@@ -185,15 +214,36 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// whether an asserted level makes it pending.
     fn activated(&self, source: SourceId, mode: SourceMode) {
         if mode.is_active() {
-            // CAST: Only 32 bits are ever stored.
-            let target = self
-                .targets
-                .get(source.index())
-                .map_or(0, |target| target.load() as u32);
-
-            self.write(regs::target(source), target);
+            self.write(regs::target(source), self.target_of(source));
         }
         self.retrigger(source, mode);
+    }
+
+    /// What `sourcecfg` and `target` of `source` shall hold.
+    fn record(&self, source: SourceId, mode: SourceMode, target: u32) {
+        if let Some(word) = self.sources.get(source.index()) {
+            word.store_release(u64::from(mode.sourcecfg()) << u32::BITS | u64::from(target));
+        }
+    }
+
+    #[inline]
+    fn recorded(&self, source: SourceId) -> u64 {
+        self.sources.get(source.index()).map_or(0, Word::load)
+    }
+
+    /// The mode of `source`.
+    #[inline]
+    fn mode_of(&self, source: SourceId) -> SourceMode {
+        // CAST: The upper half.
+        SourceMode::try_from((self.recorded(source) >> u32::BITS) as u32)
+            .unwrap_or(SourceMode::Inactive)
+    }
+
+    /// Where interrupts of `source` go.
+    #[inline]
+    fn target_of(&self, source: SourceId) -> u32 {
+        // CAST: The lower half.
+        self.recorded(source) as u32
     }
 
     /// Makes a level-sensitive source pending again if its wire is still asserted (AIA 4.9.2). In
@@ -205,21 +255,33 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         }
     }
 
+    /// Makes an edge-sensitive source pending, or not.
+    fn set_pending(&self, source: SourceId, pending: bool) {
+        let register = if pending {
+            regs::SETIPNUM_LE
+        } else {
+            regs::CLRIPNUM
+        };
+
+        self.write(register, source.get());
+    }
+
     fn is_pending(&self, source: SourceId) -> bool {
         self.read(regs::setip(WordIndex::of(source))) & regs::mask(source) != 0
     }
 
     /// Stores where interrupts of `source` go; returns whether the register took it, as far as can
-    /// be told: it cannot while the source is inactive.
+    /// be told: it cannot while the source is inactive or without power, and is not touched then.
     #[inline]
     pub fn set_target(&self, source: SourceId, target: u32) -> bool {
-        if let Some(word) = self.targets.get(source.index()) {
-            word.store_release(target.into());
+        let mode = self.mode_of(source);
+
+        self.record(source, mode, target);
+        if !mode.is_active() || self.is_off() {
+            return true;
         }
         self.write(regs::target(source), target);
-
         self.read(regs::target(source)) == target
-            || self.read(regs::sourcecfg(source)) == SourceMode::Inactive.sourcecfg()
     }
 
     /// Lets `hart` be interrupted, in direct delivery mode.
@@ -230,6 +292,12 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
             idc::ITHRESHOLD_NONE,
         );
         self.write(idc::register(hart, regs::IDC_IDELIVERY), idc::IDELIVERY_ON);
+    }
+
+    /// Whether the registers of the structure hold what [`Self::open_idc`] writes.
+    pub fn is_open(&self, hart: HartIndex) -> bool {
+        self.read(idc::register(hart, regs::IDC_ITHRESHOLD)) == idc::ITHRESHOLD_NONE
+            && self.read(idc::register(hart, regs::IDC_IDELIVERY)) == idc::IDELIVERY_ON
     }
 
     /// Undoes [`Self::open_idc`].

@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use aia_core::{
     aplic::{
         domain::{
+            saved_words,
             Domain,
             DomainRegisters,
             Unsupported,
@@ -68,6 +69,8 @@ struct Source {
     enabled: bool,
     target: u32,
     wire: bool,
+    /// Any write of its mode makes it pending if its input is high (AIA 4.5.2).
+    eager: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,6 +118,7 @@ impl Source {
         } else if !former.is_active() {
             self.target = GARBAGE;
         }
+        self.pending |= self.eager && self.input();
         self.settle(mode);
     }
 
@@ -191,6 +195,7 @@ impl State {
                 .get(offset / 4)
                 .map_or(0, |s| s.mode.sourcecfg()),
             0x1c00..0x1c80 => self.bits((offset - 0x1c00) / 4, |s| s.pending),
+            0x1d00..0x1d80 => self.bits((offset - 0x1d00) / 4, Source::input),
             0x1e00..0x1e80 => self.bits((offset - 0x1e00) / 4, |s| s.enabled),
             0x3004..0x4000 => self
                 .sources
@@ -200,6 +205,8 @@ impl State {
                 let hart = (offset - 0x4000) / 32;
 
                 match offset % 32 {
+                    0 => self.idcs[hart].idelivery,
+                    8 => self.idcs[hart].ithreshold,
                     0x18 => self.top(hart),
                     0x1c => {
                         let top = self.top(hart);
@@ -241,12 +248,23 @@ impl State {
                     source.configure(value, mode);
                 }
             }
-            regs::CLRIENUM | regs::SETIENUM | regs::SETIPNUM_LE => {
+            0x1e00..0x1e80 => {
+                let sources = self.sources.iter_mut().skip((offset - 0x1e00) * 8);
+
+                for (bit, source) in sources.take(32).enumerate() {
+                    source.enabled |= value & 1 << bit != 0 && source.mode.is_active();
+                }
+            }
+            regs::CLRIENUM | regs::SETIENUM | regs::SETIPNUM_LE | regs::CLRIPNUM => {
                 let source = self.sources.get_mut(value as usize);
 
                 match source.filter(|s| s.mode.is_active()) {
                     Some(s) if offset == regs::CLRIENUM => s.enabled = false,
                     Some(s) if offset == regs::SETIENUM => s.enabled = true,
+                    Some(s) if offset == regs::CLRIPNUM => {
+                        s.pending = false;
+                        s.settle(mode);
+                    }
                     Some(s) => s.set_pending(mode),
                     None => {}
                 }
@@ -284,6 +302,7 @@ impl Model {
             enabled: false,
             target: 0,
             wire: false,
+            eager: false,
         };
 
         Self(RefCell::new(State {
@@ -335,14 +354,21 @@ impl DomainRegisters for &Model {
 
 type Driver<'a> = Domain<&'a Model, Vec<Word>>;
 
-fn words() -> Vec<Word> {
-    (0..=SOURCES).map(|_| Word::new(0)).collect()
+fn words(count: usize) -> Vec<Word> {
+    (0..count).map(|_| Word::new(0)).collect()
 }
 
 fn take(model: &Model, mode: DeliveryMode) -> Driver<'_> {
     let sources = NrSources::new(SOURCES as u32).unwrap();
 
-    Domain::new(model, sources, mode, words()).unwrap()
+    Domain::new(
+        model,
+        sources,
+        mode,
+        words(SOURCES + 1),
+        words(saved_words(sources)),
+    )
+    .unwrap()
 }
 
 /// A domain that delivers, to all harts.
@@ -390,11 +416,11 @@ fn any_source() -> impl Strategy<Value = Source> {
             SourceMode::Level1,
             SourceMode::Level0,
         ]),
-        any::<(bool, bool, bool)>(),
+        any::<(bool, bool, bool, bool)>(),
         0..HARTS as u32,
         1..3_u32,
     )
-        .prop_map(|(mode, (pending, enabled, wire), hart, low)| {
+        .prop_map(|(mode, (pending, enabled, wire, eager), hart, low)| {
             let mut source = Source {
                 mode,
                 lacks: None,
@@ -407,6 +433,7 @@ fn any_source() -> impl Strategy<Value = Source> {
                     0
                 },
                 wire,
+                eager,
             };
 
             source.settle(DeliveryMode::Msi);
@@ -479,6 +506,99 @@ proptest! {
                         Some(source)
                     );
                 }
+            }
+        }
+    }
+
+    /// A domain that loses its power, and what it held, is what it was afterwards: no edge is lost or
+    /// made up, and levels are what their wires are.
+    #[test]
+    fn power_comes_back(
+        state in any_state(),
+        uses in prop::collection::vec((0..MODES.len() + 1, any::<(bool, bool)>(), 0..HARTS), SOURCES),
+        garbage in any_state(),
+        rises in prop::collection::vec(any::<bool>(), SOURCES + 1),
+        kept: bool,
+    ) {
+        let mode = state.mode;
+        let model = Model(RefCell::new(state));
+        let domain = started(&model, mode);
+
+        for (number, &(which, (enabled, edge), hart)) in (1..).zip(&uses) {
+            let source = source(number);
+            let Some(&wanted) = MODES.get(which) else { continue };
+
+            domain.set_target(source, target(hart));
+            domain.configure(source, wanted).unwrap();
+            if edge {
+                let level = model.source(source, |s| s.wire);
+                model.wire(source, !level);
+                model.wire(source, level);
+            }
+            if enabled {
+                domain.unmask(source);
+            }
+        }
+        let _ = model.sent();
+        domain.save();
+        let before = model.with(|state| state.clone());
+
+        // Nobody looks at the wires while there is no power, or somebody does.
+        model.with(|state| {
+            if kept {
+                return;
+            }
+            let garbage = garbage.sources.iter().zip(&rises);
+
+            for (source, (other, rises)) in state.sources.iter_mut().zip(garbage) {
+                *source = Source { wire: source.wire ^ rises, eager: source.eager, ..other.clone() };
+                source.settle(mode);
+            }
+            state.domaincfg = 0;
+            state.idcs = [Idc::default(); HARTS];
+        });
+        if kept {
+            for (number, rises) in (1..=SOURCES as u32).zip(&rises) {
+                let source = source(number);
+                let level = model.source(source, |s| s.wire);
+                model.wire(source, level ^ rises);
+            }
+        }
+        let (sent, away) = (model.sent(), model.with(|state| state.clone()));
+        domain.restore(
+            |domain| (0..HARTS).all(|index| mode == DeliveryMode::Msi || domain.is_open(hart(index))),
+            |domain| (0..HARTS).for_each(|index| domain.open_idc(hart(index))),
+        );
+
+        let after = model.with(|state| state.clone());
+        prop_assert_eq!(after.domaincfg, before.domaincfg);
+        let mut expected = sent;
+        for (number, (was, is)) in before.sources.iter().zip(&after.sources).enumerate() {
+            prop_assert_eq!(
+                (was.mode, was.target, was.enabled),
+                (is.mode, is.target, is.enabled)
+            );
+            if kept {
+                continue;
+            }
+            let pending = match was.mode.is_level() {
+                true => is.input(),
+                false => was.pending || !was.input() && is.input(),
+            };
+            let leaves = mode == DeliveryMode::Msi && is.enabled;
+            prop_assert_eq!(is.pending, pending && !leaves, "{} {:?}", number, is);
+            if pending && leaves {
+                expected.push((number, is.target));
+            }
+        }
+        if kept {
+            prop_assert_eq!(format!("{:?}", after), format!("{:?}", away));
+        } else {
+            prop_assert_eq!(model.sent(), expected);
+        }
+        if mode == DeliveryMode::Direct {
+            for index in 0..HARTS {
+                prop_assert!(domain.is_open(hart(index)));
             }
         }
     }
@@ -640,6 +760,19 @@ fn needs_a_word_for_each_source() {
     let model = Model::new(DeliveryMode::Msi);
     let sources = NrSources::new(SOURCES as u32 + 1).unwrap();
 
-    assert!(Domain::new(&model, sources, DeliveryMode::Msi, words()).is_none());
+    let domain = |targets, saved| {
+        Domain::new(
+            &model,
+            sources,
+            DeliveryMode::Msi,
+            words(targets),
+            words(saved),
+        )
+    };
+    let (targets, saved) = (SOURCES + 2, saved_words(sources));
+
+    assert!(domain(targets - 1, saved).is_none());
+    assert!(domain(targets, saved - 1).is_none());
     assert!(!model.with(|state| state.started));
+    assert!(domain(targets, saved).is_some());
 }

@@ -78,6 +78,16 @@ pub(crate) fn source_mode(trigger: Option<Trigger>) -> SourceMode {
     }
 }
 
+/// Allocates zeroed words.
+fn words(count: usize) -> Result<KVec<Word>> {
+    let mut words = KVec::with_capacity(count, GFP_KERNEL)?;
+
+    for _ in 0..count {
+        words.push(Word::new(0), GFP_KERNEL)?;
+    }
+    Ok(words)
+}
+
 impl Controller {
     /// Takes the registers over. The domain has its delivery mode then, but does not deliver yet.
     ///
@@ -92,16 +102,15 @@ impl Controller {
                 range.start()
             );
         })?;
-        let sources = usize::try_from(config.nr_sources.get())?;
-        let mut targets = KVec::with_capacity(sources + 1, GFP_KERNEL)?;
-
-        for _ in 0..=sources {
-            targets.push(Word::new(0), GFP_KERNEL)?;
-        }
-
         let controller = Self {
-            domain: Domain::new(MappedRegisters(registers), config.nr_sources, mode, targets)
-                .ok_or(EINVAL)?,
+            domain: Domain::new(
+                MappedRegisters(registers),
+                config.nr_sources,
+                mode,
+                words(config.nr_sources.last().index() + 1)?,
+                words(domain::saved_words(config.nr_sources))?,
+            )
+            .ok_or(EINVAL)?,
             first: config.first,
             node: fwnode::HeldNode::new(node),
         };

@@ -5,4 +5,5 @@
 mod aplic;
 mod chip;
 mod domain;
+pub(crate) mod published;
 pub(crate) mod setup;

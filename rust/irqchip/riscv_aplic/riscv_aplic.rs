@@ -3,12 +3,13 @@
 //! RISC-V advanced platform-level interrupt controller (APLIC): wired interrupts, delivered to the
 //! harts directly or as MSIs to their interrupt files.
 //!
-//! Power management comes later. The modules:
+//! The modules:
 //!
 //! - [`abi`]: what C calls;
 //! - [`probe`](mod@probe): which of the two delivery modes an APLIC is set up for;
 //! - [`direct`]: direct delivery by interrupt delivery controls (IDCs);
 //! - [`msi`]: delivery as MSIs;
+//! - [`power`]: times without it;
 //! - [`controller`]: what both share: the registers of the sources;
 //! - [`config`]: what firmware says, checked;
 //! - [`ffi`]: what needs unsafe code.
@@ -23,6 +24,7 @@ mod controller;
 mod direct;
 mod ffi;
 mod msi;
+mod power;
 mod probe;
 
 // For `#[vtable]`.

@@ -28,7 +28,8 @@ use kernel::{
 use kernel_ext::{
     cpumask,
     irq::chained,
-    percpu::PerCpu, //
+    percpu::PerCpu,
+    pm_domain::Powered, //
 };
 
 use crate::{
@@ -138,9 +139,29 @@ fn target(hart: HartIndex) -> u32 {
     .encode()
 }
 
+impl DirectAplic {
+    /// The harts of the domain.
+    fn wires(&self) -> impl Iterator<Item = HartIndex> + '_ {
+        cpumask::possible().filter_map(|cpu| *self.harts.on(cpu)?)
+    }
+}
+
+impl Powered for DirectAplic {
+    fn power_off(&self) {
+        self.controller.save();
+    }
+
+    fn power_on(&self) {
+        self.controller.restore(
+            |domain| self.wires().all(|hart| domain.is_open(hart)),
+            |domain| self.wires().for_each(|hart| domain.open_idc(hart)),
+        );
+    }
+}
+
 impl Drop for DirectAplic {
     fn drop(&mut self) {
-        for hart in cpumask::possible().filter_map(|cpu| *self.harts.on(cpu)?) {
+        for hart in self.wires() {
             self.controller.close_idc(hart);
         }
     }

@@ -18,7 +18,7 @@ use kernel_ext::{
 use super::aplic::DirectAplic;
 
 /// The APLICs of the system that deliver directly.
-pub(super) static APLICS: Roster<DirectAplic, 16> = Roster::new();
+pub(crate) static APLICS: Roster<DirectAplic, 16> = Roster::new();
 
 /// The harts' external interrupt, once one of them has claimed it.
 pub(super) static PARENT: SetOnce<chained::ChainedIrq> = SetOnce::new();

@@ -46,7 +46,8 @@ use crate::{
         AplicConfig,
         HartWire, //
     },
-    ffi, //
+    ffi,
+    power, //
 };
 
 /// The harts' external interrupt as long as no APLIC uses it; given back when dropped.
@@ -153,6 +154,7 @@ pub(crate) fn setup(
     }
     aplic.controller.start();
     enable_everywhere();
+    power::outlive(dev, aplic);
 
     dev_info!(
         dev,

@@ -26,6 +26,7 @@ use kernel::{
 };
 use kernel_ext::{
     msi::Message,
+    pm_domain::Powered,
     sync::RawSpinLock, //
 };
 use riscv_imsic::sender::ExtemporeSender;
@@ -114,6 +115,22 @@ impl ExtemporeSender for MsiAplic {
 }
 
 impl MsiAplic {
+    /// Writes where MSIs go; returns what the registers hold then.
+    fn write_address(&self) -> (u32, u32) {
+        self.controller
+            .write(regs::MMSIADDRCFG, self.address.mmsiaddrcfg());
+        self.controller
+            .write(regs::MMSIADDRCFGH, self.address.mmsiaddrcfgh());
+        self.read_address()
+    }
+
+    fn read_address(&self) -> (u32, u32) {
+        (
+            self.controller.read(regs::MMSIADDRCFG),
+            self.controller.read(regs::MMSIADDRCFGH),
+        )
+    }
+
     /// Programs where MSIs go: only machine-level domains can (AIA 4.5.3).
     ///
     /// Fails with `EIO` if they go somewhere else.
@@ -121,13 +138,7 @@ impl MsiAplic {
         if !cfg!(CONFIG_RISCV_M_MODE) {
             return Ok(());
         }
-        self.controller
-            .write(regs::MMSIADDRCFG, self.address.mmsiaddrcfg());
-        self.controller
-            .write(regs::MMSIADDRCFGH, self.address.mmsiaddrcfgh());
-
-        let low = self.controller.read(regs::MMSIADDRCFG);
-        let high = self.controller.read(regs::MMSIADDRCFGH);
+        let (low, high) = self.write_address();
         if self.address.is_programmed(low, high) {
             return Ok(());
         }
@@ -138,6 +149,31 @@ impl MsiAplic {
             high
         );
         Err(EIO)
+    }
+}
+
+impl Powered for MsiAplic {
+    fn power_off(&self) {
+        self.controller.save();
+    }
+
+    fn power_on(&self) {
+        let m_mode = cfg!(CONFIG_RISCV_M_MODE);
+
+        self.controller.restore(
+            |_| {
+                !m_mode || {
+                    let (low, high) = self.read_address();
+
+                    self.address.is_programmed(low, high)
+                }
+            },
+            |_| {
+                if m_mode {
+                    self.write_address();
+                }
+            },
+        );
     }
 }
 

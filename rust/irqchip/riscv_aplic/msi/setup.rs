@@ -18,11 +18,15 @@ use kernel_ext::{
 use super::{
     aplic::MsiAplic,
     chip::CHIP,
-    domain::MsiDomain, //
+    domain::MsiDomain,
+    published::APLICS, //
 };
-use crate::config::{
-    AplicConfig,
-    HartWire, //
+use crate::{
+    config::{
+        AplicConfig,
+        HartWire, //
+    },
+    power, //
 };
 
 /// Sets the APLIC of `node` up to deliver MSIs.
@@ -66,7 +70,14 @@ pub(crate) fn setup(
             node.display_name()
         );
     }
+    if !APLICS.push(aplic) {
+        pr_warn!(
+            "{}: too many APLICs: this one does not outlive a time without power\n",
+            node.display_name()
+        );
+    }
     aplic.controller.start();
+    power::outlive(dev, aplic);
     dev_info!(
         dev,
         "{} interrupts forwarded to MSI base {:#018x}\n",
