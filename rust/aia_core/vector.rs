@@ -14,6 +14,7 @@
 //! - [`proof`]: how a hart can tell that nothing is on its way to its file;
 //! - [`operations`]: what can be done with vectors, across all files;
 //! - [`entry`]: interrupt entry;
+//! - [`power`]: a hart loses its registers for a while;
 //! - [`tick`]: the clock of what has to wait;
 //! - [`strays`]: when MSIs for nobody are too many.
 //!
@@ -33,6 +34,7 @@ pub mod file;
 pub mod operations;
 pub mod placement;
 pub mod pool;
+pub mod power;
 pub mod proof;
 pub mod slot;
 pub mod strays;

@@ -10,7 +10,11 @@ use aia_core::vector::{
     access::Fence,
     operations::MoveError,
     proof,
-    slot::Slot, //
+    slot::{
+        Slot,
+        SlotOwner, //
+    },
+    POKE, //
 };
 use machine::{
     on,
@@ -726,4 +730,126 @@ fn senders_are_asked_until_one_does_not_answer() {
         assert_eq!((fence, count), (outcome, asked));
         assert!(asked == 0 || !model.hart(0).is_pending(marker));
     }
+}
+
+/// What happens to a device while its hart is in a state that loses its registers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Meanwhile {
+    Nothing,
+    Masked,
+    Unmasked,
+    Moved,
+    Freed,
+}
+
+/// A hart loses its registers, or does not: what was pending is, for whose it is now, and enabled is
+/// what its owner wants to be.
+#[test]
+fn a_hart_that_loses_its_registers_loses_no_interrupt() {
+    use Meanwhile::*;
+
+    for kind in KINDS {
+        for lost in [None, Some((0, 0)), Some((0x1234, 0))] {
+            for meanwhile in [Nothing, Masked, Unmasked, Moved, Freed] {
+                for pending in [true, false] {
+                    let model = Model::new(2);
+                    let device = model.device(1, &[1], kind).unwrap();
+                    let other = model.device(2, &[1], kind).unwrap();
+
+                    if meanwhile != Unmasked {
+                        device.unmask(1);
+                    }
+                    other.unmask(1);
+                    model.interrupt(1);
+                    if pending {
+                        device.fire();
+                    }
+                    other.fire();
+                    model.doze(1);
+                    match meanwhile {
+                        Nothing => {}
+                        Masked => device.mask(0),
+                        Unmasked => device.unmask(0),
+                        Moved => device.move_to(0, &[0]).unwrap(),
+                        Freed => device.free(0),
+                    }
+                    model.wake(1, lost);
+                    model.interrupt(1);
+                    model.interrupt(0);
+
+                    let case = (kind, lost, meanwhile, pending);
+                    let owner = SlotOwner::new(0x1000).unwrap();
+                    let handled = |cpu| {
+                        let handled = model.hart(cpu).handled.borrow();
+
+                        handled.iter().filter(|one| **one == owner).count()
+                    };
+                    let times = usize::from(pending);
+                    let expected = match meanwhile {
+                        Nothing | Unmasked => (0, times),
+                        Moved => (times, 0),
+                        Masked | Freed => (0, 0),
+                    };
+
+                    assert_eq!(other.handled(1), 1, "{case:?}");
+                    assert_eq!((handled(0), handled(1)), expected, "{case:?}");
+                }
+            }
+        }
+    }
+}
+
+/// An interrupt that was masked, and comes while the hart is away with its registers kept, is delivered
+/// when it is unmasked.
+#[test]
+fn what_a_masked_interrupt_has_pending_outlives_a_state_that_loses_it() {
+    let model = Model::new(2);
+    let device = model.device(1, &[1], Kind::Pci).unwrap();
+
+    model.interrupt(1);
+    device.fire();
+    model.doze(1);
+    model.wake(1, Some((0, 0)));
+    model.interrupt(1);
+    assert_eq!(device.total(), 0);
+    device.unmask(0);
+    model.interrupt(1);
+    assert_eq!(device.handled(1), 1);
+}
+
+/// IPIs are recorded in memory; the MSI that says so may be lost.
+#[test]
+fn a_hart_that_comes_back_looks_for_ipis() {
+    let model = Model::new(2);
+
+    model.doze(1);
+    model.wake(1, Some((0, 0)));
+    assert!(model.hart(1).is_pending(POKE));
+}
+
+/// Waking up is not time that passes.
+#[test]
+fn waking_up_ends_no_forwarder_early() {
+    let model = Model::new(2);
+    let device = model.device(1, &[1], Kind::Platform).unwrap();
+
+    device.unmask(1);
+    model.interrupt(1);
+    let old = device.message.get();
+    device.move_to(1, &[0]).unwrap();
+    for _ in 0..8 {
+        model.doze(1);
+        model.wake(1, Some((0, 0)));
+        model.interrupt(1);
+    }
+    model.store(old);
+    model.interrupt(1);
+    model.interrupt(0);
+    assert_eq!((device.handled(0), device.handled(1)), (1, 0));
+
+    // The timer ends it in time.
+    for _ in 0..2 {
+        model.tick();
+    }
+    assert_eq!(model.hart(1).file.slot(old.eiid()), Slot::Free);
 }

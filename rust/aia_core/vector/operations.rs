@@ -10,7 +10,10 @@ use core::ops::Deref;
 
 use super::{
     access::HartAccess,
-    file::File,
+    file::{
+        sync::SyncOutcome,
+        File, //
+    },
     placement::Placement,
     slot::{
         InFlight,
@@ -117,10 +120,19 @@ pub enum MoveError {
 /// Applies everything that waits for the running hart.
 #[cold]
 pub fn sync<M: Machine>(machine: &M) {
+    sync_by(machine, |file| file.sync(machine));
+}
+
+/// Applies everything again, after the running hart lost its enable bits.
+pub(super) fn refresh<M: Machine>(machine: &M) {
+    sync_by(machine, |file| file.refresh(machine));
+}
+
+fn sync_by<M: Machine>(machine: &M, apply: impl FnOnce(&File<M::Words>) -> SyncOutcome) {
     let file = machine.here();
     let before = file.retired();
 
-    if let Some(due) = file.sync(machine).due {
+    if let Some(due) = apply(file).due {
         machine.look_again(due);
     }
     if file.retired() != before {

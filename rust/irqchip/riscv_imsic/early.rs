@@ -12,6 +12,7 @@ use kernel_ext::{
         self,
         aia::Aia, //
     },
+    cpu_pm,
     cpuhp,
     fwnode,
     ipi_mux,
@@ -29,6 +30,7 @@ use crate::{
     hotplug::Hotplug,
     ipi::Ipi,
     look::Look,
+    power::LowPower,
     published::{
         self,
         Publication, //
@@ -96,6 +98,8 @@ pub(crate) fn init(node: &FwNode, read: impl FnOnce() -> Result<Description>) ->
         );
     })?;
 
+    let power = cpu_pm::Registration::new::<LowPower>()?;
+
     let ours = !published::noipi() && !ipi_mux::is_provided();
     let late = if ours {
         None
@@ -120,6 +124,7 @@ pub(crate) fn init(node: &FwNode, read: impl FnOnce() -> Result<Description>) ->
     files.leak();
     hotplug.leak();
     late.map(cpuhp::Registration::leak);
+    power.leak();
     publication.leak();
     of::populate_again(node);
     Ok(())

@@ -22,6 +22,7 @@ use aia_core::{
             Machine, //
         },
         placement::Placement,
+        power::PendingAccess,
         tick::Tick,
         VectorId, //
     },
@@ -202,6 +203,19 @@ impl HartAccess for ThisHart<'_> {
 
     fn away(&self) -> &Word {
         &self.imsic.counts.away
+    }
+}
+
+impl PendingAccess for ThisHart<'_> {
+    fn pending(&self, word: EixWord) -> u64 {
+        // CAST: As wide as the hart.
+        self.registers.read(FileRegister::eip(word.get())) as u64
+    }
+
+    fn set_pending(&self, word: EixWord, mask: u64) {
+        // CAST: As wide as the hart.
+        self.registers
+            .set(FileRegister::eip(word.get()), mask as usize);
     }
 }
 

@@ -2,12 +2,11 @@
 
 //! RISC-V incoming MSI controller (IMSIC): the interrupt files of all harts.
 //!
-//! Power management comes later. The modules, from firmware to
-//! interrupt:
+//! The modules, from firmware to interrupt:
 //!
 //! - [`abi`]: what C calls;
 //! - [`early`], [`probe`](mod@probe): set-up, before and when there are devices; [`hotplug`]: CPUs come
-//!   and go;
+//!   and go; [`power`]: they lose their registers for a while;
 //! - [`entry`]: interrupt entry; [`look`]: the other reasons to look at what waits for a hart;
 //!   [`ipi`]: IPIs;
 //! - [`domain`], [`chip`]: what the interrupt core and the devices' domains see;
@@ -42,6 +41,7 @@ mod hart;
 mod hotplug;
 mod ipi;
 mod look;
+mod power;
 mod probe;
 mod published;
 pub mod sender;

@@ -18,6 +18,7 @@ use aia_core::{
             Placement, //
         },
         pool,
+        power::SavedPending,
         strays::{
             self,
             StrayCounter, //
@@ -90,6 +91,8 @@ pub(crate) struct LocalHart {
     /// When the hart looks again at what waits for the time to pass.
     pub(crate) timer: Pin<KBox<CpuTimer>>,
     pub(crate) strays: StrayCounter<OwnedWords>,
+    /// What is pending while the hart is in a state that may lose it.
+    pub(crate) saved: SavedPending<OwnedWords>,
 }
 
 impl LocalHart {
@@ -111,6 +114,7 @@ impl LocalHart {
             changes: KBox::pin_init(IrqWork::new::<L>(), GFP_KERNEL)?,
             timer: KBox::pin_init(CpuTimer::new::<L>(), GFP_KERNEL)?,
             strays: StrayCounter::new(words(strays::words_for(nr_ids))?),
+            saved: SavedPending::new(bitmap()?),
         })
     }
 }

@@ -37,6 +37,10 @@ use aia_core::{
             Placement, //
         },
         pool,
+        power::{
+            PendingAccess,
+            SavedPending, //
+        },
         proof,
         slot::{
             Sender, //
@@ -103,6 +107,7 @@ pub(crate) struct TestHart {
     pub(crate) timer: Cell<Option<Tick>>,
     /// Interrupts that were handled here.
     pub(crate) handled: RefCell<Vec<SlotOwner>>,
+    saved: SavedPending<Words>,
 }
 
 impl TestHart {
@@ -116,6 +121,7 @@ impl TestHart {
             pokes: Cell::new(0),
             timer: Cell::new(None),
             handled: RefCell::default(),
+            saved: SavedPending::new(words(pool::words_for(NrIds::MIN))),
         }
     }
 
@@ -226,6 +232,23 @@ impl Model {
         hart.online.set(false);
         hart.timer.set(None);
         operations::go_offline(&self.on(cpu));
+    }
+
+    /// `cpu` enters a state that may lose its registers.
+    pub(crate) fn doze(&self, cpu: u32) {
+        self.hart(cpu).saved.save(&self.on(cpu));
+    }
+
+    /// It is back, and has lost them if they are `lost`.
+    pub(crate) fn wake(&self, cpu: u32, lost: Option<(u64, u64)>) {
+        let hart = self.hart(cpu);
+
+        if let Some((enabled, pending)) = lost {
+            hart.enabled.set(enabled);
+            hart.pending.set(pending);
+        }
+        hart.enabled.set(u64::MAX);
+        hart.saved.restore(&self.on(cpu));
     }
 
     /// A tick: timers that are due expire.
@@ -370,6 +393,17 @@ impl HartAccess for Here<'_> {
 
     fn away(&self) -> &Word {
         &self.model.counts.away
+    }
+}
+
+impl PendingAccess for Here<'_> {
+    fn pending(&self, word: EixWord) -> u64 {
+        assert_eq!(Some(word), EixWord::new(0));
+        self.hart().pending.get()
+    }
+
+    fn set_pending(&self, _word: EixWord, mask: u64) {
+        self.hart().pending.set(self.hart().pending.get() | mask);
     }
 }
 
