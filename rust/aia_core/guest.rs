@@ -10,6 +10,7 @@
 //! - [`hgei`]: which guest external interrupt lines of a hart are in use;
 //! - [`iprio`]: the priorities of a guest's major interrupts;
 //! - [`file`]: how the state of an interrupt file gets into a guest file of a hart, and out;
+//! - [`power`]: a hart loses its guest files for a while;
 //! - [`binding`]: where the state of a vCPU's interrupt file is, and who may move it;
 //! - [`imsic`]: a vCPU's interrupt file: MSIs, moves, and what user space does to it;
 //! - [`state`]: the format of the state of all interrupt controllers, for migration.
@@ -24,4 +25,5 @@ pub mod hart_table;
 pub mod hgei;
 pub mod imsic;
 pub mod iprio;
+pub mod power;
 pub mod state;

@@ -28,6 +28,10 @@ use kernel_ext::{
 use crate::{
     ops::evict,
     state::{
+        guest_file::{
+            registers_here,
+            OwnRegisters, //
+        },
         host::HostAia,
         limits::lower_nr_hgei, //
     }, //
@@ -105,18 +109,33 @@ impl HostAia {
         hart.saved.swap(0);
     }
 
-    /// Saves what a state that loses the CSRs would lose.
+    /// Saves what a state that loses the CSRs and the guest files would lose.
     pub(crate) fn enter_low_power(&self, irqs_off: &LocalInterruptDisabled) {
-        let saved = hart::suspend(Csrs(self.hart(irqs_off)));
+        let here = self.harts.here(irqs_off);
 
-        self.harts.here(irqs_off).saved.swap(saved);
+        here.saved.swap(hart::suspend(Csrs(self.hart(irqs_off))));
+        self.each_file(irqs_off, |line, file| here.saved_files.save(line, file));
     }
 
     /// Undoes [`Self::enter_low_power`].
     pub(crate) fn exit_low_power(&self, irqs_off: &LocalInterruptDisabled) {
-        let saved = self.harts.here(irqs_off).saved.load();
+        let here = self.harts.here(irqs_off);
 
-        self.without(hart::resume(Csrs(self.hart(irqs_off)), saved));
+        // One that was given back meanwhile is nobody's.
+        self.each_file(irqs_off, |line, file| here.saved_files.restore(line, file));
+        self.without(hart::resume(Csrs(self.hart(irqs_off)), here.saved.load()));
+    }
+
+    /// Calls `f` for each guest file of this CPU that is somebody's. Nobody takes one meanwhile, which
+    /// only a vCPU's thread does that runs here.
+    fn each_file(&self, irqs_off: &LocalInterruptDisabled, f: impl Fn(Hgei, &OwnRegisters<'_>)) {
+        let lines = self.harts.here(irqs_off).lines.lock();
+
+        for (line, _) in lines.owners(!0) {
+            if let Some(file) = registers_here(self, line, irqs_off) {
+                f(line, &file);
+            }
+        }
     }
 }
 

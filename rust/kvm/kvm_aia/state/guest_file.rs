@@ -24,7 +24,10 @@ use aia_core::{
 };
 use kernel::{
     cpu::CpuId,
-    interrupt::local_interrupt_disable,
+    interrupt::{
+        local_interrupt_disable,
+        LocalInterruptDisabled, //
+    },
     pr_warn_once,
     sync::barrier, //
 };
@@ -144,6 +147,20 @@ fn register(isel: Isel) -> FileRegister {
         | IndirectRegister::Iprio { .. }
         | IndirectRegister::Reserved => FileRegister::EIDELIVERY,
     }
+}
+
+/// The registers of the guest file behind `hgei` of the running hart.
+pub(crate) fn registers_here<'a>(
+    host: &HostAia,
+    hgei: Hgei,
+    irqs_off: &'a LocalInterruptDisabled,
+) -> Option<OwnRegisters<'a>> {
+    let page = riscv_imsic::guest_page(CpuId::current(), GuestIndex::new(hgei.get())?)?;
+
+    Some(OwnRegisters {
+        registers: host.hart(irqs_off).guest_file(hgei.get()),
+        page,
+    })
 }
 
 /// The registers of a guest interrupt file of the running hart.

@@ -12,7 +12,8 @@ use core::ptr::NonNull;
 use aia_core::{
     guest::{
         hart,
-        hgei::Lines, //
+        hgei::Lines,
+        power::SavedFiles, //
     },
     ids::{
         Hgei,
@@ -91,6 +92,8 @@ pub(crate) struct HgeiControl {
     free: Word,
     /// `hgeie` while the hart is in a state that loses it.
     pub(crate) saved: Word,
+    /// What guest files hold while the hart is in a deep idle state.
+    pub(crate) saved_files: SavedFiles<KVec<Word>>,
 }
 
 impl HgeiControl {
@@ -114,6 +117,20 @@ pub(crate) struct HostAia {
     pub(crate) max_ids: NrIds,
 }
 
+/// Places to keep what the guest files of `cpu` hold, with `nr_ids` identities each.
+fn places(cpu: CpuId, nr_ids: NrIds) -> Result<KVec<Word>> {
+    if !cfg!(CONFIG_CPU_PM) {
+        return Ok(KVec::new());
+    }
+    let count = SavedFiles::<KVec<Word>>::words_for(riscv_imsic::nr_guest_files(cpu), nr_ids);
+    let mut places = KVec::with_capacity(count, GFP_KERNEL)?;
+
+    for _ in 0..count {
+        places.push(Word::new(0), GFP_KERNEL)?;
+    }
+    Ok(places)
+}
+
 impl HostAia {
     /// Looks what the host has; `H` handles the interrupt of a hart that says that one of a vCPU is
     /// pending. May sleep.
@@ -123,7 +140,8 @@ impl HostAia {
         if !isa::has_ssaia() {
             return Err(ENODEV);
         }
-        let harts = PerCpu::new(|_| {
+        let max_ids = riscv_imsic::nr_guest_ids().unwrap_or(NrIds::MAX);
+        let harts = PerCpu::new(|cpu| {
             Ok(HgeiControl {
                 lines: KBox::pin_init(
                     RawSpinLock::new(Lines::new(), c"kvm_aia_lines", static_lock_class!()),
@@ -131,6 +149,7 @@ impl HostAia {
                 )?,
                 free: Word::new(0),
                 saved: Word::new(0),
+                saved_files: SavedFiles::new(places(cpu, max_ids)?, max_ids),
             })
         })?;
 
@@ -145,7 +164,7 @@ impl HostAia {
             )?,
             // Each hart takes away what its `hvien` lacks.
             guest_interrupts: Word::new(GUEST_INTERRUPTS | hart::HVIEN_PMU_OVF),
-            max_ids: riscv_imsic::nr_guest_ids().unwrap_or(NrIds::MAX),
+            max_ids,
         })
     }
 
