@@ -191,6 +191,13 @@ void aia_show_idle(struct seq_file *m);
 /* aia_test_sleep.c */
 int aia_write_sleep(char *buf);
 
+/* aia_test_power.c */
+int aia_write_doze(char *buf);
+void aia_show_doze(struct seq_file *m);
+int aia_write_asleep(char *buf);
+void aia_show_asleep(struct seq_file *m);
+void aia_asleep_remove(void);
+
 /* aia_test_gstage.c */
 int aia_write_gstage(char *buf);
 void aia_show_gstage(struct seq_file *m);

@@ -61,6 +61,14 @@
  *               hviprio2 after it
  *   sleep    w  "F W": the system sleeps, whose only CPU loses KVM's CSRs and what
  *               F guest interrupt files with W words of identities hold
+ *   doze     w  "C LOSS ROUNDS USECS": C goes so often through an idle state of USECS that loses
+ *               nothing (LOSS 0), its registers but for MSIs that come meanwhile (1), or
+ *               these too (2); the writing CPU calls it by IPIs all the time
+ *   doze     r  how many calls that were
+ *   asleep   w  "LOSES [LINE]": from now on the system can be suspended to "mem". It is woken
+ *               up at once, or when LINE of the first APLIC is high, and loses
+ *               (LOSES 1) the registers of the CPU and of all APLICs
+ *   asleep   r  "nights woken": how often it was, and was woken by the line, which was low before
  *   gstage   w  "C ADDR": look that guest-physical address up in the G-stage of C
  *   gstage   r  "level pte" of what was found last
  *   stats    r  per vector: "V irq total cpu0 cpu1 ..."
@@ -118,6 +126,8 @@ static const struct aia_file aia_files[] = {
 	{ "hvien", aia_write_hvien, aia_show_hvien },
 	{ "idle", aia_write_idle, aia_show_idle },
 	{ "sleep", aia_write_sleep, NULL },
+	{ "doze", aia_write_doze, aia_show_doze },
+	{ "asleep", aia_write_asleep, aia_show_asleep },
 	{ "gstage", aia_write_gstage, aia_show_gstage },
 	{ "stats", aia_write_stats, aia_show_stats },
 	{ "msg", NULL, aia_show_msg },

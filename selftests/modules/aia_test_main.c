@@ -41,6 +41,7 @@ static void __exit aia_test_exit(void)
 {
 	aia_debugfs_exit();
 	aia_hvien_remove();
+	aia_asleep_remove();
 	aia_free_all();
 	aia_wires_remove();
 	aia_release_states();

@@ -7,6 +7,7 @@
                                to see a level; many are as short as can be.
     line LINE 0|1              set a wire of the root APLIC ("level" too)
     sleep MILLISECONDS         let the guest run
+    later MILLISECONDS ACTION  an action after that time
     quit                       end the machine
 """
 
@@ -97,6 +98,10 @@ class Host:
 
     def do_sleep(self, milliseconds):
         time.sleep(int(milliseconds) / 1000)
+
+    def do_later(self, milliseconds, *words):
+        self.do_sleep(milliseconds)
+        self.do(words)
 
     def do_quit(self):
         self._execute("quit")

@@ -296,6 +296,12 @@ def table():
         Row("direct-s2", Machine(smp=4, sockets=2, aia="aplic"),
             ["topology", "scftorture", "wired"]),
         Row("plic", Machine(smp=2, aia="none"), ["topology"]),
+        # Harts and APLICs that lose their registers.
+        # C loses what is pending.
+        Row("power-imsic", Machine(smp=2, qemu="bpo"), ["power"],
+            impl=("rust",), timeout=600),
+        Row("power-direct", Machine(smp=2, aia="aplic", qemu="bpo"),
+            ["power"], impl=("rust",), timeout=600),
         *few_ids.rows(Row, debug),
         *fence.rows(Row, debug),
         *aplics.rows(Row, debug),

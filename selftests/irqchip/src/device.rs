@@ -45,6 +45,17 @@ fn field<T: std::str::FromStr>(row: &[String], index: usize) -> Result<T> {
         .ok_or_else(|| format!("unexpected line {row:?}"))
 }
 
+/// What a hart loses in an idle state.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// Nothing.
+    Nothing,
+    /// All registers, but for MSIs that come meanwhile.
+    Registers,
+    /// These, too.
+    All,
+}
+
 /// The loaded module; unloads it when dropped.
 #[derive(Debug)]
 pub struct Module(());
@@ -99,6 +110,37 @@ impl Module {
     pub fn wires(&self, count: usize) -> Result<Device> {
         tell("wires", count.to_string())?;
         self.last(count)
+    }
+
+    /// Takes `cpu` so often through an idle state of `us` microseconds that loses what `loss` says; the
+    /// CPU that asks for it calls it by IPIs all the time, how often is returned.
+    pub fn doze(&self, cpu: usize, loss: Loss, rounds: u32, us: u32) -> Result<u64> {
+        tell("doze", format!("{cpu} {} {rounds} {us}", loss as u32))?;
+        field(ask("doze")?.first().ok_or("no answer")?, 0)
+    }
+
+    /// Suspends the system, whose CPU and APLICs lose their registers or not; it wakes up at once, or
+    /// when `line` of the first APLIC is high. Returns whether it was low before.
+    pub fn suspend(&self, loses: bool, line: Option<u32>) -> Result<bool> {
+        let nights = || -> Result<(u64, u64)> {
+            let answer = ask("asleep")?;
+            let row = answer.first().ok_or("no answer")?;
+
+            Ok((field(row, 0)?, field(row, 1)?))
+        };
+
+        tell(
+            "asleep",
+            format!("{} {}", u32::from(loses), line.unwrap_or(0)),
+        )?;
+        let before = nights()?;
+        write("/sys/power/state", "mem")?;
+        let after = nights()?;
+
+        ensure(after.0 == before.0 + 1, || {
+            format!("{} nights, not 1", after.0 - before.0)
+        })?;
+        Ok(after.1 > before.1)
     }
 
     /// Makes devices of APLICs whose nodes are disabled, all at once, and lets the driver

@@ -48,7 +48,9 @@ pub fn ask(action: &str, limit: Duration) -> Result {
 pub fn start(action: &str) -> Result {
     let mut answers = ANSWERS.lock().map_err(|e| e.to_string())?;
 
-    answers.get_or_insert_with(listen);
+    let answers = answers.get_or_insert_with(listen);
+    // To what nobody waited for, since it may be lost while the system sleeps.
+    while answers.try_recv().is_ok() {}
     println!("# host: {action}");
     Ok(())
 }

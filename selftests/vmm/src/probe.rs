@@ -146,6 +146,12 @@ impl Probe {
         }
     }
 
+    /// Takes `cpu` so often through an idle state of `us` microseconds that loses all its registers, but
+    /// for MSIs that come meanwhile.
+    pub fn doze(&self, cpu: usize, rounds: u32, us: u32) -> Result<()> {
+        self.tell("doze", &format!("{cpu} 1 {rounds} {us}"))
+    }
+
     /// Puts the system to sleep, which has one CPU; what KVM's CSRs and `files` guest
     /// interrupt files of so many `words` of identities hold is lost.
     pub fn sleep(&self, files: u32, words: u32) -> Result<()> {

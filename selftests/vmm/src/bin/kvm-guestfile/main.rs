@@ -5,6 +5,7 @@
 
 mod asleep;
 mod delivery;
+mod doze;
 mod exits;
 mod files;
 mod kicks;
@@ -85,6 +86,11 @@ const TESTS: &[Test] = &[
         "emul: MSIs kick the vCPU that runs",
         Need::FilesAndCpus(0, 2),
         kicks::each,
+    ),
+    (
+        "emul: a vCPU runs on a CPU that loses its registers now and then",
+        Need::Nothing,
+        doze::emul_runs,
     ),
     (
         "emul: claims by polling, console, doorbell, shutdown",
@@ -170,6 +176,16 @@ const TESTS: &[Test] = &[
         "guest file: a vCPU sleeps on while its CPU is in a state of low power",
         Need::Files(1),
         asleep::hw_idle,
+    ),
+    (
+        "guest file: a vCPU runs on a CPU that loses its registers now and then",
+        Need::Files(1),
+        doze::hw_runs,
+    ),
+    (
+        "guest file: files of vCPUs outlive a state that loses them",
+        Need::Vcpus(2),
+        doze::hw_sleeps,
     ),
     (
         "guest file: the system sleeps, and the files lose what they hold",
