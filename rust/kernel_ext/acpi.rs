@@ -111,20 +111,39 @@ impl Imsic {
     }
 }
 
-/// Reads where the registers of an APLIC are from its structure. Fails with `EINVAL` if that is too
-/// short.
-///
-/// # Safety
-///
-/// `header` must be the address of an APLIC structure in the MADT, which ends at `end`.
-pub unsafe fn aplic_registers(
-    header: *const bindings::acpi_subtable_headers,
-    end: usize,
-) -> Result<Range> {
-    // SAFETY: By the requirements of this function.
-    let raw = unsafe { structure::<bindings::acpi_madt_aplic>(header, end) }?;
+/// An APLIC structure: what C does not keep of it, or changes, and what tells it from others.
+#[derive(Clone, Copy)]
+pub struct Aplic {
+    /// The controller's ID.
+    pub id: u32,
+    /// How many sources it has.
+    pub nr_sources: u16,
+    /// The first of its global system interrupts.
+    pub gsi_base: u32,
+    /// Where its registers are.
+    pub registers: Range,
+}
 
-    Ok(Range::new(raw.base_addr, raw.size.into()))
+impl Aplic {
+    /// Reads the structure. Fails with `EINVAL` if it is too short.
+    ///
+    /// # Safety
+    ///
+    /// `header` must be the address of an APLIC structure in the MADT, which ends at `end`.
+    pub unsafe fn from_raw(
+        header: *const bindings::acpi_subtable_headers,
+        end: usize,
+    ) -> Result<Self> {
+        // SAFETY: By the requirements of this function.
+        let raw = unsafe { structure::<bindings::acpi_madt_aplic>(header, end) }?;
+
+        Ok(Self {
+            id: raw.id.into(),
+            nr_sources: raw.num_sources,
+            gsi_base: raw.gsi_base,
+            registers: Range::new(raw.base_addr, raw.size.into()),
+        })
+    }
 }
 
 /// What an RINTC structure says of a hart.
@@ -202,8 +221,6 @@ pub unsafe fn rintc_files(find: RintcFileFn) -> impl Iterator<Item = RintcFile> 
 pub struct Gsis {
     /// The first of them, which is its source number 0.
     pub base: u32,
-    /// How many there are.
-    pub count: u32,
     /// The controller's ID.
     pub id: u32,
     /// How many harts the controller interrupts by wires.
@@ -226,12 +243,7 @@ pub fn gsis(fwnode: &FwNode) -> Option<Gsis> {
         )
     })
     .ok()?;
-    Some(Gsis {
-        base,
-        count,
-        id,
-        nr_idcs,
-    })
+    Some(Gsis { base, id, nr_idcs })
 }
 
 /// The harts that controller `id` interrupts by wires, each with the controller's number of it.

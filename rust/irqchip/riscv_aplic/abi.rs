@@ -53,11 +53,11 @@ pub(crate) unsafe extern "C" fn riscv_aplic_acpi_init(
 ) -> c_int {
     from_result(|| {
         // SAFETY: By the requirements of this function.
-        let registers = unsafe { acpi::aplic_registers(header, end) }.inspect_err(|_| {
+        let aplic = unsafe { acpi::Aplic::from_raw(header, end) }.inspect_err(|_| {
             pr_err!("MADT: APLIC: the structure is too short\n");
         })?;
 
-        crate::direct::published::describe(registers)?;
+        crate::direct::published::describe(aplic)?;
         Ok(0)
     })
 }

@@ -28,7 +28,9 @@ use crate::{
 fn read(node: &FwNode, registers: Option<Range>) -> Result<Description> {
     #[cfg(CONFIG_ACPI)]
     if !node.is_of_node() {
-        return config::acpi::read(node, registers, riscv_imsic::acpi_node().is_some());
+        let has_imsic = riscv_imsic::acpi_node().is_some();
+
+        return config::acpi::read(node, registers, direct::published::described(), has_imsic);
     }
     // A device tree says it in more detail.
     let _ = registers;

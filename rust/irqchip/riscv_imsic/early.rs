@@ -43,10 +43,14 @@ use crate::{
 ///
 /// On an error, everything that was done is undone. Early boot, one CPU online.
 pub(crate) fn init(node: &FwNode, read: impl FnOnce() -> Result<Description>) -> Result {
+    let said = read()?;
+    let name = said.name;
+
     if published::imsic().is_some() {
         pr_err!(
-            "{}: compatible: there is an IMSIC already, this one is ignored\n",
-            node.display_name()
+            "{}: {}: there is an IMSIC already, this one is ignored\n",
+            node.display_name(),
+            name("compatible")
         );
         return Err(EALREADY);
     }
@@ -55,8 +59,6 @@ pub(crate) fn init(node: &FwNode, read: impl FnOnce() -> Result<Description>) ->
         return Err(ENODEV);
     };
 
-    let said = read()?;
-    let name = said.name;
     let config = ImsicConfig::new(node, said)?;
     let parent = ChainedIrq::of_intc(riscv::IRQ_EXT).inspect_err(|_| {
         pr_err!(

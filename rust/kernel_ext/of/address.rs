@@ -47,6 +47,22 @@ impl Range {
         )
     }
 
+    /// Whether its first page, or a part of it, is memory of a device that the kernel knows of, or
+    /// main memory.
+    pub fn is_of_device(&self) -> bool {
+        // SAFETY: Looks any range up.
+        let found = unsafe {
+            bindings::region_intersects(
+                self.start,
+                bindings::PAGE_SIZE,
+                bindings::IORESOURCE_MEM as usize,
+                bindings::IORES_DESC_NONE as usize,
+            )
+        };
+
+        found == bindings::REGION_INTERSECTS as c_int
+    }
+
     /// Where it begins.
     pub fn start(&self) -> u64 {
         self.start

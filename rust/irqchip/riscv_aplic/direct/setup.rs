@@ -35,7 +35,7 @@ use super::{
     handler::IdcHandler,
     hotplug::Hotplug,
     published::{
-        described,
+        described_registers,
         APLICS,
         PARENT, //
     }, //
@@ -88,7 +88,7 @@ impl External {
 ///
 /// Those that are set up have a claim on their registers.
 fn silence_others() {
-    for range in Iterator::chain(config::of::direct_registers(), described()) {
+    for range in Iterator::chain(config::of::direct_registers(), described_registers()) {
         // CAST: Addresses are as wide as the hart.
         if let Ok(registers) = Mapping::exclusive(&range, PAGE_SIZE as usize, c"riscv-aplic") {
             registers.write(regs::DOMAINCFG, 0);

@@ -20,6 +20,7 @@ use super::Description;
 /// The field of the MADT that says what a property of the device tree does.
 fn name(property: &'static str) -> &'static str {
     match property {
+        "compatible" => "MADT: IMSIC",
         "interrupts-extended" => "MADT: RINTC: hart ID",
         "reg" => "MADT: RINTC: IMSIC base address and size",
         "riscv,num-ids" => "MADT: IMSIC: supervisor mode interrupt identities",
