@@ -15,23 +15,29 @@ EDK2 = "/usr/share/qemu-efi-riscv64"
 CODE, VARIABLES = "RISCV_VIRT_CODE.fd", "RISCV_VIRT_VARS.fd"
 
 
-def boot(row, kernel, initrd, log):
-    """Boots a row by EDK2; returns the results."""
+def command(machine, directory, *arguments):
+    """The arguments of QEMU for a boot by EDK2, whose variables are in the
+    directory."""
     if not os.path.exists(f"{EDK2}/{CODE}"):
         raise Unavailable("no EDK2 for riscv64 (package qemu-efi-riscv64)")
+    variables = shutil.copy(f"{EDK2}/{VARIABLES}", directory)
+    machine = dataclasses.replace(
+        machine, virt="acpi=on,pflash0=code,pflash1=variables",
+        extra=("-blockdev", "driver=file,node-name=code,read-only=on,"
+               f"filename={EDK2}/{CODE}",
+               "-blockdev", "driver=file,node-name=variables,"
+               f"filename={variables}"))
+    return machine.command(*arguments)
+
+
+def boot(row, kernel, initrd, log):
+    """Boots a row by EDK2; returns the results."""
     console = Console(row)
     append = append_line(row.tests, row.args, row.kunit, row.append)
     with tempfile.TemporaryDirectory(prefix="aia-") as directory:
-        variables = shutil.copy(f"{EDK2}/{VARIABLES}", directory)
-        machine = dataclasses.replace(
-            row.machine, virt="acpi=on,pflash0=code,pflash1=variables",
-            extra=("-blockdev", "driver=file,node-name=code,read-only=on,"
-                   f"filename={EDK2}/{CODE}",
-                   "-blockdev", "driver=file,node-name=variables,"
-                   f"filename={variables}"))
-        command = machine.command("-kernel", kernel, "-initrd", initrd,
-                                  "-append", append)
-        why = Boot(command, console, log, row.timeout, row.silence).run()
+        qemu = command(row.machine, directory, "-kernel", kernel,
+                       "-initrd", initrd, "-append", append)
+        why = Boot(qemu, console, log, row.timeout, row.silence).run()
     return console.finish(why)
 
 

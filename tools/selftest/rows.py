@@ -13,6 +13,7 @@ import few_ids
 import guest_trace
 import image
 import linux_guest
+import madt
 import malformed
 import skips
 from machine import Machine
@@ -315,6 +316,7 @@ def table():
         *guest_trace.rows(Row, debug),
         *malformed.rows(Row, debug),
         *acpi.rows(Row),
+        *madt.rows(Row),
         *checked(),
     ]
     for row in rows:

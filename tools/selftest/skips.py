@@ -22,6 +22,10 @@ def files(row):
     return row.machine.guest_files if has_imsic(row) else 0
 
 
+def _has_acpi(row):
+    return row.name.startswith(("acpi-", "madt-"))
+
+
 def _one_hart(row, _number):
     return row.machine.smp == 1
 
@@ -33,8 +37,8 @@ TRUE_OF = (
     # On its controller.
     (r"an MSI of nobody is another test's$", lambda row, _: has_imsic(row)),
     # QEMU describes none by ACPI.
-    (r"ACPI has names\b", lambda row, _: row.name.startswith("acpi-")),
-    (r"no RTC$|no /dev/rtc0$", lambda row, _: row.name.startswith("acpi-")),
+    (r"ACPI has names\b", lambda row, _: _has_acpi(row)),
+    (r"no RTC$|no /dev/rtc0$", lambda row, _: _has_acpi(row)),
     (r"no APLIC$", lambda row, _: row.machine.aia == "none"),
     (r"needs 2 CPUs$|one CPU only$|no CPU can be taken offline$", _one_hart),
     (r"needs (\d+) guest files per CPU$",
