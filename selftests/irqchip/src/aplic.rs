@@ -38,16 +38,15 @@ impl Aplic {
         })
     }
 
-    /// The first one that the kernel may use.
+    /// The first one that the kernel may use, by its address: QEMU's devices are wired to it.
     pub fn first() -> Result<Self> {
         if let Some(madt) = Madt::find() {
             return Self::at(madt.aplics.first().ok_or("no APLIC")?.address);
         }
-        let node = dt::find("riscv,aplic")
+        let regions = dt::find("riscv,aplic")
             .into_iter()
-            .next()
-            .ok_or("no APLIC")?;
-        let (address, _) = *node.regions().first().ok_or("an APLIC without reg")?;
+            .filter_map(|node| node.regions().first().copied());
+        let (address, _) = regions.min().ok_or("no APLIC")?;
 
         Self::at(address)
     }
