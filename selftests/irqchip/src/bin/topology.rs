@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! What the drivers found must be what the device tree says.
+//!
+//! Arguments: `guests`, guest files that KVM has to report; `cpus`, how many harts the kernel was
+//! told to use, if not all.
 
 use irqtest::{
     args::Args,
     cpu,
     dt::{
         self,
-        Mode, //
+        Mode,
+        Node, //
     },
     ensure,
     imsic::Imsic,
@@ -261,6 +265,13 @@ fn works(mode: Mode, name: &str, sources: u32) -> Result {
     })
 }
 
+/// Whether an APLIC in direct mode interrupts any of the kernel's harts.
+fn reaches_any(node: &Node) -> bool {
+    let harts = dt::external_interrupts(node);
+
+    cpu::hart_ids().iter().any(|(_, hart)| harts.contains(hart))
+}
+
 fn aplics(mode: Mode) -> Result {
     let nodes = dt::find("riscv,aplic");
 
@@ -278,6 +289,10 @@ fn aplics(mode: Mode) -> Result {
 
         // A child that is not the root of the supervisor level has nothing to say.
         if mode == Mode::Msi && !node.has("msi-parent") {
+            continue;
+        }
+        // Nor has one of other harts than the kernel's.
+        if mode == Mode::Direct && !reaches_any(&node) {
             continue;
         }
         works(mode, &format!("{unit}.interrupt-controller"), sources)?;
@@ -311,12 +326,12 @@ fn ipis() -> Result {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("topology", &["guests"]);
+    let args = Args::of("topology", &["guests", "cpus"]);
     let mode = dt::mode();
     let mut tap = Tap::new(14);
 
     tap.diag(format!("machine: {mode:?}, CPUs {:?}", cpu::online()));
-    let harts = dt::harts();
+    let harts = args.number("cpus", dt::harts() as u64) as usize;
 
     tap.ok(
         cpu::online().len() == harts,
