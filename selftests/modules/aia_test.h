@@ -179,6 +179,9 @@ void aia_show_straggle(struct seq_file *m);
 /* aia_test_mute.c */
 int aia_write_mute(char *buf);
 
+/* aia_test_crash.c */
+int aia_write_crash(char *buf);
+
 /* aia_test_hvien.c */
 void aia_hvien_remove(void);
 int aia_write_hvien(char *buf);

@@ -39,6 +39,8 @@
  *   mute     w  "C 0|1": C gets MSIs of other harts, or does not
  *   stray    w  "C ID [N [LAST]]": write the IDs from ID to LAST, or ID only, to
  *               the interrupt file of C, N times
+ *   crash    w  "C ADDR FIRST LAST": C stores the numbers from FIRST to LAST in the
+ *               register ADDR, with interrupts off, and the kernel dies there
  *   wired    w  "LINE TYPE [ADDR]": make a device of one vector that is a line of
  *               the first APLIC, or of that one, as IRQ_TYPE_*. The handler of a
  *               level line disables it
@@ -117,6 +119,7 @@ static const struct aia_file aia_files[] = {
 	{ "straggle", aia_write_straggle, aia_show_straggle },
 	{ "mute", aia_write_mute, NULL },
 	{ "stray", aia_write_stray, NULL },
+	{ "crash", aia_write_crash, NULL },
 	{ "wired", aia_write_wired, NULL },
 	{ "line", aia_write_line, NULL },
 	{ "wires", aia_write_wires, NULL },

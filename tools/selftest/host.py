@@ -6,6 +6,8 @@
                                A single pulse is held long enough for a guest
                                to see a level; many are as short as can be.
     line LINE 0|1              set a wire of the root APLIC ("level" too)
+    hammer LINE GAP_US         raise and lower a wire all the time, until:
+    hammered                   that is enough; fails if it did not go on so far
     sleep MILLISECONDS         let the guest run
     later MILLISECONDS ACTION  an action after that time
     quit                       end the machine
@@ -14,6 +16,7 @@
 import json
 import re
 import socket
+import threading
 import time
 
 
@@ -65,8 +68,14 @@ class Host:
         self.qmp = None
         self.qtest = None
         self.aplic = None
+        # The end of QEMU that raises wires has one answer for each line.
+        self.lock = threading.Lock()
+        self.hammering = None
+        self.enough = threading.Event()
+        self.pulses = 0
 
     def close(self):
+        self._stop()
         for end in (self.qmp, self.qtest):
             if end:
                 end.close()
@@ -95,6 +104,39 @@ class Host:
         self._wire(int(line), int(level))
 
     do_level = do_line
+
+    def do_hammer(self, line, gap):
+        if self.hammering:
+            raise HostError("there is a hammer already")
+        self.hammering = threading.Thread(
+            target=self._hammer, args=(int(line), int(gap) / 1e6))
+        self.pulses = 0
+        self.enough.clear()
+        self.hammering.start()
+
+    def _hammer(self, line, gap):
+        try:
+            while not self.enough.wait(gap):
+                self._wire(line, 1)
+                self._wire(line, 0)
+                self.pulses += 1
+        except (HostError, OSError, ValueError):
+            # The machine has gone, or "hammered" finds out.
+            self.pulses = 0
+
+    def _stop(self):
+        self.enough.set()
+        if self.hammering:
+            self.hammering.join()
+        self.hammering = None
+
+    def do_hammered(self):
+        if not self.hammering:
+            raise HostError("nothing was hammered")
+        was_alive = self.hammering.is_alive()
+        self._stop()
+        if not was_alive or not self.pulses:
+            raise HostError("the hammer has come to its end by itself")
 
     def do_sleep(self, milliseconds):
         time.sleep(int(milliseconds) / 1000)
@@ -138,6 +180,10 @@ class Host:
         raise HostError("this machine has no APLIC")
 
     def _wire(self, line, level):
+        with self.lock:
+            self._set_wire(line, level)
+
+    def _set_wire(self, line, level):
         if not self.aplic:
             self.aplic = self._find_aplic()
         if not self.qtest:

@@ -60,7 +60,7 @@ DEBUG = ("dt-imsic-reg-second-endless", "dt-imsic-second",
 
 @dataclasses.dataclass
 class Case:
-    """One tree, or table: what to do to QEMU's, and what is to be seen then."""
+    """One tree or table: what to do to QEMU's, and what is to be seen then."""
 
     name: str
     # Takes the tree, or the table (madt.py).

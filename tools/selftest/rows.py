@@ -12,6 +12,7 @@ import fence
 import few_ids
 import guest_trace
 import image
+import kexec
 import linux_guest
 import madt
 import malformed
@@ -317,6 +318,7 @@ def table():
         *malformed.rows(Row, debug),
         *acpi.rows(Row),
         *madt.rows(Row),
+        *kexec.rows(Row),
         *checked(),
     ]
     for row in rows:

@@ -4,6 +4,11 @@
 
 use crate::{
     dt,
+    ensure,
+    irqdebug::{
+        self,
+        Irq, //
+    },
     madt::Madt,
     mem::Window,
     Result, //
@@ -17,6 +22,10 @@ const SETIENUM: usize = 0x1edc;
 const TARGET: usize = 0x3000;
 const IDC: usize = 0x4000;
 const IDC_SIZE: usize = 32;
+const ITHRESHOLD: usize = 8;
+
+/// Sources of QEMU's.
+const SOURCES: u32 = 95;
 
 /// `domaincfg`: interrupts are delivered.
 const IE: u32 = 1 << 8;
@@ -59,6 +68,23 @@ impl Aplic {
     /// Whether a hart gets interrupts directly, by the number that the APLIC has for it.
     pub fn delivers_to(&self, hart: usize) -> bool {
         self.registers.read(IDC + hart * IDC_SIZE) & 1 != 0
+    }
+
+    /// Delivers nothing any more; sources become pending all the same.
+    pub fn stop(&self) {
+        self.registers
+            .write(DOMAINCFG, self.registers.read(DOMAINCFG) & !IE);
+    }
+
+    /// Where the register is that holds interrupts of a hart back, all of them but with 0; by the
+    /// number that the APLIC has for the hart. Interrupts are delivered directly.
+    pub fn threshold_of(&self, hart: usize) -> u64 {
+        self.address + (IDC + hart * IDC_SIZE + ITHRESHOLD) as u64
+    }
+
+    /// Holds all interrupts of a hart back.
+    pub fn hold_back(&self, hart: usize) {
+        self.registers.write(IDC + hart * IDC_SIZE + ITHRESHOLD, 1);
     }
 
     /// The mode of a source, field SM.
@@ -104,4 +130,39 @@ impl Aplic {
     fn bit(&self, words: usize, source: u32) -> bool {
         self.registers.read(words + 4 * (source as usize / 32)) & 1 << (source % 32) != 0
     }
+}
+
+/// Sources that nobody has asked for are inactive, whatever they were.
+pub fn quiet(address: u64) -> Result {
+    let aplic = Aplic::at(address)?;
+    let name = format!("interrupt-controller@{address:x}");
+    let owned: Vec<u32> = irqdebug::irqs()
+        .into_iter()
+        .filter_map(|irq| {
+            let irq = Irq::read(irq).ok()?;
+            let level = irq.levels.first()?;
+
+            level
+                .text("domain")
+                .contains(&name)
+                .then(|| level.number("hwirq"))?
+        })
+        .map(|hwirq| hwirq as u32)
+        .collect();
+
+    ensure(aplic.delivers(), || {
+        format!("{address:#x} delivers nothing")
+    })?;
+    for source in (1..=SOURCES).filter(|s| !owned.contains(s)) {
+        let mode = aplic.mode(source);
+
+        ensure(mode == 0, || {
+            format!("{address:#x}: source {source} of nobody has mode {mode}")
+        })?;
+        ensure(
+            !aplic.is_enabled(source) && !aplic.is_pending(source),
+            || format!("{address:#x}: source {source} of nobody is enabled or pending"),
+        )?;
+    }
+    Ok(())
 }

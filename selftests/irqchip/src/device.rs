@@ -224,6 +224,13 @@ impl Module {
         tell("mute", format!("{cpu} {}", u32::from(mute)))
     }
 
+    /// Lets a CPU store numbers in a register, with its interrupts off, and the kernel die there.
+    pub fn crash(&self, cpu: usize, register: u64, numbers: RangeInclusive<u32>) -> Result {
+        let (first, last) = numbers.into_inner();
+
+        tell("crash", format!("{cpu} {register:#x} {first} {last}"))
+    }
+
     /// Writes an ID to a CPU's interrupt file, on nobody's behalf.
     pub fn stray(&self, cpu: usize, id: u32) -> Result {
         tell("stray", format!("{cpu} {id}"))

@@ -7,8 +7,11 @@
 use crate::Result;
 use std::{
     cell::RefCell,
+    ffi::CString,
+    fs::File,
     io,
-    mem, //
+    mem,
+    os::fd::AsRawFd, //
 };
 
 thread_local! {
@@ -81,5 +84,59 @@ pub fn membarrier(command: Membarrier) -> Result {
             "membarrier {command:?}: {}",
             io::Error::last_os_error()
         )),
+    }
+}
+
+/// When a kernel that is loaded takes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// When [`kexec`] says so.
+    Boot,
+    /// When the one that runs has died.
+    Crash,
+}
+
+/// The number of kexec_file_load(2) in `asm-generic/unistd.h`, which libc lacks for riscv64.
+const SYS_KEXEC_FILE_LOAD: libc::c_long = 294;
+
+/// `KEXEC_FILE_ON_CRASH` of `linux/kexec.h`.
+const ON_CRASH: libc::c_ulong = 2;
+
+/// kexec_file_load(2).
+pub fn kexec_load(kernel: &File, initrd: &File, cmdline: &str, next: Next) -> Result {
+    let cmdline = CString::new(cmdline).map_err(|e| format!("command line: {e}"))?;
+    let flags = if next == Next::Crash { ON_CRASH } else { 0 };
+
+    // SAFETY: `cmdline` is valid for reads of that length; descriptors and flags are numbers.
+    let ret = unsafe {
+        libc::syscall(
+            SYS_KEXEC_FILE_LOAD,
+            kernel.as_raw_fd(),
+            initrd.as_raw_fd(),
+            cmdline.as_bytes_with_nul().len(),
+            cmdline.as_ptr(),
+            flags,
+        )
+    };
+
+    match ret {
+        0 => Ok(()),
+        _ => Err(format!("kexec_file_load: {}", io::Error::last_os_error())),
+    }
+}
+
+/// Leaves this kernel for the one that is loaded; says why it did not.
+pub fn kexec() -> String {
+    // SAFETY: The call takes a number only.
+    unsafe { libc::reboot(libc::RB_KEXEC) };
+    format!("reboot: {}", io::Error::last_os_error())
+}
+
+/// Waits until the console has sent what was written.
+pub fn drain() -> Result {
+    // SAFETY: The call takes a number only.
+    match unsafe { libc::tcdrain(libc::STDOUT_FILENO) } {
+        0 => Ok(()),
+        _ => Err(format!("tcdrain: {}", io::Error::last_os_error())),
     }
 }

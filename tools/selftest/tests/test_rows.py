@@ -64,7 +64,7 @@ class Table(unittest.TestCase):
 
     # KVM is built in there. And these boot the kernel once more in the
     # machine, for which the debug kernel takes too long.
-    NOT_CHECKED = {"kvm-module", "kvm-memcg", "client", "vmm-linux"}
+    NOT_CHECKED = {"kvm-module", "kvm-memcg", "client", "vmm-linux", "kexec"}
 
     def test_debug_kernel_runs_every_program(self):
         names = {name for row in table() for name in row.tests}

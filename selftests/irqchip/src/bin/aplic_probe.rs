@@ -14,7 +14,10 @@
 //! `faults`   APLICs are spare, see `tools/selftest/aplics.py`
 
 use irqtest::{
-    aplic::Aplic,
+    aplic::{
+        quiet,
+        Aplic, //
+    },
     args::Args,
     cpu,
     device::Module,
@@ -40,7 +43,6 @@ const EDGE_RISING: u32 = 1;
 
 /// A source without a device.
 const LINE: u32 = 40;
-const SOURCES: u32 = 95;
 
 /// Harts of each APLIC.
 const HARTS: usize = 2;
@@ -134,41 +136,6 @@ fn orphaned(module: &Module) -> Result {
     ensure(!Aplic::at(SECOND)?.delivers(), || {
         "it delivers interrupts, though nobody handles them".into()
     })
-}
-
-/// Sources that nobody has asked for are inactive, whatever they were.
-fn quiet(address: u64) -> Result {
-    let aplic = Aplic::at(address)?;
-    let name = format!("interrupt-controller@{address:x}");
-    let owned: Vec<u32> = irqdebug::irqs()
-        .into_iter()
-        .filter_map(|irq| {
-            let irq = Irq::read(irq).ok()?;
-            let level = irq.levels.first()?;
-
-            level
-                .text("domain")
-                .contains(&name)
-                .then(|| level.number("hwirq"))?
-        })
-        .map(|hwirq| hwirq as u32)
-        .collect();
-
-    ensure(aplic.delivers(), || {
-        format!("{address:#x} delivers nothing")
-    })?;
-    for source in (1..=SOURCES).filter(|s| !owned.contains(s)) {
-        let mode = aplic.mode(source);
-
-        ensure(mode == 0, || {
-            format!("{address:#x}: source {source} of nobody has mode {mode}")
-        })?;
-        ensure(
-            !aplic.is_enabled(source) && !aplic.is_pending(source),
-            || format!("{address:#x}: source {source} of nobody is enabled or pending"),
-        )?;
-    }
-    Ok(())
 }
 
 fn late(tap: &mut Tap, module: &Module) {

@@ -152,10 +152,11 @@ fn night_until(module: &Module, loses: bool, line: u32, seconds: u32) -> Result<
     Ok(slept)
 }
 
-/// All registers of an APLIC that say what becomes of its sources.
-fn registers(aplic: &Aplic) -> Vec<(u32, u32, bool)> {
+/// All registers of an APLIC that say what becomes of its sources. Those of a CPU that goes offline have
+/// another target, but all have one.
+fn registers(aplic: &Aplic) -> Vec<(u32, bool, bool)> {
     (1..=SOURCES)
-        .map(|n| (aplic.mode(n), aplic.target(n), aplic.is_enabled(n)))
+        .map(|n| (aplic.mode(n), aplic.target(n) != 0, aplic.is_enabled(n)))
         .collect()
 }
 
