@@ -7,7 +7,8 @@
 #[cfg(CONFIG_PM_GENERIC_DOMAINS)]
 use kernel::{
     bindings,
-    error::to_result, //
+    error::to_result,
+    sync::rcu, //
 };
 use kernel::{
     device::Device,
@@ -15,11 +16,14 @@ use kernel::{
 };
 
 #[cfg(CONFIG_PM_GENERIC_DOMAINS)]
-use crate::fwnode;
+use crate::{
+    fwnode,
+    smp::are_interrupts_off, //
+};
 
 /// What may lose its registers when its power is switched off.
 ///
-/// If only by its power domain, both may sleep.
+/// Neither may sleep.
 pub trait Powered: Sync {
     /// Power is about to go.
     fn power_off(&self);
@@ -37,7 +41,7 @@ struct Follower<T: 'static> {
 
 /// Lets the power domain of `dev`, an interrupt controller with an interrupt domain that is being
 /// probed, be off as long as none of its interrupts is requested; `target` is told of it from now on.
-/// May sleep.
+/// Interrupt handlers that run when it is told so have ended when power goes. May sleep.
 ///
 /// Returns whether a device tree gives it one.
 ///
@@ -109,6 +113,9 @@ pub fn follow<T: Powered>(dev: &Device, target: &'static T) -> Result<bool> {
         if !domain.is_null() {
             (*domain).pm_dev = raw;
         }
+        // The system sleeps with its interrupts: until then, devices can wake it up.
+        #[cfg(CONFIG_PM_SLEEP)]
+        (*raw).power.set_syscore(true);
         bindings::__pm_runtime_set_status(raw, bindings::rpm_status_RPM_ACTIVE as c_uint);
         bindings::pm_runtime_enable(raw);
     }
@@ -135,7 +142,14 @@ unsafe extern "C" fn notify<T: Powered + 'static>(
 
     // CAST: Small numbers.
     match event as bindings::genpd_notication {
-        bindings::genpd_notication_GENPD_NOTIFY_PRE_OFF => target.power_off(),
+        bindings::genpd_notication_GENPD_NOTIFY_PRE_OFF => {
+            target.power_off();
+            // Interrupt handlers that have not seen it yet. A domain may be switched off with
+            // interrupts off, if its provider says so.
+            if !are_interrupts_off() {
+                rcu::synchronize_rcu();
+            }
+        }
         bindings::genpd_notication_GENPD_NOTIFY_ON => target.power_on(),
         _ => {}
     }

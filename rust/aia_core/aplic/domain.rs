@@ -67,7 +67,7 @@ pub struct Domain<R, S> {
     saved: S,
     /// Whether the domain delivers.
     on: Word,
-    /// Whether it is without power.
+    /// For how many reasons it is without power.
     off: Word,
 }
 
@@ -185,8 +185,14 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// (AIA 4.5.2). Without power, it is configured when that is back.
     pub fn configure(&self, source: SourceId, mode: SourceMode) -> Result<(), Unsupported> {
         if self.is_off() {
+            if mode != self.mode_of(source) {
+                self.forget(source);
+            }
             self.record(source, mode, self.target_of(source));
-            return Ok(());
+            // Or it is there just now, see `catch_up`.
+            if self.is_off() {
+                return Ok(());
+            }
         }
 
         let sourcecfg = regs::sourcecfg(source);
@@ -282,6 +288,7 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         }
         self.write(regs::target(source), target);
         self.read(regs::target(source)) == target
+            || self.read(regs::sourcecfg(source)) == SourceMode::Inactive.sourcecfg()
     }
 
     /// Lets `hart` be interrupted, in direct delivery mode.

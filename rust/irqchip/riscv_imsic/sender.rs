@@ -33,6 +33,9 @@ pub trait ExtemporeSender: Sync {
     /// Returns whether it was sent. Called with interrupts off and raw locks held: may take a raw
     /// lock of its own, and wait for the hardware, for some microseconds.
     fn send(&self, address: u64, eiid: Eiid) -> bool;
+
+    /// Whether the sender has no power, and so nothing on its way.
+    fn is_off(&self) -> bool;
 }
 
 /// The senders of the system, filled from the start.
@@ -74,10 +77,16 @@ pub(crate) fn fence(hart: &impl HartAccess, address: u64, marker: Eiid) -> Fence
     let outcome = proof::ask_all(
         hart,
         marker,
-        SENDERS.iter().map_while(SetOnce::as_ref),
+        SENDERS
+            .iter()
+            .map_while(SetOnce::as_ref)
+            .filter(|sender| !sender.is_off()),
         |sender| {
-            asked = true;
-            sender.send(address, marker)
+            let sent = sender.send(address, marker);
+
+            // It may just have been switched off.
+            asked = sent || !sender.is_off();
+            sent
         },
     );
 

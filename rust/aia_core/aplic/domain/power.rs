@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     aplic::{
-        domaincfg::DomainCfg,
+        domaincfg::{
+            DeliveryMode,
+            DomainCfg, //
+        },
         regs::{
             self,
             WordIndex, //
@@ -35,14 +38,20 @@ struct SavedWord {
 
 impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// Whether the registers cannot be accessed, from [`Self::save`] to [`Self::restore`].
-    pub(super) fn is_off(&self) -> bool {
+    #[inline]
+    pub fn is_off(&self) -> bool {
         self.off.load() != 0
     }
 
     /// Keeps what the registers hold and nobody else knows, before they may lose it. Until
     /// [`Self::restore`] no source is masked or unmasked.
+    ///
+    /// May be called again before that: the system goes to sleep when the domain is off already. Then the
+    /// registers are gone, and only the last [`Self::restore`] finds them back.
     pub fn save(&self) {
-        self.off.swap(1);
+        if self.off.add(1) != 0 {
+            return;
+        }
         for (word, bits, inputs) in self.saved_words() {
             bits.store_release(
                 u64::from(self.read(regs::setip(word))) << u32::BITS
@@ -55,15 +64,53 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// Makes the registers what they were at [`Self::save`]; `prepare` is called in between, with
     /// delivery off and all sources inactive, for what `self` does not know of.
     ///
-    /// If they have kept it, nothing is touched, since they know better than anybody what has become
-    /// pending meanwhile.
+    /// If they have kept it, what `kept` is asked, too, they know best what has become pending: then none
+    /// is changed. But an MSI that was sent meanwhile may have met a hart without power, and is sent
+    /// again.
     pub fn restore(&self, kept: impl FnOnce(&Self) -> bool, prepare: impl FnOnce(&Self)) {
-        self.off.swap(0);
-        if self.is_kept() && kept(self) {
-            return;
+        match self.off.load() {
+            0 => return,
+            1 => {}
+            _ => {
+                self.off.add(u64::MAX);
+                return;
+            }
         }
 
+        if self.is_kept() && kept(self) {
+            self.send_again();
+        } else {
+            self.write_all(prepare);
+        }
+        self.off.add(u64::MAX);
+        // What was configured meanwhile, by who found that there is no power yet.
+        for source in self.nr_sources.iter() {
+            self.catch_up(source);
+        }
+    }
+
+    /// Makes pending what may have been forwarded in vain.
+    fn send_again(&self) {
+        if self.mode == DeliveryMode::Direct {
+            return;
+        }
+        for (word, saved) in self.saved() {
+            let risen = self.read(regs::in_clrip(word)) & !saved.inputs;
+
+            for source in self.sources_of(word) {
+                let mode = self.mode_of(source);
+
+                if mode.is_edge() && risen & regs::mask(source) != 0 {
+                    self.set_pending(source, true);
+                }
+                self.retrigger(source, mode);
+            }
+        }
+    }
+
+    fn write_all(&self, prepare: impl FnOnce(&Self)) {
         let on = self.on.load() != 0;
+
         self.write(regs::DOMAINCFG, 0);
         for source in self.nr_sources.iter() {
             self.write(regs::sourcecfg(source), SourceMode::Inactive.sourcecfg());
@@ -73,7 +120,7 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         prepare(self);
 
         for (word, saved) in self.saved() {
-            for source in self.nr_sources.iter().filter(|s| WordIndex::of(*s) == word) {
+            for source in self.sources_of(word) {
                 self.restore_source(source, saved);
             }
             self.write(regs::setie(word), saved.enabled);
@@ -81,6 +128,44 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         if on {
             self.write(regs::DOMAINCFG, DomainCfg::new(true, self.mode).get());
         }
+    }
+
+    /// Writes mode and target of `source` if they are not what they shall be.
+    fn catch_up(&self, source: SourceId) {
+        loop {
+            let recorded = self.recorded(source);
+            let (mode, target) = (self.mode_of(source), self.target_of(source));
+
+            if self.read(regs::sourcecfg(source)) != mode.sourcecfg() {
+                self.write(regs::sourcecfg(source), mode.sourcecfg());
+                self.activated(source, mode);
+            } else if mode.is_active() && self.read(regs::target(source)) != target {
+                self.write(regs::target(source), target);
+            }
+            // Somebody else may have written something newer before.
+            if self.recorded(source) == recorded {
+                return;
+            }
+        }
+    }
+
+    /// A source gets another mode while there is no power: what it had pending, and its input, were those
+    /// of the former one.
+    pub(super) fn forget(&self, source: SourceId) {
+        let mask = u64::from(regs::mask(source));
+
+        for (word, bits, inputs) in self.saved_words() {
+            if word == WordIndex::of(source) {
+                bits.clear(mask << u32::BITS);
+                inputs.set(mask);
+            }
+        }
+    }
+
+    fn sources_of(&self, word: WordIndex) -> impl Iterator<Item = SourceId> {
+        self.nr_sources
+            .iter()
+            .filter(move |source| WordIndex::of(*source) == word)
     }
 
     /// Gives `source`, which is inactive, its mode and target again, and makes it pending if it was or
@@ -103,14 +188,22 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         self.set_pending(source, (saved.pending | inputs & !saved.inputs) & mask != 0);
     }
 
-    /// Whether the registers hold what they did at [`Self::save`], but for what is pending.
+    /// Whether the registers hold what they did at [`Self::save`], but for what has become pending.
     fn is_kept(&self) -> bool {
+        // An edge of a source that is not enabled stays pending.
+        let is_pending = |word, saved: SavedWord| {
+            let pending = self.read(regs::setip(word));
+
+            self.sources_of(word)
+                .filter(|source| self.mode_of(*source).is_edge())
+                .all(|source| saved.pending & !saved.enabled & !pending & regs::mask(source) == 0)
+        };
         let domaincfg = DomainCfg::new(self.on.load() != 0, self.mode);
 
         DomainCfg::from_register(self.read(regs::DOMAINCFG)).is_some_and(|c| c.satisfies(domaincfg))
-            && self
-                .saved()
-                .all(|(word, saved)| self.read(regs::setie(word)) == saved.enabled)
+            && self.saved().all(|(word, saved)| {
+                self.read(regs::setie(word)) == saved.enabled && is_pending(word, saved)
+            })
             && self.nr_sources.iter().all(|source| {
                 let mode = self.mode_of(source);
 

@@ -310,7 +310,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Applies the desired state of every identity in use again, after the hart lost its enables.
-    pub(in crate::vector) fn refresh(&self, hart: &impl HartAccess) -> SyncOutcome {
+    pub fn refresh(&self, hart: &impl HartAccess) -> SyncOutcome {
         self.mark_all();
         self.sync(hart)
     }

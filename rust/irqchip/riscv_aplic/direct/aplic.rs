@@ -18,6 +18,7 @@ use aia_core::{
         HartIndex,
         SourceId, //
     },
+    word::Word, //
 };
 use kernel::{
     cpu::CpuId,
@@ -46,6 +47,8 @@ pub(crate) struct DirectAplic {
     pub(super) controller: Controller,
     /// The hart of each CPU in the domain, [`None`] for CPUs that it does not interrupt.
     harts: PerCpu<Option<HartIndex>>,
+    /// The offset of the register by which each CPU claims; 0 if it does not, or if there is no power.
+    claims: PerCpu<Word>,
     pub(super) owners: ffi::Owners,
 }
 
@@ -59,9 +62,11 @@ impl DirectAplic {
                     .find(|wire| wire.cpu == cpu)
                     .map(|wire| wire.hart))
             })?,
+            claims: PerCpu::new(|_| Ok(Word::new(0)))?,
             owners: ffi::Owners::new(config.nr_sources)?,
         };
 
+        aplic.answer(true);
         for wire in wires {
             aplic.controller.open_idc(wire.hart);
         }
@@ -100,11 +105,12 @@ impl DirectAplic {
     #[inline(always)]
     pub(super) fn handle(&self, flow: &chained::ChainedContext<'_>) -> bool {
         let irqs_off = flow.irqs_off();
-        let Some(claimi) = (*self.harts.here(irqs_off)).and_then(|hart| {
-            let registers = &self.controller.registers().0;
-
-            registers.at(idc::claimi(hart)).ok()
-        }) else {
+        // CAST: As it was stored.
+        let offset = self.claims.here(irqs_off).load() as usize;
+        if offset == 0 {
+            return false;
+        }
+        let Ok(claimi) = self.controller.registers().0.at(offset) else {
             return false;
         };
         let mut claims = 0;
@@ -144,17 +150,35 @@ impl DirectAplic {
     fn wires(&self) -> impl Iterator<Item = HartIndex> + '_ {
         cpumask::possible().filter_map(|cpu| *self.harts.on(cpu)?)
     }
+
+    /// Whether the handler asks the domain.
+    fn answer(&self, asked: bool) {
+        for cpu in cpumask::possible() {
+            if let (Some(Some(hart)), Some(claims)) = (self.harts.on(cpu), self.claims.on(cpu)) {
+                // CAST: An offset of registers.
+                claims.store_release(if asked { idc::claimi(*hart) as u64 } else { 0 });
+            }
+        }
+    }
 }
 
 impl Powered for DirectAplic {
     fn power_off(&self) {
+        self.answer(false);
         self.controller.save();
     }
 
     fn power_on(&self) {
+        // The handler asks again before anything is delivered.
         self.controller.restore(
-            |domain| self.wires().all(|hart| domain.is_open(hart)),
-            |domain| self.wires().for_each(|hart| domain.open_idc(hart)),
+            |domain| {
+                self.answer(true);
+                self.wires().all(|hart| domain.is_open(hart))
+            },
+            |domain| {
+                self.answer(true);
+                self.wires().for_each(|hart| domain.open_idc(hart));
+            },
         );
     }
 }

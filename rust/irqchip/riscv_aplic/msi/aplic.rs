@@ -17,7 +17,8 @@ use aia_core::{
             MsiTarget, //
         }, //
     },
-    ids::Eiid, //
+    ids::Eiid,
+    word::Word, //
 };
 use kernel::{
     device::property::FwNode,
@@ -48,6 +49,8 @@ pub(crate) struct MsiAplic {
     pub(super) controller: Controller,
     address: MsiAddrConfig,
     harts: HartNumbers<KVec<hart_numbers::Pair>>,
+    /// Whether it sends nothing, as it has no power.
+    off: Word,
     /// One extempore MSI at a time.
     #[pin]
     genmsi: RawSpinLock<()>,
@@ -66,6 +69,7 @@ impl MsiAplic {
                 controller: Controller::new(node, config, DeliveryMode::Msi)?,
                 address,
                 harts: HartNumbers::new(numbers(harts, &address)?),
+                off: Word::new(0),
                 genmsi <- RawSpinLock::new((), c"aplic_genmsi", static_lock_class!()),
             }? Error),
             GFP_KERNEL,
@@ -105,12 +109,19 @@ impl ExtemporeSender for MsiAplic {
         };
 
         let _guard = self.genmsi.lock();
+        if self.is_off() {
+            return false;
+        }
         // Writes are ignored while it is busy (AIA 4.5.15).
         if !self.wait_idle() {
             return false;
         }
         self.controller.write(regs::GENMSI, genmsi);
         self.wait_idle()
+    }
+
+    fn is_off(&self) -> bool {
+        self.off.load() != 0
     }
 }
 
@@ -154,6 +165,11 @@ impl MsiAplic {
 
 impl Powered for MsiAplic {
     fn power_off(&self) {
+        // Nobody waits for an extempore MSI of it.
+        let guard = self.genmsi.lock();
+        self.off.store_release(1);
+        drop(guard);
+
         self.controller.save();
     }
 
@@ -174,6 +190,9 @@ impl Powered for MsiAplic {
                 }
             },
         );
+        if !self.controller.is_off() {
+            self.off.store_release(0);
+        }
     }
 }
 
