@@ -76,14 +76,15 @@ impl DirectAplic {
     /// Delivers interrupt `hwirq` to the first of `cpus` that is online, or with `force` to the first
     /// one, from now on, and returns which that is.
     ///
-    /// Fails with `EINVAL` if the domain interrupts none of them.
+    /// Fails with `ENOSPC` if the domain interrupts none of them: the core then tries all CPUs, for an
+    /// interrupt whose CPU goes offline.
     #[inline(always)]
     pub(super) fn aim(&self, hwirq: usize, cpus: &Cpumask, force: bool) -> Result<CpuId> {
         let source = self.controller.source(hwirq).ok_or(EINVAL)?;
         let (cpu, hart) = cpumask::iter(cpus)
             .filter(|cpu| force || cpumask::is_online(*cpu))
             .find_map(|cpu| Some((cpu, (*self.harts.on(cpu)?)?)))
-            .ok_or(EINVAL)?;
+            .ok_or(ENOSPC)?;
 
         if !self.controller.set_target(source, target(hart)) {
             return Err(self.not_taken(source, hart));

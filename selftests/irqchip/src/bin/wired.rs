@@ -517,6 +517,28 @@ fn freed(module: &Module) -> Result {
     mark.quiet()
 }
 
+/// A line whose CPU goes offline goes to another one, also if of all those that it may go to, none that
+/// is left gets interrupts of the APLIC.
+fn left_behind(module: &Module) -> Result {
+    let reach = reachable()?;
+    let cpu = *cpu::removable()
+        .iter()
+        .rfind(|cpu| reach.contains(cpu))
+        .ok_or("no CPU that goes")?;
+    let (_device, vec) = line(module, OTHER_LINE, EDGE_RISING)?;
+    let elsewhere = cpu::online().into_iter().find(|c| !reach.contains(c));
+    let cpus: Vec<_> = [cpu].into_iter().chain(elsewhere).collect();
+
+    interrupts::set_affinity(vec.irq, &cpus)?;
+    vec.settle()?;
+    edge_pulses(vec, OTHER_LINE, |_| Ok(()))?;
+    ensure(interrupts::effective(vec.irq) == [cpu], || {
+        format!("not on CPU {cpu}")
+    })?;
+    cpu::set_online(cpu, false)?;
+    edge_pulses(vec, OTHER_LINE, |_| Ok(()))
+}
+
 fn main() -> ExitCode {
     let args = Args::of("wired", &["once", "exact"]);
     let mode = dt::mode();
@@ -524,7 +546,7 @@ fn main() -> ExitCode {
     if mode == Mode::None {
         return Tap::skip_all("no APLIC in this machine");
     }
-    let mut tap = Tap::new(18);
+    let mut tap = Tap::new(19);
     let once = args.given("once").is_some();
     let exact = Exactness(if args.number("exact", 0) == 1 { 1 } else { 2 });
     // In MSI mode the pulse is over before anything could go wrong.
@@ -628,11 +650,16 @@ fn main() -> ExitCode {
         }
     }
     if cpu::removable().is_empty() || !several {
-        tap.skip(
-            "no CPU can be taken offline",
-            "CPU offline with pulses under way",
-        );
+        for desc in ["CPU offline with pulses under way", "a line whose CPU goes"] {
+            tap.skip("no CPU can be taken offline", desc);
+        }
     } else {
+        let result = left_behind(&module);
+
+        tap.check(
+            cpu::all_online().and(result),
+            "a line whose CPU goes leaves it, wherever it may go",
+        );
         pulse(
             &mut tap,
             "CPU offline and back with pulses under way: none lost",
