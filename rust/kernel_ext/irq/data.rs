@@ -292,6 +292,23 @@ impl<D: ChipData> IrqData<D> {
         unsafe { bindings::irq_move_irq(self.as_raw()) };
     }
 
+    /// As [`Self::move_pending`], when the interrupt has been handled.
+    ///
+    /// A kernel that has panicked ends what was being handled, too, and without the descriptor's lock
+    /// (`machine_kexec_mask_interrupts()`): nothing moves then.
+    #[inline(always)]
+    pub fn move_pending_at_end(&self, locked: &Locked) {
+        // SAFETY: The structures are valid, and the flag changes under the lock only.
+        let flags = unsafe { (*(*self.as_raw()).common).state_use_accessors };
+
+        // SAFETY: Any context.
+        if flags & bindings::IRQD_SETAFFINITY_PENDING != 0
+            && !unsafe { bindings::panic_in_progress() }
+        {
+            self.move_pending(locked);
+        }
+    }
+
     /// The interrupt's descriptor.
     pub fn descriptor(&self) -> Descriptor<'_> {
         // SAFETY: The structure is part of a valid descriptor's hierarchy.

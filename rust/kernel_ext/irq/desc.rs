@@ -166,7 +166,7 @@ impl<'a> Descriptor<'a> {
 }
 
 /// The lock of the descriptor of the interrupt that a callback is about is held, with local
-/// interrupts off.
+/// interrupts off; or the kernel has panicked, and nobody else runs.
 ///
 /// # Examples
 ///

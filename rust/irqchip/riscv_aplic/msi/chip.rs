@@ -57,7 +57,7 @@ impl chip::Operations for MsiChip {
 
         // A change of affinity that came while a move was in flight: the flow of level interrupts
         // has no acknowledgement that would carry it out.
-        data.move_pending(locked);
+        data.move_pending_at_end(locked);
 
         if let Some(source) = controller.source(data.hwirq()) {
             controller.retrigger(source, source_mode(data.trigger()));
