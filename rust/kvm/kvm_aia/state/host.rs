@@ -93,7 +93,7 @@ pub(crate) struct HgeiControl {
     /// `hgeie` while the hart is in a state that loses it.
     pub(crate) saved: Word,
     /// What guest files hold while the hart is in a deep idle state.
-    pub(crate) saved_files: SavedFiles<KVec<Word>>,
+    pub(crate) saved_files: SavedFiles<KVVec<Word>>,
 }
 
 impl HgeiControl {
@@ -118,12 +118,12 @@ pub(crate) struct HostAia {
 }
 
 /// Places to keep what the guest files of `cpu` hold, with `nr_ids` identities each.
-fn places(cpu: CpuId, nr_ids: NrIds) -> Result<KVec<Word>> {
+fn places(cpu: CpuId, nr_ids: NrIds) -> Result<KVVec<Word>> {
     if !cfg!(CONFIG_CPU_PM) {
-        return Ok(KVec::new());
+        return Ok(KVVec::new());
     }
-    let count = SavedFiles::<KVec<Word>>::words_for(riscv_imsic::nr_guest_files(cpu), nr_ids);
-    let mut places = KVec::with_capacity(count, GFP_KERNEL)?;
+    let count = SavedFiles::<KVVec<Word>>::words_for(riscv_imsic::nr_guest_files(cpu), nr_ids);
+    let mut places = KVVec::with_capacity(count, GFP_KERNEL)?;
 
     for _ in 0..count {
         places.push(Word::new(0), GFP_KERNEL)?;

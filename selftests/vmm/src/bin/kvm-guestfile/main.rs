@@ -219,6 +219,11 @@ const TESTS: &[Test] = &[
         mapping::guest_file,
     ),
     (
+        "guest file: not mapped at an address that guests do not have",
+        Need::Files(1),
+        mapping::beyond,
+    ),
+    (
         "auto: mapped as long as the vCPU has a guest file",
         Need::FilesAndCpus(1, 2),
         mapping::auto,

@@ -203,3 +203,35 @@ pub(crate) fn auto(m: &Machine) -> Result<()> {
     }
     Ok(())
 }
+
+/// An interrupt file at an address that no guest has is mapped nowhere: its upper bits are none of the
+/// page table's.
+pub(crate) fn beyond(m: &Machine) -> Result<()> {
+    const KVM_CAP_VM_GPA_BITS: u64 = 207;
+    let probe = Probe::load()?;
+    let cpu = m.cpu(0);
+    let bits = m.kvm().check_extension_raw(KVM_CAP_VM_GPA_BITS);
+
+    ensure((41..63).contains(&bits), || {
+        format!("{bits} bits of guest-physical addresses")
+    })?;
+    for far in [false, true] {
+        let mut guest = Guest::bare(m.kvm(), Config::new(1, Mode::Hwaccel))?;
+        let page = guest.config().imsic_page(0);
+
+        if far {
+            guest
+                .aia()
+                .set_imsic_addr(0, page + (1 << bits))
+                .context("address")?;
+        }
+        guest.ready()?;
+        guest.boot(0, &[cpu])?;
+        let entry = probe.gstage(cpu, page)?;
+
+        ensure(entry.is_valid() != far, || {
+            format!("beyond: {far}, at {page:#x} there is {entry:x?}")
+        })?;
+    }
+    Ok(())
+}
