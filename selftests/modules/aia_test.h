@@ -200,6 +200,11 @@ void aia_show_doze(struct seq_file *m);
 int aia_write_asleep(char *buf);
 void aia_show_asleep(struct seq_file *m);
 void aia_asleep_remove(void);
+void aia_lose_aplic(void __iomem *regs, u32 sources, u32 idcs);
+
+/* aia_test_domain.c */
+int aia_write_domain(char *buf);
+void aia_show_domain(struct seq_file *m);
 
 /* aia_test_gstage.c */
 int aia_write_gstage(char *buf);

@@ -71,6 +71,9 @@
  *               up at once, or when LINE of the first APLIC is high, and loses
  *               (LOSES 1) the registers of the CPU and of all APLICs
  *   asleep   r  "nights woken": how often it was, and was woken by the line, which was low before
+ *   domain   w  "ADDR": the power domain of that APLIC, which is the node compatible with
+ *               aia-test,power, comes; the APLIC loses its registers in it
+ *   domain   r  "offs ons": how often it was switched off and on
  *   gstage   w  "C ADDR": look that guest-physical address up in the G-stage of C
  *   gstage   r  "level pte" of what was found last
  *   stats    r  per vector: "V irq total cpu0 cpu1 ..."
@@ -131,6 +134,7 @@ static const struct aia_file aia_files[] = {
 	{ "sleep", aia_write_sleep, NULL },
 	{ "doze", aia_write_doze, aia_show_doze },
 	{ "asleep", aia_write_asleep, aia_show_asleep },
+	{ "domain", aia_write_domain, aia_show_domain },
 	{ "gstage", aia_write_gstage, aia_show_gstage },
 	{ "stats", aia_write_stats, aia_show_stats },
 	{ "msg", NULL, aia_show_msg },

@@ -246,7 +246,8 @@ static struct aia_asleep {
 	} aplics[AIA_MAX_APLICS];
 } aia_asleep;
 
-static void aia_lose_aplic(void __iomem *regs, u32 sources, u32 idcs)
+/* All that it is told; it delivers nothing */
+void aia_lose_aplic(void __iomem *regs, u32 sources, u32 idcs)
 {
 	u32 i;
 

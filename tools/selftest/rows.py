@@ -16,6 +16,7 @@ import kexec
 import linux_guest
 import madt
 import malformed
+import powered
 import skips
 from machine import Machine
 
@@ -232,6 +233,7 @@ def checked():
                               "unmask_latency", "isolated"],
                 args={"ids": "rounds=50", "ipi": "count=200",
                       "hotplug": "rounds=2"}, timeout=1800)
+    yield debug("power", Machine(smp=2, qemu="bpo"), ["power"], timeout=1800)
     yield debug("noipi", two, ["show", "deaf"],
                 append="irqchip.riscv_imsic_noipi", timeout=1800)
     yield debug("wired-msi", two, ["wired"], timeout=900)
@@ -318,6 +320,7 @@ def table():
         *malformed.rows(Row, debug),
         *acpi.rows(Row),
         *madt.rows(Row),
+        *powered.rows(Row),
         *kexec.rows(Row),
         *checked(),
     ]

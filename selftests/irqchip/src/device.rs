@@ -119,6 +119,20 @@ impl Module {
         field(ask("doze")?.first().ok_or("no answer")?, 0)
     }
 
+    /// Makes the power domain of the APLIC at this address, which the tree says to be
+    /// `aia-test,power`.
+    pub fn power_domain(&self, aplic: u64) -> Result {
+        tell("domain", format!("{aplic:#x}"))
+    }
+
+    /// How often that was switched off and on.
+    pub fn power_switched(&self) -> Result<(u32, u32)> {
+        let answer = ask("domain")?;
+        let row = answer.first().ok_or("no answer")?;
+
+        Ok((field(row, 0)?, field(row, 1)?))
+    }
+
     /// Suspends the system, whose CPU and APLICs lose their registers or not; it wakes up at once, or
     /// when `line` of the first APLIC is high. Returns whether it was low before.
     pub fn suspend(&self, loses: bool, line: Option<u32>) -> Result<bool> {

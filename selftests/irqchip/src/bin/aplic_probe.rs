@@ -11,6 +11,7 @@
 //! `left`     nothing is late: only what was left is looked for
 //! `numbers`  the APLIC's own numbers of harts, in MSI mode, are not those of the IMSIC
 //! `lines`    a node of the tree has an interrupt of each trigger, and more
+//! `power`    the second one is disabled, and in a power domain, see `tools/selftest/powered.py`
 //! `faults`   APLICs are spare, see `tools/selftest/aplics.py`
 
 use irqtest::{
@@ -31,7 +32,9 @@ use irqtest::{
     },
     kmsg,
     read,
-    Result, //
+    wait_until,
+    Result,
+    PATIENCE, //
 };
 use ktap::Tap;
 use std::process::ExitCode;
@@ -40,6 +43,10 @@ const FIRST: u64 = 0xd00_0000;
 const SECOND: u64 = 0xd00_8000;
 
 const EDGE_RISING: u32 = 1;
+const EDGE_FALLING: u32 = 2;
+
+/// Edge0, as `sourcecfg` has it.
+const MODE_EDGE0: u32 = 5;
 
 /// A source without a device.
 const LINE: u32 = 40;
@@ -351,6 +358,88 @@ fn probes(module: &Module) -> Result {
     })
 }
 
+/// The power domain is off as long as no interrupt of its APLIC is requested.
+fn switches_off(module: &Module, times: u32) -> Result {
+    let switched = || module.power_switched().unwrap_or_default();
+    let off = wait_until(PATIENCE, || switched() == (times, times));
+
+    ensure(off, || {
+        format!("off and on {:?} times, not {times}", switched())
+    })
+}
+
+/// Interrupts of the second APLIC, and of the first one while that has no power.
+fn works_powered(module: &Module, times: u32) -> Result {
+    let (first, second) = match is_direct() {
+        true => (vec![0, 1], vec![2, 3]),
+        false => (cpu::online(), cpu::online()),
+    };
+
+    works(module, SECOND, &second)?;
+    switches_off(module, times)?;
+    works(module, FIRST, &first)
+}
+
+/// Lines of it are set up while it has no power: their triggers and CPUs count later.
+fn set_up_without_power(module: &Module, times: u32) -> Result {
+    let aplic = Aplic::at(SECOND)?;
+    let device = module.wired_at(SECOND, LINE, EDGE_RISING)?;
+    let vec = device.vecs[0];
+    let cpu = *cpu::online().last().ok_or("no CPU")?;
+
+    vec.set_type(EDGE_FALLING)?;
+    vec.affine(cpu)?;
+    ensure(aplic.mode(LINE) != MODE_EDGE0, || {
+        "registers are written that have no power".into()
+    })?;
+    vec.request()?;
+    vec.flush()?;
+    ensure(aplic.mode(LINE) == MODE_EDGE0, || {
+        format!("mode {}", aplic.mode(LINE))
+    })?;
+    let before = vec.stats()?;
+
+    aplic.pend(LINE);
+    vec.expect(before.total + 1, "a line set up without power")?;
+    let after = vec.stats()?;
+
+    ensure(after.cpus[cpu] == before.cpus[cpu] + 1, || {
+        format!("not on CPU {cpu}: {after:?}")
+    })?;
+    device.free()?;
+    switches_off(module, times)
+}
+
+fn power(tap: &mut Tap, module: &Module) {
+    let probed = module
+        .power_domain(SECOND)
+        .and_then(|()| module.probe(&[SECOND], ""));
+
+    tap.check(probed, "an APLIC in a power domain is probed");
+    tap.check(
+        switches_off(module, 1),
+        "the domain is switched off, as nobody uses it",
+    );
+    tap.check(
+        (2..5).try_for_each(|times| works_powered(module, times)),
+        "it is on when an interrupt is requested, which arrives (95a8ddde3660)",
+    );
+    tap.check(
+        set_up_without_power(module, 5),
+        "interrupts are set up without power",
+    );
+    tap.check(
+        module.suspend(true, None).and_then(|_| {
+            // It is switched on and off again meanwhile.
+            let (_, ons) = module.power_switched()?;
+
+            switches_off(module, ons)?;
+            works_powered(module, ons + 1)
+        }),
+        "the system sleeps while it has none",
+    );
+}
+
 fn faults(tap: &mut Tap, module: &Module) {
     tap.check(
         probes(module),
@@ -370,7 +459,7 @@ fn main() -> ExitCode {
     let args = Args::of(
         "aplic_probe",
         &[
-            "late", "unknown", "msi", "left", "numbers", "lines", "faults",
+            "late", "unknown", "msi", "left", "numbers", "lines", "power", "faults",
         ],
     );
     let given = |word: &str| args.given(word).is_some();
@@ -385,6 +474,7 @@ fn main() -> ExitCode {
         ("left", left, dt::find("riscv,aplic").len() + 2),
         ("numbers", numbers, 1),
         ("lines", lines, LINES),
+        ("power", power, 5),
         ("faults", faults, 3),
     ];
     let Some((_, test, count)) = what.into_iter().find(|(word, ..)| given(word)) else {
