@@ -5,6 +5,7 @@
  * hold something else in between.
  */
 
+#include <linux/bitops.h>
 #include <linux/bits.h>
 #include <linux/cleanup.h>
 #include <linux/completion.h>
@@ -106,18 +107,32 @@ static void aia_guest_write(unsigned long select, unsigned long value)
 	csr_write(CSR_VSIREG, value);
 }
 
+/* The hart has a bit in hgeie for each: there may be fewer than pages for them */
+static unsigned int aia_guest_files(void)
+{
+	unsigned long enabled, all;
+
+	if (!aia_has_files() || !riscv_isa_extension_available(NULL, SSAIA))
+		return 0;
+
+	enabled = csr_swap(CSR_HGEIE, ~0UL);
+	all = csr_swap(CSR_HGEIE, enabled);
+
+	return all ? __fls(all) : 0;
+}
+
 /* What a hart has for guests, none of which is loaded */
 static void aia_lose_guests(void)
 {
 	const struct imsic_global_config *global = imsic_get_global_config();
-	unsigned int files = aia_has_files() ? this_cpu_ptr(global->local)->nr_guest_files : 0;
+	unsigned int file, files, word;
 	unsigned long hstatus;
-	unsigned int file, word;
 
 	if (!riscv_isa_extension_available(NULL, H))
 		return;
 
 	hstatus = csr_read(CSR_HSTATUS);
+	files = aia_guest_files();
 	for (file = 1; file <= files; file++) {
 		csr_write(CSR_HSTATUS, (hstatus & ~HSTATUS_VGEIN) |
 			  (unsigned long)file << HSTATUS_VGEIN_SHIFT);
