@@ -116,11 +116,12 @@ def rows(make_row):
         yield make_row(
             f"kexec-{name}", machine, [PROGRAM, "topology", *more],
             impl=("rust",), args={PROGRAM: f"hart=2;cpus={machine.smp}"},
-            boot=boots("leave;cpu=2"))
+            boot=boots("leave;hart=2"))
     # The kernel of a crash usually has one CPU. In direct mode that has to be
     # one of the console's APLIC, which needs another one for the console until
-    # then, and one that is offline; PCI has the other APLIC.
-    for name, machine, cpu, more in (
+    # then, and one that is offline; PCI has the other APLIC. Any hart may be
+    # CPU 0 before.
+    for name, machine, hart, more in (
             ("imsic", two, 2, ["show"]),
             ("direct-s2", dataclasses.replace(direct, smp=6), 1, [])):
         is_direct = machine is not two
@@ -128,8 +129,8 @@ def rows(make_row):
         yield make_row(
             f"kdump-{name}", machine, [PROGRAM, "topology", "wired", *more],
             impl=("rust",), append="nr_cpus=1",
-            args={PROGRAM: f"hart={cpu};cpus=1",
+            args={PROGRAM: f"hart={hart};cpus=1",
                   "topology": f"guests={guests};cpus=1"},
             warns="no hart that the kernel runs" if is_direct else "",
-            boot=boots(f"leave;crash;cpu={cpu}", "crashkernel=256M",
+            boot=boots(f"leave;crash;hart={hart}", "crashkernel=256M",
                        bears="Kernel panic - not syncing: aia_test: told to "))

@@ -6,7 +6,7 @@
 //! It runs in both. Arguments: in the first one,
 //! `leave`    makes the state, and leaves this kernel for the one in `/boot`, by kexec
 //! `crash`    by dying instead
-//! `cpu`      on this CPU
+//! `hart`     on this hart
 //!
 //! In the other one,
 //! `hart`     the hart that it has to run on first
@@ -136,14 +136,14 @@ struct Dirty {
 }
 
 impl Dirty {
-    fn new(module: &Module, node: &Node, mode: Mode, own: usize) -> Result<Self> {
+    fn new(module: &Module, node: &Node, mode: Mode, own: usize, kept: usize) -> Result<Self> {
         let (address, _) = *node.regions().first().ok_or("an APLIC without reg")?;
         let aplic = Aplic::at(address)?;
         let cpus = cpus_of(node, mode);
-        let away = *cpus
-            .iter()
+        let away = cpu::removable()
+            .into_iter()
             .rev()
-            .find(|cpu| **cpu != own)
+            .find(|cpu| ![own, kept].contains(cpu) && cpus.contains(cpu))
             .ok_or("no other CPU")?;
         let device = module.wired_at(address, PROBE, EDGE_RISING)?;
         let vec = device.vecs[0];
@@ -314,19 +314,23 @@ enum End {
 }
 
 fn make_state(module: &Module, own: usize, next: Next, mode: Mode) -> Result<End> {
-    let aplics = aplics()
+    let nodes = aplics();
+    // The console stays with it.
+    let kept = nodes
+        .first()
+        .and_then(|node| cpus_of(node, mode).into_iter().find(|cpu| *cpu != own))
+        .ok_or("no CPU for the console")?;
+    let aplics = nodes
         .iter()
-        .map(|node| Dirty::new(module, node, mode, own))
+        .map(|node| Dirty::new(module, node, mode, own, kept))
         .collect::<Result<Vec<_>>>()?;
     let uart = interrupts::find(&["ttyS0"])
         .and_then(|l| l.irq())
         .ok_or("no line of the UART")?;
 
-    if own != 0 {
-        interrupts::set_affinity(uart, &[0])?;
-    }
+    interrupts::set_affinity(uart, &[kept])?;
     // Not where its interrupts are held back.
-    sys::pin(&[0])?;
+    sys::pin(&[kept])?;
     for dirty in &aplics {
         cpu::set_online(dirty.away, false)?;
     }
@@ -371,9 +375,13 @@ fn make_state(module: &Module, own: usize, next: Next, mode: Mode) -> Result<End
     }
 }
 
-fn leave(own: usize, next: Next) -> ExitCode {
+fn leave(hart: u64, next: Next) -> ExitCode {
     let mut tap = Tap::new(2);
     let mode = dt::mode();
+    let own = match cpu::hart_ids().into_iter().find(|of| of.1 == hart) {
+        Some((own, _)) => own,
+        None => tap.bail_out(format!("no hart {hart}")),
+    };
     let module = match Module::load() {
         Ok(module) => module,
         Err(e) => tap.bail_out(e),
@@ -563,14 +571,14 @@ fn arrived(hart: u64, cpus: usize) -> ExitCode {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("kexec", &["leave", "crash", "cpu", "hart", "cpus"]);
+    let args = Args::of("kexec", &["leave", "crash", "hart", "cpus"]);
     let next = match args.given("crash") {
         Some(_) => Next::Crash,
         None => Next::Boot,
     };
 
     if args.given("leave").is_some() {
-        return leave(args.number("cpu", 0) as usize, next);
+        return leave(args.number("hart", 0), next);
     }
     match (args.given("hart"), args.given("cpus")) {
         (Some(hart), Some(cpus)) => arrived(hart, cpus as usize),
