@@ -219,9 +219,11 @@ fn busy_rounds(module: &Module, base: Occupancy, count: usize) -> Result {
                 vec.mask(true)?;
             }
         }
-        // In flight is fine, but on the same CPU, or this is candidate 1: see "moves".
+        // In flight is fine, but on the same CPU, or this is candidate 1: see "moves". What is not
+        // masked has arrived: the kernel complains of an MSI that it takes while it frees.
         for vec in &device.vecs {
             vec.settle()?;
+            vec.flush()?;
         }
     }
     back(base)
