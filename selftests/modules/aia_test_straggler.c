@@ -3,16 +3,14 @@
  * A device that goes on with its old message as long as it may, after its vector
  * has moved away; meanwhile others get what the vector has left.
  *
- * The device keeps its promise by its own clock. Drivers count ticks, which the
- * host of an emulator may deliver late, and several at once: then nothing can be
- * said about the straggler.
+ * The device keeps its promise by its own clock. The host of an emulator may
+ * let it wait in the middle of that: then nothing can be said about the straggler.
  */
 
 #include <linux/cleanup.h>
 #include <linux/cpumask.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
-#include <linux/jiffies.h>
 #include <linux/kernel.h>
 #include <linux/processor.h>
 #include <linux/seq_file.h>
@@ -45,7 +43,7 @@ int aia_write_straggle(char *buf)
 	struct aia_dev *adev;
 	struct aia_vec *vec;
 	u32 nr, cpu, id, ns, i;
-	u64 due, ticks;
+	u64 due;
 	int rc;
 
 	if (sscanf(buf, "%i %i %i %i", &nr, &cpu, &id, &ns) != 4 || cpu >= nr_cpu_ids)
@@ -58,7 +56,6 @@ int aia_write_straggle(char *buf)
 
 	aia_in_time = false;
 	aia_set_delay(vec, ns);
-	ticks = get_jiffies_64();
 	rc = irq_set_affinity(vec->irq, cpumask_of(cpu));
 	due = aia_due(vec);
 
@@ -68,7 +65,7 @@ int aia_write_straggle(char *buf)
 		rc = irq_set_affinity(adev->vecs[i].irq, cpumask_of(from));
 
 	aia_fire(vec);
-	if (ktime_get_mono_fast_ns() < due && get_jiffies_64() - ticks <= 1)
+	if (ktime_get_mono_fast_ns() < due)
 		aia_in_time = true;
 	aia_set_delay(vec, 0);
 

@@ -2,15 +2,28 @@
 
 //! A coarse clock.
 
-/// A moment of a clock that all CPUs have in common: in the kernel, jiffies.
+/// A moment of a clock that all CPUs have in common: in the kernel, the monotonic clock in units of
+/// [`Tick::NS`].
 ///
-/// It wraps: moments can be compared that are less than 2^27 ticks apart, that is, 37 hours at 1000
-/// ticks per second.
+/// Not jiffies: those stand still while timer interrupts are late, and then jump. What seemed to be a
+/// whole tick may have been no time at all.
+///
+/// It wraps: moments can be compared that are less than 2^27 ticks apart, that is, six days.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tick(u32);
 
 impl Tick {
     const BITS: u32 = 28;
+    const NS_BITS: u32 = 22;
+
+    /// Nanoseconds of a tick: 4.2 ms.
+    pub const NS: u64 = 1 << Self::NS_BITS;
+
+    /// The moment `ns` nanoseconds after any other one.
+    #[inline]
+    pub fn at_ns(ns: u64) -> Self {
+        Self::new(ns >> Self::NS_BITS)
+    }
 
     /// The moment at which `count` ticks have passed since any other one.
     #[inline]
@@ -49,6 +62,13 @@ impl Tick {
 #[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ticks_are_of_nanoseconds() {
+        assert_eq!(Tick::at_ns(Tick::NS - 1), Tick::new(0));
+        assert_eq!(Tick::at_ns(Tick::NS), Tick::new(1));
+        assert_eq!(Tick::at_ns(u64::MAX).after(1), Tick::new(0));
+    }
 
     #[test]
     fn distances_survive_the_end_of_the_count() {

@@ -198,7 +198,7 @@ impl HartAccess for ThisHart<'_> {
     }
 
     fn now(&self) -> Tick {
-        tick(time::jiffies())
+        Tick::at_ns(time::monotonic_ns())
     }
 
     fn away(&self) -> &Word {
@@ -219,10 +219,8 @@ impl PendingAccess for ThisHart<'_> {
     }
 }
 
-/// The moment at which the count of jiffies is `jiffies`.
-fn tick(jiffies: usize) -> Tick {
-    Tick::new(jiffies as u64)
-}
+/// Nanoseconds of a jiffy.
+const JIFFY_NS: u64 = 1_000_000_000 / time::HZ as u64;
 
 impl Machine for ThisHart<'_> {
     type Words = OwnedWords;
@@ -272,12 +270,13 @@ impl Machine for ThisHart<'_> {
     }
 
     fn look_again(&self, due: Tick) {
-        let now = time::jiffies();
-        // CAST: A few ticks.
-        let wait = due.since(tick(now)) as usize;
+        let wait = u64::from(due.since(self.now())) * Tick::NS;
+        // CAST: Of a few ticks. Should it be too early after all, this hart looks once more.
+        let wait = wait.div_ceil(JIFFY_NS) as usize;
 
-        self.local
-            .timer
-            .start(now.wrapping_add(wait), self.registers.irqs_off());
+        self.local.timer.start(
+            time::jiffies().wrapping_add(wait),
+            self.registers.irqs_off(),
+        );
     }
 }

@@ -66,7 +66,7 @@ pub(crate) fn setup(
     // As long as it does not deliver, nothing of it is in flight.
     if riscv_imsic::sender::register(aplic).is_err() {
         pr_warn!(
-            "{}: too many APLICs: moved vectors wait for a jiffy instead of asking\n",
+            "{}: too many APLICs: moved vectors wait for some ms instead of asking\n",
             node.display_name()
         );
     }
