@@ -332,6 +332,26 @@ fn fill<'a>(model: &'a Model, cpu: u32, kind: Kind) -> Vec<Device<'a>> {
     devices
 }
 
+/// However many lines leave a CPU that goes, their senders are asked once; what was pending goes along.
+#[test]
+fn a_cpu_that_goes_asks_the_senders_once() {
+    let model = Model::new(2);
+    let lines: Vec<_> = (1..=20)
+        .map(|n| model.device(n, &[1], Kind::Wired).unwrap())
+        .collect();
+
+    for line in &lines {
+        line.unmask(1);
+        line.fire();
+    }
+    model.evacuate(1, &lines.iter().collect::<Vec<_>>());
+    assert_eq!(model.asked.get(), 1);
+    model.interrupt(0);
+    for line in &lines {
+        assert_eq!((line.handled(0), line.total()), (1, 1));
+    }
+}
+
 /// An interrupt that has nowhere to go stays at the CPU that goes, and gets its MSIs when that is
 /// back; also if it has found a place elsewhere in between, and another one.
 #[test]

@@ -460,7 +460,10 @@ fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, source: MoveSou
     // Nobody else changes a forwarder whose device has not been told.
     file.settle(from.eiid(), to, InFlight::of(source.sender, machine.now()));
     if file.mark(from.eiid()) {
-        hurry(machine, from.cpu());
+        // A CPU that goes away looks once for all that leave it: senders take their time to answer.
+        if from.cpu() != machine.cpu() || machine.is_online(from.cpu()) {
+            hurry(machine, from.cpu());
+        }
     } else {
         file.depart(machine, from.eiid(), source.owner, to);
     }

@@ -146,6 +146,8 @@ pub(crate) struct Model {
     pub(crate) mute: Cell<Option<u32>>,
     /// Senders can prove that nothing of theirs is on its way.
     pub(crate) fences: Cell<bool>,
+    /// How often they were asked to.
+    pub(crate) asked: Cell<u32>,
     now: Cell<u64>,
     watch: RefCell<Option<Watch>>,
 }
@@ -161,6 +163,7 @@ impl Model {
             stuck: Cell::new(false),
             mute: Cell::new(None),
             fences: Cell::new(true),
+            asked: Cell::new(0),
             now: Cell::new(1000),
             watch: RefCell::new(None),
         };
@@ -377,6 +380,7 @@ impl HartAccess for Here<'_> {
     }
 
     fn fence(&self, marker: Eiid) -> Fence {
+        self.model.asked.set(self.model.asked.get() + 1);
         proof::ask(self, marker, || {
             if self.model.fences.get() {
                 self.send_here(marker);
