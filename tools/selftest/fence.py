@@ -2,8 +2,8 @@
 """A machine in which what the APLIC sends to one of the harts does not arrive.
 
 The device tree has another number for that hart than QEMU, where nobody has
-it; the kernel does not use the hart before the test wants to. Firmware lets the
-kernel begin on any hart that it comes up on first, if it is not told to.
+it; the kernel does not use the hart before the test wants to. Firmware lets
+the kernel begin on any hart that it comes up on first, if it is not told to.
 """
 
 from changed import boots
