@@ -24,7 +24,8 @@ use aia_core::{
             evict,
             inject,
             release,
-            user, //
+            user,
+            vcpu::Event, //
         },
     },
     ids::{
@@ -81,6 +82,32 @@ fn a_move_loses_nothing() {
         assert_eq!(machine.state(), [1, 2, 3]);
         assert_eq!(machine.file(1), [1, 2, 3]);
         assert_eq!(machine.harts.in_use(0), 0);
+    });
+}
+
+/// Who looks at the machine sees where MSIs went, and what became of the guest file.
+#[test]
+fn what_happens_is_counted() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[]);
+
+        inject::inject(&*machine, id(1));
+        assert!(machine.follow(1).is_ok());
+        inject::inject(&*machine, id(2));
+        machine.offline(1);
+        inject::inject(&*machine, id(3));
+
+        assert_eq!(
+            machine.events(),
+            [
+                Event::MsiToFile,
+                Event::Moved,
+                Event::MsiToFile,
+                Event::Evicted,
+                Event::MsiToMemory,
+            ]
+        );
+        assert_eq!(machine.memory_file(), [1, 2, 3]);
     });
 }
 

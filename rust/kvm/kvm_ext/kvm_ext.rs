@@ -24,6 +24,7 @@ pub use self::{
     },
     vcpu::{
         FailedEntry,
+        Statistic,
         Vcpu,
         VcpuLocked, //
     },

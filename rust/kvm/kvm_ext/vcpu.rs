@@ -231,6 +231,27 @@ impl Vcpu {
         };
     }
 
+    /// Counts one more for `statistic`. Any context. Of those that come at the same time some may not be
+    /// counted, as with KVM's own statistics.
+    #[inline(always)]
+    pub fn count(&self, statistic: Statistic) {
+        let stat = self.as_raw();
+        // SAFETY: Stays inside the structure.
+        let field = unsafe {
+            match statistic {
+                Statistic::MsiFile => addr_of_mut!((*stat).stat.aia_msi_file),
+                Statistic::MsiMemory => addr_of_mut!((*stat).stat.aia_msi_memory),
+                Statistic::FileMoves => addr_of_mut!((*stat).stat.aia_file_moves),
+                Statistic::FileMisses => addr_of_mut!((*stat).stat.aia_file_misses),
+                Statistic::FileEvictions => addr_of_mut!((*stat).stat.aia_file_evictions),
+            }
+        };
+        // SAFETY: A field of a valid structure; C reads and resets it as a word.
+        let field = unsafe { Atomic::<u64>::from_ptr(field) };
+
+        field.store(field.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
     /// Takes the mutex of the vCPU, which its thread holds as long as it runs the guest. May sleep.
     ///
     /// Fails with `EINTR` if the calling task is killed meanwhile.
@@ -260,6 +281,23 @@ impl Vcpu {
             _not_send: NotThreadSafe,
         }
     }
+}
+
+/// What is counted of a vCPU, in KVM's statistics (`KVM_GET_STATS_FD`, debugfs).
+///
+/// See [`Vcpu::count`].
+#[derive(Clone, Copy)]
+pub enum Statistic {
+    /// MSIs of the host that were stored to its guest interrupt file.
+    MsiFile,
+    /// MSIs of the host that went to its interrupt file in memory.
+    MsiMemory,
+    /// How often its state followed it to a guest interrupt file.
+    FileMoves,
+    /// Entries into the guest without a guest interrupt file, since its CPU had none left.
+    FileMisses,
+    /// How often a CPU that went offline took its guest interrupt file away.
+    FileEvictions,
 }
 
 /// Why a vCPU cannot run.

@@ -7,6 +7,7 @@ use crate::ids::Eiid;
 use super::{
     access::signal,
     vcpu::{
+        Event,
         GuestFile as _,
         InterruptFile, //
     },
@@ -27,7 +28,10 @@ pub fn inject(vcpu: impl InterruptFile, eiid: Eiid) {
         }
     });
 
-    if !stored {
+    if stored {
+        vcpu.count(Event::MsiToFile);
+    } else {
+        vcpu.count(Event::MsiToMemory);
         signal(vcpu);
     }
 }

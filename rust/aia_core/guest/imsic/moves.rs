@@ -14,6 +14,7 @@ use super::{
     access::signal,
     vcpu::{
         change,
+        Event,
         GuestFile as _,
         InterruptFile, //
     },
@@ -70,5 +71,6 @@ pub fn follow<V: InterruptFile>(vcpu: V, mut new: V::File) -> Result<(), V::Erro
         binding.finish_move(begun, new);
     });
     signal(vcpu);
+    vcpu.count(Event::Moved);
     Ok(())
 }

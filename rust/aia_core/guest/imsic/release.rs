@@ -23,6 +23,7 @@ use super::{
     access::signal,
     vcpu::{
         change,
+        Event,
         GuestFile as _,
         InterruptFile,
         Offline, //
@@ -149,6 +150,11 @@ impl<V: InterruptFile> Releasing<V> {
         signal(vcpu);
         // The vCPU may be gone afterwards.
         change(vcpu, |binding| binding.finish_release(begun));
+    }
+
+    /// See [`InterruptFile::count`].
+    pub(super) fn count(&self, event: Event) {
+        self.vcpu.count(event);
     }
 
     /// How many identities the file has, and how many of these the guest knows.

@@ -56,6 +56,19 @@ pub trait Vseip {
     fn set(&mut self, pending: bool);
 }
 
+/// What has happened to a vCPU's interrupt file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Event {
+    /// An MSI of the host was stored to its guest file.
+    MsiToFile,
+    /// An MSI of the host went to the file in memory.
+    MsiToMemory,
+    /// The state followed the vCPU to a guest file.
+    Moved,
+    /// A hart that goes offline took the guest file away.
+    Evicted,
+}
+
 /// A vCPU and its interrupt file, as long as the value lives.
 pub trait InterruptFile: Copy + Send + Sync {
     /// A guest interrupt file.
@@ -98,6 +111,10 @@ pub trait InterruptFile: Copy + Send + Sync {
     /// Waits a moment for somebody else who moves the state: a hart that goes offline, or, without
     /// holding any lock, the vCPU's own thread. To be called again.
     fn wait(self);
+
+    /// Counts `event`, for who looks at the machine. Any context. Of those that come at the same time
+    /// some may not be counted.
+    fn count(self, event: Event);
 
     /// The hart of `file` went while it had the state, which is lost. It should not.
     fn report_lost(self, file: &Self::File);

@@ -35,6 +35,7 @@ use aia_core::{
             release,
             vcpu::{
                 self,
+                Event,
                 GuestFile,
                 InterruptFile,
                 Offline, //
@@ -386,6 +387,8 @@ pub(crate) struct Machine {
     evicting: Mutex<()>,
     /// The memory of the vCPU.
     vcpu: Watched,
+    /// What was counted.
+    events: plain::Mutex<Vec<Event>>,
 }
 
 /// The external interrupt of the vCPU in software.
@@ -419,6 +422,7 @@ impl Machine {
             section: Mutex::new(()),
             evicting: Mutex::new(()),
             vcpu: Watched::new(),
+            events: plain::Mutex::default(),
         })
     }
 
@@ -567,6 +571,11 @@ impl Machine {
         bits([self.memory.access(eip, 0, 0).unwrap(), 0])
     }
 
+    /// What has happened.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap().clone()
+    }
+
     pub(crate) fn vseip(&self) -> bool {
         self.vseip.lock().unwrap().0
     }
@@ -653,6 +662,11 @@ impl InterruptFile for &Machine {
     /// as before.
     fn wait(self) {
         drop(self.evicting.lock().unwrap());
+    }
+
+    fn count(self, event: Event) {
+        self.touch();
+        self.events.lock().unwrap().push(event);
     }
 
     fn report_lost(self, file: &File) {

@@ -28,6 +28,7 @@ use kernel_ext::smp::{
 };
 use kvm_ext::{
     FailedEntry,
+    Statistic,
     VcpuLocked, //
 };
 
@@ -116,6 +117,7 @@ impl VcpuImsic {
             }
             release::release(VcpuImsicRef::new(vcpu, self));
             vcpu.set_vgein(0);
+            vcpu.count(Statistic::FileMisses);
             return Ok(EntryOutcome::InMemory);
         };
         let line = new.hgei();

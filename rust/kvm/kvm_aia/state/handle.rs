@@ -10,6 +10,7 @@ use aia_core::{
         },
         imsic::vcpu::{
             self,
+            Event,
             InterruptFile,
             Offline, //
         },
@@ -29,7 +30,10 @@ use kernel_ext::smp::{
     self,
     CpusReadLock, //
 };
-use kvm_ext::Vcpu;
+use kvm_ext::{
+    Statistic,
+    Vcpu, //
+};
 
 use super::{
     guest_file::GuestFile,
@@ -132,6 +136,16 @@ impl InterruptFile for VcpuImsicRef<'_> {
         } else {
             core::hint::spin_loop();
         }
+    }
+
+    #[inline]
+    fn count(self, event: Event) {
+        self.vcpu.count(match event {
+            Event::MsiToFile => Statistic::MsiFile,
+            Event::MsiToMemory => Statistic::MsiMemory,
+            Event::Moved => Statistic::FileMoves,
+            Event::Evicted => Statistic::FileEvictions,
+        });
     }
 
     fn report_lost(self, file: &GuestFile) {

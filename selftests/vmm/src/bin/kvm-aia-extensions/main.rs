@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The extensions of KVM_DEV_TYPE_RISCV_AIA: what they allow, that nothing changes for who does
-//! not ask for them, and a guest that goes on elsewhere with interrupts in flight.
+//! not ask for them, and a guest that goes on elsewhere with interrupts in flight; and the statistics.
 //!
 //! Documentation/kvm-extensions.rst has the rules. A kernel without the extensions is skipped, unless the
 //! tester says that it has them: `kvm_aia_extensions=1`.
 
 mod auto;
+mod counted;
 mod flight;
 mod get;
 mod ids;
@@ -91,6 +92,23 @@ const TESTS: &[Test] = &[
         flight::moved(m, Auto, Auto)
     }),
     ("in flight: back to an earlier state", Nothing, flight::back),
+    ("statistics: MSIs to memory", Nothing, counted::memory),
+    ("statistics: MSIs to a guest file", Files(1), counted::file),
+    (
+        "statistics: moves between guest files",
+        FilesAndCpus(1, 2),
+        counted::moves,
+    ),
+    (
+        "statistics: entries without a guest file",
+        Files(1),
+        counted::misses,
+    ),
+    (
+        "statistics: guest files that a CPU took along",
+        FilesAndCpus(1, 2),
+        counted::evictions,
+    ),
 ];
 
 /// Whether the kernel has the extensions.
