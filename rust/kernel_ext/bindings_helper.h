@@ -27,6 +27,7 @@
 #include <asm/irq.h>
 
 #include "../irqchip/riscv_aia_exports.h"
+#include "../irqchip/riscv_aia_trace.h"
 
 /* Macros that bindgen cannot evaluate. */
 const u32 RUST_CONST_HELPER_MATCH_PCI_MSI = MATCH_PCI_MSI;

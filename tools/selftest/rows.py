@@ -230,7 +230,7 @@ def checked():
                 args={"storm": "count=3000", "debugfs": "rounds=100"},
                 timeout=1800)
     yield debug("irqs", two, ["trigger", "ids", "ipi", "hotplug",
-                              "unmask_latency", "isolated"],
+                              "unmask_latency", "isolated", "traced"],
                 args={"ids": "rounds=50", "ipi": "count=200",
                       "hotplug": "rounds=2"}, timeout=1800)
     yield debug("power", Machine(smp=2, qemu="bpo"), ["power"], timeout=1800)
@@ -282,7 +282,8 @@ def table():
         Row("msi-h8-s2", Machine(smp=8, sockets=2, guest_files=7), MSI,
             long=True, timeout=900),
         # C stumbles over interrupts that are freed while they move.
-        Row("isolated", Machine(smp=2), ["isolated"], impl=("rust",)),
+        Row("isolated", Machine(smp=2), ["isolated", "traced"],
+            impl=("rust",)),
         # IPIs are not MSIs: those of one hart may not reach another one.
         Row("noipi", Machine(smp=2),
             ["topology", "trigger", "moves", "hotplug", "deaf"],

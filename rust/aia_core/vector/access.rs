@@ -3,6 +3,7 @@
 //! What a hart does to its own interrupt file.
 
 use super::{
+    slot::Sender,
     tick::Tick,
     VectorId, //
 };
@@ -56,13 +57,17 @@ pub trait HartAccess {
     /// Passes the time between two looks at a pending bit.
     fn pause(&self);
 
-    /// Lets all senders of the [`Sender::Fenced`](super::slot::Sender::Fenced) kind send `marker` to this hart, and waits for it:
+    /// Lets all senders of the [`Sender::Fenced`] kind send `marker` to this hart, and waits for it:
     /// see [`proof::ask_all`](super::proof::ask_all).
     fn fence(&self, marker: Eiid) -> Fence;
 
     /// A marker has not arrived. From now on nothing is proven to this hart, moved vectors wait for
     /// the time to pass.
     fn marker_lost(&self);
+
+    /// Nothing arrives any more at `eiid`, which forwarded what `sender` sent: for who looks at the
+    /// machine.
+    fn moved(&self, _eiid: Eiid, _sender: Sender) {}
 
     /// What the clock says.
     fn now(&self) -> Tick;

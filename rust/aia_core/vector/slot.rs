@@ -66,6 +66,16 @@ impl InFlight {
             Sender::Posted => InFlight::Posted(now),
         }
     }
+
+    /// Of what kind the sender is, as far as it is known.
+    #[inline]
+    pub fn sender(self) -> Sender {
+        match self {
+            InFlight::Ordered => Sender::Ordered,
+            InFlight::Fenced => Sender::Fenced,
+            InFlight::Redirecting | InFlight::Posted(_) => Sender::Posted,
+        }
+    }
 }
 
 /// The meaning of one identity.

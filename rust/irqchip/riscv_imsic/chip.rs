@@ -38,7 +38,8 @@ use crate::{
     hart::ThisHart,
     published,
     sender,
-    state::Imsic, //
+    state::Imsic,
+    trace, //
 };
 
 /// The chip of the IMSIC's own domain. Its data are the [`Vectors`] of the interrupt.
@@ -129,6 +130,7 @@ impl chip::Operations for ImsicChip {
             MoveError::NoMessage => ENODEV,
         })?;
 
+        trace::moves(data.irq(), vectors.current, moved.current);
         data.set_chip_data(pack(moved)?, locked);
         if let Some(cpu) = CpuId::from_u32(moved.current.cpu().get()) {
             data.set_effective_affinity(cpu, locked);

@@ -39,7 +39,8 @@ use crate::{
         unpack,
         vectors, //
     },
-    state::Imsic, //
+    state::Imsic,
+    trace, //
 };
 
 /// The parent domain of all MSI domains.
@@ -77,6 +78,7 @@ impl DomainOps for ImsicDomain {
             (Some(_), Some(cpu)) => {
                 new.set_single_target(0);
                 new.set_effective_affinity(0, cpu);
+                trace::alloc(new.irq(), vectors.current);
                 Ok(())
             }
             _ => {
@@ -88,6 +90,7 @@ impl DomainOps for ImsicDomain {
 
     fn free(imsic: &'static Imsic, data: &IrqData<ChipWord>) {
         if let (Some(vectors), Some(owner)) = (vectors(data), owner(data)) {
+            trace::free(data.irq(), vectors.current);
             free(imsic, vectors, owner);
         }
     }

@@ -23,6 +23,7 @@ use aia_core::{
         },
         placement::Placement,
         power::PendingAccess,
+        slot::Sender,
         tick::Tick,
         VectorId, //
     },
@@ -54,7 +55,8 @@ use crate::{
         Imsic,
         LocalHart,
         OwnedWords, //
-    }, //
+    },
+    trace, //
 };
 
 /// The running hart, for as long as its interrupts are off.
@@ -195,6 +197,10 @@ impl HartAccess for ThisHart<'_> {
             "CPU {}: an MSI to itself does not arrive, moved vectors wait instead\n",
             CpuId::current().as_u32()
         );
+    }
+
+    fn moved(&self, eiid: Eiid, sender: Sender) {
+        trace::moved(eiid, sender);
     }
 
     fn now(&self) -> Tick {

@@ -11,7 +11,7 @@
 //!   [`ipi`]: IPIs;
 //! - [`domain`], [`chip`]: what the interrupt core and the devices' domains see;
 //! - [`guest_files`]: what KVM sees; `debug`: what debugfs shows;
-//! - [`alloc`]: vectors for interrupts;
+//! - [`alloc`]: vectors for interrupts; `trace`: tracepoints of what becomes of them;
 //! - [`published`]: where everybody finds the state;
 //! - [`hart`]: the registers of the running hart's interrupt file; [`doorbell`]: the pages of all;
 //! - [`state`]: everything that the driver keeps, of it [`global_config`]: what other drivers see;
@@ -46,6 +46,7 @@ mod probe;
 mod published;
 pub mod sender;
 mod state;
+mod trace;
 
 pub use self::{
     guest_files::{

@@ -13,6 +13,10 @@
 
 #include "../riscv_aia_exports.h"
 
+#define CREATE_TRACE_POINTS
+#define CREATE_RUST_TRACE_POINTS
+#include "../riscv_aia_trace.h"
+
 IRQCHIP_DECLARE(riscv_imsic, "riscv,imsics", riscv_imsic_of_init);
 
 early_param("irqchip.riscv_imsic_noipi", riscv_imsic_noipi);

@@ -95,8 +95,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
         owner: SlotOwner,
     ) -> bool {
         let sender = match slot {
-            Slot::Forward(_, InFlight::Ordered) => Sender::Ordered,
-            Slot::Forward(_, InFlight::Fenced) => Sender::Fenced,
+            Slot::Forward(_, in_flight) => in_flight.sender(),
             _ => Sender::Posted,
         };
 

@@ -216,9 +216,10 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 }
                 // Its mover sees that the hart is away, if that is so.
                 Slot::Forward(_, InFlight::Redirecting) => return None,
-                Slot::Forward(..) => {
+                Slot::Forward(_, in_flight) => {
                     self.send_on(hart, eiid, &mut owed);
                     if self.retire(eiid, slot) {
+                        hart.moved(eiid, in_flight.sender());
                         return None;
                     }
                 }
