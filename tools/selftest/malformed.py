@@ -607,7 +607,7 @@ def kvm():
     def case(name, change, smp, files=3):
         return Case("kvm-" + name, change, (), WHOLE, f"0-{smp - 1}",
                     Machine(smp=smp), ("kvm-guestfile", "kvm-aia-hwaccel"),
-                    files=files, timeout=900)
+                    files=files, timeout=900, args={"kvm_rounds": 4})
 
     yield case("guest-ids-63", at(IMSIC, put(GUEST_IDS, 63)), 2)
     # Harts with 2, 3, 1 and 3 files.

@@ -163,7 +163,8 @@ def module():
     yield Row("module-files", files,
               ["kvm-module", "kvm-guestfile", "kvm-aia-hwaccel", "kvm-memcg",
                "kmemleak"],
-              impl=("rust",), kernel="module", timeout=900)
+              impl=("rust",), kernel="module", args={"kvm_rounds": 4},
+              timeout=900)
     yield Row("module-g3-h4", files,
               ["kvm-module", "kvm-guestfile", "kvm-aia-device", "kvm-aia-emul",
                "kvm-aia-vcpu", "kvm-aia-aplic", "kvm-aia-extensions",

@@ -47,7 +47,7 @@ fn flowing(m: &Machine, mode: Mode) -> Result<()> {
     let guest = m.boot(Config::new(2, mode))?;
 
     guest.pin(1, &[m.cpu(0)])?;
-    undisturbed(&guest, DURATION, |n| {
+    undisturbed(&guest, m.time(DURATION), |n| {
         let cpu = can_go(m, n);
 
         guest.pin(0, &[cpu])?;

@@ -40,7 +40,7 @@ fn random(n: u32) -> u32 {
 fn both(m: &Machine, mode: Mode) -> Result<()> {
     let guest = m.boot(Config::new(2, mode))?;
 
-    undisturbed(&guest, DURATION, |n| {
+    undisturbed(&guest, m.time(DURATION), |n| {
         let r = random(n);
 
         guest.pin((r % 3 / 2) as usize, &[m.cpu((r / 3) as usize)])?;
@@ -66,7 +66,7 @@ pub(crate) fn auto(m: &Machine) -> Result<()> {
     let vcpus = most.unwrap_or(0) as usize + 3;
     let guest = m.boot(Config::new(vcpus, Mode::Auto))?;
 
-    undisturbed(&guest, DURATION, |n| {
+    undisturbed(&guest, m.time(DURATION), |n| {
         let r = random(n);
 
         guest.pin(r as usize % vcpus, &[m.cpu(r as usize / vcpus)])?;
