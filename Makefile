@@ -38,6 +38,7 @@ help:
 	@echo 'make test		all tests but the long ones; ends with "N passed, N failed"'
 	@echo 'make test-long		all tests'
 	@echo "make test ROW='wired-*'	only the machines of that name (make rows lists them)"
+	@echo 'make bench		what each path costs in instructions, Rust against C'
 	@echo 'make kernel		build/kernel-rust, with IMPL=c build/kernel-c: .config,'
 	@echo '			System.map, vmlinux, arch/riscv/boot/Image'
 	@echo 'make initramfs		build/initramfs-rust.cpio: all tests, for machines of your own'
@@ -90,6 +91,13 @@ test:
 test-long:
 	@tools/test --long
 
+bench:
+	@$(TOOLCHAIN) --prepare
+	@$(MAKE) kernel IMPL=rust
+	@$(MAKE) kernel IMPL=c
+	@$(MAKE) programs
+	@$(TOOLCHAIN) python3 tools/bench
+
 rows:
 	@$(SELFTEST) list
 
@@ -115,5 +123,5 @@ clean:
 distclean: clean
 	@tools/toolchain --remove-cache
 
-.PHONY: help kernel initramfs run test test-long programs rows integrate revert host-test lint \
+.PHONY: help kernel initramfs run test test-long bench programs rows integrate revert host-test lint \
 	toolchain clean distclean

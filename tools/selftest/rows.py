@@ -246,6 +246,7 @@ def checked():
                 timeout=900)
     yield debug("kvm-vcpu", two, ["kvm-aia-vcpu", "kvm-aia-scale"],
                 args={"kvm_aia_scale": 2000}, timeout=1800)
+    yield debug("bench", two, ["bench", "kvm-bench"], timeout=900)
     yield debug("faults", two, ["faults"], timeout=2400)
     yield debug("kvm-faults", two, ["kvm-aia-faults"], timeout=900)
     yield debug("kvm-races", two, ["kvm-aia-hwaccel", "kvm-aia-race"],
@@ -308,6 +309,9 @@ def table():
             impl=("rust",), timeout=600),
         Row("power-direct", Machine(smp=2, aia="aplic", qemu="bpo"),
             ["power"], impl=("rust",), timeout=600),
+        # What "make bench" counts: here that all of it arrives.
+        Row("bench", Machine(smp=2), ["bench", "kvm-bench"]),
+        Row("bench-direct", Machine(smp=2, aia="aplic"), ["bench"]),
         *few_ids.rows(Row, debug),
         *fence.rows(Row, debug),
         *aplics.rows(Row, debug),

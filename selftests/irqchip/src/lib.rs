@@ -9,6 +9,7 @@
 
 pub mod aplic;
 pub mod args;
+pub mod bench;
 pub mod cpu;
 pub mod device;
 pub mod dt;

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Goes the paths of KVM's interrupt controllers again and again, for `make bench`, which counts what
+//! each costs. As a test, it shows that the benchmark measures what it says: each interrupt arrives.
+
+use irqtest::bench::path;
+use std::process::ExitCode;
+use vmm::{
+    abi::{
+        op,
+        APLIC_BASE, //
+    },
+    exact,
+    suite,
+    Config,
+    Guest,
+    Machine,
+    Mode,
+    Need::{
+        Files,
+        Nothing, //
+    },
+    Result,
+    Test, //
+};
+
+const IDS: u32 = 10;
+const ROUNDS: u32 = 10;
+
+/// MSIs of the host.
+fn signal<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
+    let guest = m.boot(Config::new(1, mode))?;
+
+    path::<N, _>(name, || {
+        guest.send_from_host(0, 1, IDS, ROUNDS, Guest::signal_msi)
+    })?;
+    exact(&guest, 0, 1, IDS, ROUNDS)
+}
+
+/// Edges of a wire of the guest's APLIC.
+fn wire<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
+    const DOMAINCFG_IE_DM: u64 = (1 << 8) | (1 << 2);
+    const SOURCECFG: u64 = 0x4;
+    const EDGE_RISE: u64 = 4;
+    const SETIENUM: u64 = 0x1edc;
+    const TARGET: u64 = 0x3004;
+    const FIRST: u32 = 40;
+    let cfg = Config {
+        sources: IDS,
+        ..Config::new(1, mode)
+    };
+    let guest = m.boot(cfg)?;
+
+    for s in 1..=u64::from(IDS) {
+        let word = 4 * (s - 1);
+        let to = u64::from(FIRST) + s - 1;
+
+        guest.call(0, op::WRITE32, &[APLIC_BASE + SOURCECFG + word, EDGE_RISE])?;
+        guest.call(0, op::WRITE32, &[APLIC_BASE + TARGET + word, to])?;
+        guest.call(0, op::WRITE32, &[APLIC_BASE + SETIENUM, s])?;
+    }
+    guest.call(0, op::WRITE32, &[APLIC_BASE, DOMAINCFG_IE_DM])?;
+    path::<N, _>(name, || {
+        guest.send_from_host(0, FIRST, IDS, ROUNDS, |g, _, id| {
+            let line = id - FIRST + 1;
+
+            g.irq_line(line, true)?;
+            g.irq_line(line, false)
+        })
+    })?;
+    exact(&guest, 0, FIRST, IDS, ROUNDS)
+}
+
+/// MSIs of a vCPU to itself.
+fn itself<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
+    let guest = m.boot(Config::new(1, mode))?;
+
+    path::<N, _>(name, || {
+        guest.give_send(0, 0, 1, IDS, ROUNDS.into());
+        guest.wait(0)
+    })?;
+    exact(&guest, 0, 1, IDS, ROUNDS)
+}
+
+/// Exits that have nothing to do with interrupts, and entries.
+fn entries<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
+    const BASE: u64 = 0x10;
+    let guest = m.boot(Config::new(1, mode))?;
+
+    path::<N, _>(name, || {
+        (0..IDS * ROUNDS).try_for_each(|_| guest.sbi(0, BASE, 0, &[]).map(drop))
+    })
+}
+
+const TESTS: &[Test] = &[
+    ("memory: KVM_SIGNAL_MSI", Nothing, |m| {
+        signal::<20>(m, Mode::Emul, "KVM: MSI to memory")
+    }),
+    ("guest file: KVM_SIGNAL_MSI", Files(1), |m| {
+        signal::<21>(m, Mode::Hwaccel, "KVM: MSI to a guest file")
+    }),
+    ("memory: wires", Nothing, |m| {
+        wire::<22>(m, Mode::Emul, "KVM: wire, memory")
+    }),
+    ("guest file: wires", Files(1), |m| {
+        wire::<23>(m, Mode::Hwaccel, "KVM: wire, guest file")
+    }),
+    ("memory: MSIs to itself", Nothing, |m| {
+        itself::<24>(m, Mode::Emul, "KVM: MSI of a vCPU to itself, memory")
+    }),
+    ("memory: entries", Nothing, |m| {
+        entries::<25>(m, Mode::Emul, "KVM: guest entry, memory")
+    }),
+    ("guest file: entries", Files(1), |m| {
+        entries::<26>(m, Mode::Hwaccel, "KVM: guest entry, guest file")
+    }),
+];
+
+fn main() -> ExitCode {
+    suite::run(TESTS)
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A TCG plugin that counts what each call of some functions of the guest's kernel
+ * costs, callees and interrupts in between included.
+ *
+ *   -plugin bench.so,map=System.map,fn=NAME[:NAME...],out=FILE
+ *
+ * A call begins at the function's first instruction, and ends where the return
+ * address is executed with the stack pointer that it began with. The guest says
+ * which path it goes by the HINT "slti zero, zero, N": counts are kept for each N,
+ * and what is counted before the first one, or with N = 1, is for nobody.
+ *
+ * FILE gets a line per N and function: N, function, calls, and for the cheapest
+ * call and for the one in the middle, by instructions: instructions, loads, stores,
+ * accesses of devices, CSR instructions, LR and SC, AMOs, fences.
+ *
+ * QEMU must run a thread per vCPU: else it tells wrong vCPUs.
+ */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plugin.h"
+
+EXPORT int qemu_plugin_version = 4;
+
+#define MAX_FUNCTIONS	64
+#define MAX_DEPTH	16
+#define MAX_PATHS	256
+/* A thread that has left its CPU in the middle of a call never returns here */
+#define LOST		30000000
+
+enum column {
+	INSN, LOAD, STORE, MMIO, CSR, LRSC, AMO, FENCE, COLUMNS
+};
+
+struct cost {
+	uint64_t of[COLUMNS];
+};
+
+/* A call that has not ended */
+struct call {
+	int function;
+	uint64_t ra;
+	uint64_t sp;
+	struct cost cost;
+};
+
+/* Per vCPU */
+struct hart {
+	/* First, for the condition of callbacks */
+	uint64_t depth;
+	struct call calls[MAX_DEPTH];
+	struct qemu_plugin_register *ra;
+	struct qemu_plugin_register *sp;
+	struct g_byte_array *buffer;
+};
+
+/* What is known of an instruction when it is translated */
+struct insn {
+	uint64_t pc;
+	int column;
+};
+
+struct ended {
+	struct cost *costs;
+	size_t count;
+	size_t room;
+};
+
+static struct qemu_plugin_scoreboard *harts;
+static struct {
+	const char *name;
+	uint64_t addr;
+} functions[MAX_FUNCTIONS];
+static int nr_functions;
+static struct ended ended[MAX_PATHS][MAX_FUNCTIONS];
+/* Where the guest is: atomic */
+static unsigned int path;
+static uint64_t lost;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static FILE *out;
+
+static struct hart *hart_of(unsigned int vcpu)
+{
+	return qemu_plugin_scoreboard_find(harts, vcpu);
+}
+
+static uint64_t read_register(struct hart *hart, struct qemu_plugin_register *reg)
+{
+	uint64_t value = 0;
+
+	g_byte_array_set_size(hart->buffer, 0);
+	if (qemu_plugin_read_register(reg, hart->buffer) >= (int)sizeof(value))
+		memcpy(&value, hart->buffer->data, sizeof(value));
+
+	return value;
+}
+
+static void on_vcpu(uint64_t id, unsigned int vcpu)
+{
+	struct g_array *registers = qemu_plugin_get_registers();
+	struct qemu_plugin_reg_descriptor *descriptors = (void *)registers->data;
+	struct hart *hart = hart_of(vcpu);
+	unsigned int i;
+
+	memset(hart, 0, sizeof(*hart));
+	hart->buffer = g_byte_array_new();
+	for (i = 0; i < registers->len; i++) {
+		if (!strcmp(descriptors[i].name, "ra"))
+			hart->ra = descriptors[i].handle;
+		if (!strcmp(descriptors[i].name, "sp"))
+			hart->sp = descriptors[i].handle;
+	}
+	if (!hart->ra || !hart->sp) {
+		fprintf(stderr, "bench: no registers ra and sp\n");
+		exit(1);
+	}
+}
+
+static void record(const struct call *call)
+{
+	unsigned int at = __atomic_load_n(&path, __ATOMIC_RELAXED);
+	struct ended *to;
+
+	if (at <= 1)
+		return;
+	pthread_mutex_lock(&lock);
+	to = &ended[at][call->function];
+	if (to->count == to->room) {
+		to->room = to->room ? 2 * to->room : 64;
+		to->costs = realloc(to->costs, to->room * sizeof(*to->costs));
+		if (!to->costs)
+			abort();
+	}
+	to->costs[to->count++] = call->cost;
+	pthread_mutex_unlock(&lock);
+}
+
+static void on_entry(unsigned int vcpu, void *data)
+{
+	struct hart *hart = hart_of(vcpu);
+	struct call *call;
+
+	if (hart->depth == MAX_DEPTH)
+		return;
+	call = &hart->calls[hart->depth++];
+	memset(call, 0, sizeof(*call));
+	call->function = (intptr_t)data;
+	call->cost.of[INSN] = 1;
+	call->ra = read_register(hart, hart->ra);
+	call->sp = read_register(hart, hart->sp);
+}
+
+static void on_insn(unsigned int vcpu, void *data)
+{
+	struct hart *hart = hart_of(vcpu);
+	const struct insn *insn = data;
+	uint64_t i;
+
+	while (hart->depth && hart->calls[hart->depth - 1].ra == insn->pc) {
+		struct call *call = &hart->calls[hart->depth - 1];
+
+		if (read_register(hart, hart->sp) != call->sp)
+			break;
+		record(call);
+		hart->depth--;
+	}
+	for (i = 0; i < hart->depth; i++) {
+		hart->calls[i].cost.of[INSN]++;
+		if (insn->column != INSN)
+			hart->calls[i].cost.of[insn->column]++;
+	}
+	if (hart->depth && hart->calls[0].cost.of[INSN] > LOST) {
+		hart->depth = 0;
+		__atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED);
+	}
+}
+
+static void on_access(unsigned int vcpu, uint32_t info, uint64_t addr,
+		      void *data)
+{
+	struct hart *hart = hart_of(vcpu);
+	enum column column = qemu_plugin_mem_is_store(info) ? STORE : LOAD;
+	struct qemu_plugin_hwaddr *hwaddr;
+	bool is_io;
+	uint64_t i;
+
+	if (!hart->depth)
+		return;
+	hwaddr = qemu_plugin_get_hwaddr(info, addr);
+	is_io = hwaddr && qemu_plugin_hwaddr_is_io(hwaddr);
+	for (i = 0; i < hart->depth; i++) {
+		hart->calls[i].cost.of[column]++;
+		hart->calls[i].cost.of[MMIO] += is_io;
+	}
+}
+
+static void on_path(unsigned int vcpu, void *data)
+{
+	__atomic_store_n(&path, (uintptr_t)data, __ATOMIC_RELAXED);
+}
+
+/* INSN for one that only counts as an instruction */
+static enum column column_of(uint32_t word)
+{
+	unsigned int opcode = word & 0x7f, funct3 = word >> 12 & 7, funct5 = word >> 27;
+
+	switch (opcode) {
+	case 0x73:
+		return funct3 & 3 ? CSR : INSN;
+	case 0x2f:
+		return funct5 == 2 || funct5 == 3 ? LRSC : AMO;
+	case 0x0f:
+		return FENCE;
+	default:
+		return INSN;
+	}
+}
+
+static void on_block(uint64_t id, struct qemu_plugin_tb *tb)
+{
+	const struct qemu_plugin_u64 depth = { harts, offsetof(struct hart, depth) };
+	size_t i, count = qemu_plugin_tb_n_insns(tb);
+
+	for (i = 0; i < count; i++) {
+		struct qemu_plugin_insn *raw = qemu_plugin_tb_get_insn(tb, i);
+		uint64_t pc = qemu_plugin_insn_vaddr(raw);
+		uint32_t word = 0;
+		struct insn *insn;
+		int f;
+
+		/* A short one has two bytes, and does not end in these bits */
+		qemu_plugin_insn_data(raw, &word, sizeof(word));
+		if ((word & 0xfffff) == 0x02013 && word >> 20 &&
+		    word >> 20 < MAX_PATHS)
+			qemu_plugin_register_vcpu_insn_exec_cb(raw, on_path,
+							       QEMU_PLUGIN_CB_NO_REGS,
+							       (void *)(uintptr_t)(word >> 20));
+		/* The kernel's only */
+		if (!(pc >> 63))
+			continue;
+
+		/* Needed as long as QEMU has the block, which it does not tell */
+		insn = malloc(sizeof(*insn));
+		if (!insn)
+			abort();
+		insn->pc = pc;
+		insn->column = (word & 3) == 3 ? column_of(word) : INSN;
+		/* What ends here does so before what begins here */
+		qemu_plugin_register_vcpu_insn_exec_cond_cb(raw, on_insn,
+							    QEMU_PLUGIN_CB_R_REGS,
+							    QEMU_PLUGIN_COND_NE, depth,
+							    0, insn);
+		for (f = 0; f < nr_functions; f++) {
+			if (pc == functions[f].addr)
+				qemu_plugin_register_vcpu_insn_exec_cb(raw, on_entry,
+								       QEMU_PLUGIN_CB_R_REGS,
+								       (void *)(intptr_t)f);
+		}
+		qemu_plugin_register_vcpu_mem_cb(raw, on_access, QEMU_PLUGIN_CB_NO_REGS,
+						 QEMU_PLUGIN_MEM_RW, NULL);
+	}
+}
+
+static int by_instructions(const void *a, const void *b)
+{
+	const struct cost *x = a, *y = b;
+	int i;
+
+	/* By the others where those are equal, so that a repeat says the same */
+	for (i = 0; i < COLUMNS; i++) {
+		if (x->of[i] != y->of[i])
+			return x->of[i] < y->of[i] ? -1 : 1;
+	}
+	return 0;
+}
+
+static void print_cost(const struct cost *cost)
+{
+	int i;
+
+	for (i = 0; i < COLUMNS; i++)
+		fprintf(out, " %" PRIu64, cost->of[i]);
+}
+
+static void on_exit_of_qemu(uint64_t id, void *data)
+{
+	unsigned int p;
+	int f;
+
+	for (p = 0; p < MAX_PATHS; p++) {
+		for (f = 0; f < nr_functions; f++) {
+			struct ended *of = &ended[p][f];
+
+			if (!of->count)
+				continue;
+			qsort(of->costs, of->count, sizeof(*of->costs), by_instructions);
+			fprintf(out, "%u %s %zu", p, functions[f].name, of->count);
+			print_cost(&of->costs[0]);
+			print_cost(&of->costs[of->count / 2]);
+			fprintf(out, "\n");
+		}
+	}
+	fprintf(out, "lost %" PRIu64 "\n", lost);
+	fclose(out);
+}
+
+/* The value of argument NAME=, or nothing */
+static char *argument(int argc, char **argv, const char *name)
+{
+	size_t length = strlen(name);
+	int i;
+
+	for (i = 0; i < argc; i++) {
+		if (!strncmp(argv[i], name, length) && argv[i][length] == '=')
+			return argv[i] + length + 1;
+	}
+	return NULL;
+}
+
+static bool find_functions(const char *path_of_map)
+{
+	FILE *map = fopen(path_of_map, "r");
+	char line[1024], name[512];
+	uint64_t addr;
+	char type;
+	int f;
+
+	if (!map)
+		return false;
+	while (fgets(line, sizeof(line), map)) {
+		if (sscanf(line, "%" SCNx64 " %c %511s", &addr, &type, name) != 3)
+			continue;
+		for (f = 0; f < nr_functions; f++) {
+			if (!functions[f].addr && !strcmp(name, functions[f].name))
+				functions[f].addr = addr;
+		}
+	}
+	fclose(map);
+	for (f = 0; f < nr_functions; f++) {
+		if (!functions[f].addr)
+			fprintf(stderr, "bench: no function %s\n", functions[f].name);
+	}
+	return true;
+}
+
+EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info_t *info, int argc,
+			       char **argv)
+{
+	char *map = argument(argc, argv, "map"), *to = argument(argc, argv, "out");
+	char *names = argument(argc, argv, "fn"), *name;
+
+	if (!map || !to || !names) {
+		fprintf(stderr, "bench: map=, fn= and out= are needed\n");
+		return -1;
+	}
+	for (name = strtok(names, ":"); name && nr_functions < MAX_FUNCTIONS;
+	     name = strtok(NULL, ":"))
+		functions[nr_functions++].name = strdup(name);
+	out = fopen(to, "w");
+	if (!out || !find_functions(map)) {
+		perror("bench");
+		return -1;
+	}
+	harts = qemu_plugin_scoreboard_new(sizeof(struct hart));
+	qemu_plugin_register_vcpu_init_cb(id, on_vcpu);
+	qemu_plugin_register_vcpu_tb_trans_cb(id, on_block);
+	qemu_plugin_register_atexit_cb(id, on_exit_of_qemu, NULL);
+	return 0;
+}
