@@ -17,6 +17,7 @@
 #include <linux/smp.h>
 #include <linux/timer.h>
 #include <asm/hwcap.h>
+#include <asm/smp.h>
 
 __rust_helper void rust_helper_chained_irq_enter(struct irq_chip *chip,
 						 struct irq_desc *desc)
@@ -182,6 +183,24 @@ __rust_helper bool rust_helper_riscv_has_ssaia(void)
 {
 	return riscv_isa_extension_available(NULL, SxAIA);
 }
+
+/* These are functions, or not needed */
+#ifndef CONFIG_SMP
+__rust_helper bool rust_helper_irq_can_move_in_process_context(struct irq_data *d)
+{
+	return irq_can_move_in_process_context(d);
+}
+
+__rust_helper int rust_helper_riscv_hartid_to_cpuid(unsigned long hartid)
+{
+	return riscv_hartid_to_cpuid(hartid);
+}
+
+__rust_helper bool rust_helper_riscv_ipi_have_virq_range(void)
+{
+	return riscv_ipi_have_virq_range();
+}
+#endif
 
 #ifdef CONFIG_ACPI
 __rust_helper struct acpi_device *rust_helper_ACPI_COMPANION(struct device *dev)

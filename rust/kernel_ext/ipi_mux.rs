@@ -10,8 +10,7 @@ use kernel::{
     prelude::*,
     sync::atomic::{
         Atomic,
-        Relaxed,
-        Release, //
+        Relaxed, //
     }, //
 };
 
@@ -30,7 +29,8 @@ static CREATED: Atomic<bool> = Atomic::new(false);
 
 /// Creates the IPIs that the architecture needs and gives them to it; it may send some at once.
 ///
-/// There can be only one multiplexer in a system, and it cannot be removed. May sleep.
+/// There can be only one multiplexer in a system, and it cannot be removed. May sleep. A kernel for one
+/// CPU has none: fails with `ENOTSUPP`.
 ///
 /// # Examples
 ///
@@ -61,6 +61,7 @@ static CREATED: Atomic<bool> = Atomic::new(false);
 /// # Ok(())
 /// # }
 /// ```
+#[cfg(CONFIG_SMP)]
 pub fn create<T: Send>() -> Result {
     let nr_ipi = bindings::ipi_message_type_IPI_MAX;
     // SAFETY: The callback has the right signature.
@@ -75,22 +76,29 @@ pub fn create<T: Send>() -> Result {
     }
 
     // Whoever takes one of them was sent it afterwards.
-    CREATED.store(true, Release);
+    CREATED.store(true, kernel::sync::atomic::Release);
     // SAFETY: The interrupts `virq..virq + nr_ipi` were just created.
     unsafe { bindings::riscv_ipi_set_virq_range(virq, nr_ipi as c_int) };
     Ok(())
 }
 
-/// Whether the architecture has got its IPIs from another controller already.
+/// See above.
+#[cfg(not(CONFIG_SMP))]
+pub fn create<T: Send>() -> Result {
+    Err(ENOTSUPP)
+}
+
+/// Whether the architecture needs no IPIs: it has got them from another controller already, or the
+/// kernel is for one CPU.
 pub fn is_provided() -> bool {
     // SAFETY: Only reads a variable that is written during boot.
-    unsafe { bindings::riscv_ipi_have_virq_range() }
+    !cfg!(CONFIG_SMP) || unsafe { bindings::riscv_ipi_have_virq_range() }
 }
 
 /// Whether the architecture has got its IPIs from [`create`].
 #[inline(always)]
 pub fn is_created() -> bool {
-    CREATED.load(Relaxed)
+    cfg!(CONFIG_SMP) && CREATED.load(Relaxed)
 }
 
 /// Handles all virtual IPIs that are pending on this CPU, after a real one arrived; does nothing if
@@ -120,6 +128,7 @@ pub fn is_created() -> bool {
 /// ```
 #[inline(always)]
 pub fn process(_flow: &chained::ChainedContext<'_>) {
+    #[cfg(CONFIG_SMP)]
     if is_created() {
         // SAFETY: In the flow of a chained interrupt, that is, in hardirq context, and the
         // multiplexer was created.
@@ -127,6 +136,7 @@ pub fn process(_flow: &chained::ChainedContext<'_>) {
     }
 }
 
+#[cfg(CONFIG_SMP)]
 /// # Safety
 ///
 /// Only for the multiplexer, which passes CPU numbers.

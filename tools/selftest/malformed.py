@@ -771,6 +771,12 @@ def boot(case, row, kernel, initrd, log):
     return console.finish(why)
 
 
+# What is read as others are that "make test" has: in "make test-long".
+ALIKE = re.compile(
+    r"dt-imsic-(guest-ids|(guest|hart|group)-bits|group-shift)"
+    r"-(short|two-cells)|dt-direct-(sources|reg)-(?!no-idc|one-idc|shared).*")
+
+
 def rows(make_row, make_debug_row):
     """The rows for the table of machines."""
     cases = [*((f"dt-{case.name}", dataclasses.replace(case, warns=OF_A_NODE))
@@ -783,7 +789,8 @@ def rows(make_row, make_debug_row):
         tests = ["malformed", *case.tests]
         fields = {"warns": case.warns, "files": case.files, "boot": how}
         yield make_row(name, case.machine, tests, impl=("rust",),
-                       timeout=case.timeout, **fields)
+                       timeout=case.timeout,
+                       long=bool(ALIKE.fullmatch(name)), **fields)
         if name in DEBUG:
             yield make_debug_row(name, case.machine, tests, timeout=600,
                                  **fields)

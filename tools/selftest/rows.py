@@ -183,6 +183,23 @@ def plain():
               impl=("rust",), kernel="plain", long=True, timeout=900)
 
 
+def uniprocessor():
+    """A kernel for one CPU; of a machine with two, that is any hart's."""
+    def row(name, machine, tests, **fields):
+        return Row(f"up-{name}", machine, tests, impl=("rust",), kernel="up",
+                   long=True, timeout=900, **fields)
+
+    yield row("msi", Machine(smp=1),
+              ["topology", "trigger", "ids", "storm", "show"],
+              args={"storm": "count=20000"})
+    yield row("wired", Machine(smp=1), ["wired"])
+    yield row("direct", Machine(smp=1, aia="aplic"), ["topology", "wired"])
+    yield row("h2", Machine(smp=2), ["topology", "trigger"],
+              args={"topology": f"guests={Machine.guest_files};cpus=1"})
+    yield row("kvm", Machine(smp=1),
+              ["kvm-guestfile", "kvm-aia-device", "kvm-aia-vcpu"])
+
+
 def scale():
     """Endurance of KVM's interrupt controllers, and many vCPUs."""
     tests = ["kvm-aia-scale"]
@@ -318,6 +335,7 @@ def table():
         *kvm(),
         *module(),
         *plain(),
+        *uniprocessor(),
         *realtime(),
         *scale(),
         *client.rows(Row),

@@ -68,6 +68,11 @@ pub fn flush() -> Result {
     result.or_else(|_| sys::tour(&online(), &possible()))
 }
 
+/// Whether the kernel is for several CPUs: it has IPIs, and interrupts have affinities.
+pub fn is_smp() -> bool {
+    std::path::Path::new("/proc/irq/default_smp_affinity").exists()
+}
+
 /// CPUs that can be taken offline: never the last one.
 pub fn removable() -> Vec<usize> {
     let cpus = online();

@@ -4,6 +4,7 @@
 //! head of `modules/aia_test_debugfs.c` for what each of its files does.
 
 use crate::{
+    cpu,
     dt,
     ensure,
     irqdebug,
@@ -410,6 +411,9 @@ impl Vector {
 
     /// Moves the vector in process context, without a detour through procfs.
     pub fn affine(&self, cpu: usize) -> Result {
+        if !cpu::is_smp() {
+            return ensure(cpu == 0, || format!("there is no CPU {cpu}"));
+        }
         tell("affine", format!("{} {cpu}", self.nr))
     }
 

@@ -4,6 +4,7 @@
 
 use crate::{
     cpu,
+    ensure,
     read,
     write,
     Result, //
@@ -99,6 +100,9 @@ pub fn find(words: &[&str]) -> Option<Line> {
 
 /// Asks for an affinity.
 pub fn set_affinity(irq: u32, cpus: &[usize]) -> Result {
+    if !cpu::is_smp() {
+        return ensure(cpus == [0], || format!("CPUs {cpus:?} instead of the one"));
+    }
     let list: Vec<String> = cpus.iter().map(ToString::to_string).collect();
 
     write(
@@ -109,12 +113,18 @@ pub fn set_affinity(irq: u32, cpus: &[usize]) -> Result {
 
 /// The affinity that was asked for.
 pub fn affinity(irq: u32) -> Vec<usize> {
+    if !cpu::is_smp() {
+        return vec![0];
+    }
     read(&format!("/proc/irq/{irq}/smp_affinity_list"))
         .map_or_else(|_| Vec::new(), |t| cpu::parse_list(&t))
 }
 
 /// Where the interrupt goes.
 pub fn effective(irq: u32) -> Vec<usize> {
+    if !cpu::is_smp() {
+        return vec![0];
+    }
     read(&format!("/proc/irq/{irq}/effective_affinity_list"))
         .map_or_else(|_| Vec::new(), |t| cpu::parse_list(&t))
 }

@@ -119,6 +119,9 @@ impl Irq {
 
     /// The CPUs of the effective affinity.
     pub fn effective(&self) -> Vec<usize> {
+        if !cpu::is_smp() {
+            return vec![0];
+        }
         cpu::parse_list(self.desc.text("effectiv"))
     }
 

@@ -303,9 +303,9 @@ fn aplics(mode: Mode) -> Result {
 fn provides(imsic: &Imsic) -> Result {
     let line = format!("{}: providing IPIs using interrupt 1", imsic.name);
 
-    if read("/proc/cmdline")?.contains("irqchip.riscv_imsic_noipi") {
+    if !cpu::is_smp() || read("/proc/cmdline")?.contains("irqchip.riscv_imsic_noipi") {
         return ensure(kmsg::find(&line).is_none(), || {
-            "it does so against the command line".into()
+            "it does so against the command line, or for one CPU".into()
         });
     }
     logged(&line)
@@ -319,6 +319,9 @@ fn ipis() -> Result {
         .map(|l| l.text.as_str())
         .collect();
 
+    if !cpu::is_smp() {
+        return ensure(names.is_empty(), || format!("IPIs {names:?}"));
+    }
     ensure(
         names.first() == Some(&"Rescheduling interrupts") && names.len() >= 8,
         || format!("IPIs {names:?}"),
