@@ -271,9 +271,10 @@ __rust_helper void rust_helper_preempt_enable(void)
 	preempt_enable();
 }
 
-__rust_helper const struct cpumask *rust_helper_irq_get_affinity_mask(int irq)
+__rust_helper const struct cpumask *
+rust_helper_irq_data_get_affinity_mask(struct irq_data *d)
 {
-	return irq_get_affinity_mask(irq);
+	return irq_data_get_affinity_mask(d);
 }
 
 __rust_helper void rust_helper_init_irq_work_hard(struct irq_work *work,

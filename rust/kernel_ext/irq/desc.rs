@@ -112,19 +112,6 @@ use super::chained;
 pub struct Descriptor<'a>(NonNull<bindings::irq_desc>, PhantomData<&'a ()>);
 
 impl<'a> Descriptor<'a> {
-    /// The descriptor of Linux interrupt `irq`, if there is one.
-    ///
-    /// # Safety
-    ///
-    /// The interrupt must not be freed during `'a`.
-    pub unsafe fn of(irq: u32) -> Option<Self> {
-        // SAFETY: Looking up any number is fine.
-        let desc = unsafe { bindings::irq_to_desc(irq) };
-
-        // INVARIANT: By the requirements of this function.
-        NonNull::new(desc).map(|desc| Self(desc, PhantomData))
-    }
-
     /// The descriptor that `data` belongs to.
     ///
     /// # Safety

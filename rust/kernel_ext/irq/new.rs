@@ -77,6 +77,9 @@ pub struct NewIrqs<'a, D> {
     domain: *mut bindings::irq_domain,
     virq: u32,
     count: u32,
+    /// The data of the first one, which mostly is the only one, or null: a lookup takes as long as all
+    /// that is done with it.
+    first: *mut bindings::irq_data,
     _life: PhantomData<(&'a (), D)>,
 }
 
@@ -96,6 +99,8 @@ impl<D: ChipData> NewIrqs<'_, D> {
             domain,
             virq,
             count,
+            // SAFETY: Looking up any interrupt is fine.
+            first: unsafe { bindings::irq_domain_get_irq_data(domain, virq) },
             _life: PhantomData,
         }
     }
@@ -104,6 +109,9 @@ impl<D: ChipData> NewIrqs<'_, D> {
     fn raw(&self, index: u32) -> Option<NonNull<bindings::irq_data>> {
         if index >= self.count {
             return None;
+        }
+        if index == 0 {
+            return NonNull::new(self.first);
         }
         // SAFETY: Looking up any interrupt is fine.
         NonNull::new(unsafe { bindings::irq_domain_get_irq_data(self.domain, self.virq + index) })
@@ -131,26 +139,19 @@ impl<D: ChipData> NewIrqs<'_, D> {
 
     /// The descriptor of number `index`.
     pub fn descriptor(&self, index: u32) -> Option<Descriptor<'_>> {
-        if index >= self.count {
-            return None;
-        }
+        let raw = self.raw(index)?;
+
         // SAFETY: The core has allocated the descriptor, and is setting it up.
-        unsafe { Descriptor::of(self.virq + index) }
+        Some(unsafe { Descriptor::from_data(raw.as_ptr()) })
     }
 
     /// The CPUs that number `index` may go to: the default ones, or those that its device has asked
     /// for. User space may change them at any time.
     pub fn affinity(&self, index: u32) -> Option<&Cpumask> {
-        if index >= self.count {
-            return None;
-        }
-        // CAST: Interrupt numbers are small.
-        // SAFETY: Looking up any number is fine.
-        let mask = unsafe { bindings::irq_get_affinity_mask((self.virq + index) as i32) };
+        let raw = self.raw(index)?;
+        // SAFETY: The data is valid.
+        let mask = unsafe { bindings::irq_data_get_affinity_mask(raw.as_ptr()) };
 
-        if mask.is_null() {
-            return None;
-        }
         // SAFETY: The mask is part of the descriptor, which the core has allocated. C code reads it
         // while it changes, too.
         Some(unsafe { Cpumask::from_raw(mask) })
@@ -199,7 +200,7 @@ impl<D: ChipData> NewIrqs<'_, D> {
         }
 
         // SAFETY: The core has allocated the interrupt for this domain; the chip lives for ever.
-        let raw = unsafe {
+        unsafe {
             bindings::irq_domain_set_info(
                 self.domain,
                 virq,
@@ -211,13 +212,8 @@ impl<D: ChipData> NewIrqs<'_, D> {
                 ptr::null(),
             );
             bindings::irq_set_noprobe(virq);
-            bindings::irq_domain_get_irq_data(self.domain, virq)
-        };
-
-        if raw.is_null() {
-            return None;
         }
         // SAFETY: The data is valid, and a `D` was just stored.
-        Some(unsafe { IrqData::from_raw(raw) })
+        Some(unsafe { IrqData::from_raw(data_of_core.as_ptr()) })
     }
 }
