@@ -4,8 +4,10 @@
 
 pub mod raw_spinlock;
 pub mod roster;
+pub mod scoped_lock;
 
 pub use self::{
     raw_spinlock::RawSpinLock,
-    roster::Roster, //
+    roster::Roster,
+    scoped_lock::ScopedLock, //
 };

@@ -72,7 +72,7 @@ pub enum Event {
 /// A vCPU and its interrupt file, as long as the value lives.
 pub trait InterruptFile: Copy + Send + Sync {
     /// A guest interrupt file.
-    type File: GuestFile + Sync;
+    type File: GuestFile + Send + Sync;
     /// The external interrupt in software.
     type Vseip<'a>: Vseip;
     /// Why a page cannot be mapped.
@@ -80,7 +80,7 @@ pub trait InterruptFile: Copy + Send + Sync {
 
     /// Calls `f` with the lock of the binding held, and with interrupts off. Inside of all other
     /// locks.
-    fn with_binding<R>(self, f: impl FnOnce(&mut Binding<Self::File>) -> R) -> R;
+    fn with_binding<R: Send>(self, f: impl FnOnce(&mut Binding<Self::File>) -> R + Send) -> R;
 
     /// The word for those who look without the lock, [`BoundTo`].
     fn bound(&self) -> &Word;
@@ -89,7 +89,7 @@ pub trait InterruptFile: Copy + Send + Sync {
     fn sw_file(&self) -> &SwFile;
 
     /// Calls `f` with the vCPU's external interrupt in software, which one at a time has: under a lock.
-    fn with_vseip(self, f: impl FnOnce(&mut Self::Vseip<'_>));
+    fn with_vseip(self, f: impl FnOnce(&mut Self::Vseip<'_>) + Send);
 
     /// How many identities the guest files of harts have.
     fn hart_ids(self) -> NrIds;
@@ -121,9 +121,9 @@ pub trait InterruptFile: Copy + Send + Sync {
 }
 
 /// Changes the binding, and the word for those without the lock with it.
-pub(super) fn change<V: InterruptFile, R>(
+pub(super) fn change<V: InterruptFile, R: Send>(
     vcpu: V,
-    f: impl FnOnce(&mut Binding<V::File>) -> R,
+    f: impl FnOnce(&mut Binding<V::File>) -> R + Send,
 ) -> R {
     vcpu.with_binding(|binding| {
         let result = f(binding);

@@ -608,7 +608,7 @@ impl InterruptFile for &Machine {
     type Vseip<'a> = Vseip;
     type Error = NoMemory;
 
-    fn with_binding<R>(self, f: impl FnOnce(&mut Binding<File>) -> R) -> R {
+    fn with_binding<R: Send>(self, f: impl FnOnce(&mut Binding<File>) -> R + Send) -> R {
         let mut binding = self.binding.lock().unwrap();
 
         self.touch();
@@ -624,7 +624,7 @@ impl InterruptFile for &Machine {
         &self.memory
     }
 
-    fn with_vseip(self, f: impl FnOnce(&mut Vseip)) {
+    fn with_vseip(self, f: impl FnOnce(&mut Vseip) + Send) {
         self.touch();
         f(&mut self.vseip.lock().unwrap());
     }

@@ -82,8 +82,8 @@ impl InterruptFile for VcpuImsicRef<'_> {
     type Error = Error;
 
     #[inline]
-    fn with_binding<R>(self, f: impl FnOnce(&mut Binding<GuestFile>) -> R) -> R {
-        f(&mut self.imsic.binding.lock())
+    fn with_binding<R: Send>(self, f: impl FnOnce(&mut Binding<GuestFile>) -> R + Send) -> R {
+        self.imsic.binding.with(f)
     }
 
     #[inline]
@@ -97,10 +97,12 @@ impl InterruptFile for VcpuImsicRef<'_> {
     }
 
     #[inline]
-    fn with_vseip(self, f: impl FnOnce(&mut Vseip<'_>)) {
-        f(&mut Vseip {
-            vcpu: self.vcpu,
-            _right: &mut self.imsic.vseip.lock(),
+    fn with_vseip(self, f: impl FnOnce(&mut Vseip<'_>) + Send) {
+        self.imsic.vseip.with(|right| {
+            f(&mut Vseip {
+                vcpu: self.vcpu,
+                _right: right,
+            })
         });
     }
 

@@ -21,7 +21,7 @@ use kernel::{
     prelude::*,
     static_lock_class, //
 };
-use kernel_ext::sync::RawSpinLock;
+use kernel_ext::sync::ScopedLock;
 use kvm_ext::io_bus::IoDevice;
 
 use super::{
@@ -39,11 +39,11 @@ pub(crate) struct VcpuImsic {
     pub(crate) bound: Word,
     /// Rank "binding": inside of the scheduler's locks.
     #[pin]
-    pub(crate) binding: RawSpinLock<Binding<GuestFile>>,
+    pub(crate) binding: ScopedLock<Binding<GuestFile>>,
     /// Rank "vseip": the software interrupt of the vCPU is what the file says. Outside of the
     /// scheduler's locks.
     #[pin]
-    pub(crate) vseip: RawSpinLock<VseipRight>,
+    pub(crate) vseip: ScopedLock<VseipRight>,
     pub(crate) sw_file: SwFile,
     /// Whether guest files are used.
     pub(crate) mode: Mode,
@@ -63,12 +63,12 @@ impl VcpuImsic {
         KBox::pin_init(
             pin_init!(Self {
                 bound: Word::new(0),
-                binding <- RawSpinLock::new(
+                binding <- ScopedLock::new(
                     Binding::Software,
                     c"kvm_aia_binding",
                     static_lock_class!()
                 ),
-                vseip <- RawSpinLock::new(VseipRight, c"kvm_aia_vseip", static_lock_class!()),
+                vseip <- ScopedLock::new(VseipRight, c"kvm_aia_vseip", static_lock_class!()),
                 sw_file: SwFile::new(config.nr_ids()),
                 mode: config.mode(),
                 host,
