@@ -286,6 +286,19 @@ fn interrupts_go_where_most_is_free() {
     assert_eq!(place(6), 0);
 }
 
+/// An identity that is switched off is one less to give.
+#[test]
+fn what_is_switched_off_is_not_free() {
+    let model = Model::new(2);
+
+    model.storm.set(true);
+    model.store(on(0, machine::id(40)));
+    model.interrupt(0);
+    assert_eq!(model.hart(0).file.slot(machine::id(40)), Slot::Off);
+    let device = model.device(1, &[0, 1], Kind::Platform).unwrap();
+    assert_eq!(device.current().cpu().get(), 1);
+}
+
 /// A line whose device posts its messages can move again after two ticks, not sooner, however often
 /// that is tried. What the device sent with the old message till then arrives.
 #[test]

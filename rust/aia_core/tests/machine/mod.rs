@@ -148,6 +148,8 @@ pub(crate) struct Model {
     pub(crate) fences: Cell<bool>,
     /// How often they were asked to.
     pub(crate) asked: Cell<u32>,
+    /// MSIs for nobody are too many.
+    pub(crate) storm: Cell<bool>,
     now: Cell<u64>,
     watch: RefCell<Option<Watch>>,
 }
@@ -164,6 +166,7 @@ impl Model {
             mute: Cell::new(None),
             fences: Cell::new(true),
             asked: Cell::new(0),
+            storm: Cell::new(false),
             now: Cell::new(1000),
             watch: RefCell::new(None),
         };
@@ -485,7 +488,7 @@ impl Entry for Here<'_> {
     }
 
     fn stray(&self, _eiid: Eiid) -> bool {
-        false
+        self.model.storm.get()
     }
 
     fn switched_off(&self, _eiid: Eiid) {}
