@@ -91,6 +91,7 @@ fn elsewhere<E: Entry>(entry: &E, eiid: Eiid) {
         Arrival::Stray if entry.stray(eiid) && file.pool().claim(eiid) => {
             // Something is broken and must not keep the hart busy.
             file.switch_off(machine, eiid);
+            operations::account(machine, machine.cpu(), file);
             entry.switched_off(eiid);
         }
         Arrival::Forwarded | Arrival::Dropped | Arrival::Stray => {}

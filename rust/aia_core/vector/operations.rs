@@ -141,7 +141,7 @@ fn sync_by<M: Machine>(machine: &M, apply: impl FnOnce(&File<M::Words>) -> SyncO
 }
 
 /// Tells the placement how many identities `file`, that of `cpu`, has left.
-fn account<M: Machine>(machine: &M, cpu: Cpu, file: &File<M::Words>) {
+pub(super) fn account<M: Machine>(machine: &M, cpu: Cpu, file: &File<M::Words>) {
     let left = || match file.is_online() {
         true => file.pool().free(),
         false => 0,
