@@ -299,6 +299,24 @@ fn what_is_switched_off_is_not_free() {
     assert_eq!(device.current().cpu().get(), 1);
 }
 
+/// What only forwards for a while is not free, either.
+#[test]
+fn what_forwards_is_not_free() {
+    let model = Model::new(3);
+    let others = [1, 2].map(|cpu| model.device(1, &[cpu], Kind::Platform).unwrap());
+    let device = model.device(2, &[0], Kind::Pci).unwrap();
+
+    // The old CPU has an identity more in use from now on.
+    model.slow.set(true);
+    device.move_to(1, &[2]).unwrap();
+    assert_ne!(device.current().eiid(), device.old().eiid());
+    assert_eq!(model.hart(0).file.pool().free(), 59);
+    assert_eq!(model.hart(1).file.pool().free(), 60);
+    let next = model.device(3, &[0, 1, 2], Kind::Platform).unwrap();
+    assert_eq!(next.current().cpu().get(), 1);
+    drop(others);
+}
+
 /// A line whose device posts its messages can move again after two ticks, not sooner, however often
 /// that is tried. What the device sent with the old message till then arrives.
 #[test]
