@@ -375,6 +375,9 @@ pub fn move_to<M: Machine>(
     }
     let forwarder = temporary.filter(|t| old.assign_forwarder(t.eiid(), to));
 
+    if forwarder.is_some() {
+        account(machine, from.cpu(), old);
+    }
     if let Some(passing) = passing {
         write(passing);
     }
