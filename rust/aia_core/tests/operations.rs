@@ -263,6 +263,43 @@ fn a_move_past_a_cpu_that_goes_is_in_flight() {
     device.move_to(3, &[3]).unwrap();
 }
 
+/// An interrupt that moves on from a CPU which goes, before its last move is over: what its device sent
+/// in the middle of that one, with a mixture of two messages, comes along, too.
+#[test]
+fn a_mixture_moves_past_a_cpu_that_goes() {
+    let model = Model::new(3);
+    let filler = model.device(2, &[1], Kind::Pci).unwrap();
+    let device = model.device(1, &[0], Kind::Pci).unwrap();
+
+    device.unmask(0);
+    model.interrupt(0);
+    model.slow.set(true);
+    device
+        .move_by(2, &[1], |device| {
+            let message = device.message.get();
+
+            if message.cpu().get() == 0 && message.eiid() != device.current().eiid() {
+                device.fire();
+            }
+        })
+        .unwrap();
+    let mixture = on(0, device.current().eiid());
+    assert!(model
+        .hart(0)
+        .file
+        .forwards_to(mixture.eiid(), device.current()));
+    model.evacuate(1, &[&device]);
+    for _ in 0..3 {
+        for cpu in 0..3 {
+            model.arrive(cpu);
+            model.interrupt(cpu);
+        }
+    }
+    assert!(device.total() > 0, "lost");
+    assert_eq!(model.hart(0).file.slot(mixture.eiid()), Slot::Free);
+    drop(filler);
+}
+
 /// The CPU with most free identities gets the next interrupt; those that were freed are free when it
 /// has looked.
 #[test]
