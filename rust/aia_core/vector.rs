@@ -102,8 +102,8 @@ impl VectorId {
 /// The vectors of one interrupt: where it is delivered, and where it was before its last move.
 ///
 /// Both fit in 64 bits, so that they can live in the `chip_data` pointer of an `irq_data`. Nothing
-/// has to be cleared when a move ends: it is in flight exactly as long as the slot of `previous`
-/// forwards to `current` (see [`file::File::forwards_to`]).
+/// has to be cleared when a move ends: it is in flight exactly as long as a slot of the CPU of
+/// `previous` forwards to `current` (see [`file::File::forwarders_to`]).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Vectors {
     /// Where the interrupt is delivered now.

@@ -269,15 +269,15 @@ fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: SlotOwner) {
     if let Some(file) = machine.file(vector.cpu()) {
         // Nobody else takes it away.
         file.free(vector.eiid(), owner);
-        release(machine, vector, file);
+        release(machine, vector.cpu(), vector.eiid(), file);
     }
 }
 
-/// `vector`, one of `file`, is nobody's any more. Its hart need not hurry to look at it, unless it
-/// has few others.
-fn release<M: Machine>(machine: &M, vector: VectorId, file: &File<M::Words>) {
-    if file.mark(vector.eiid()) && file.is_short() {
-        hurry(machine, vector.cpu());
+/// `eiid` of `cpu`, one of `file`, is nobody's any more. Its hart need not hurry to look at it, unless
+/// it has few others.
+fn release<M: Machine>(machine: &M, cpu: Cpu, eiid: Eiid, file: &File<M::Words>) {
+    if file.mark(eiid) && file.is_short() {
+        hurry(machine, cpu);
     }
 }
 
@@ -288,10 +288,7 @@ pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: SlotOwner) {
     // A move may still be in flight. As long as the vector that they forward to is ours, so are the
     // forwarders; afterwards, the same ones may be somebody else's.
     if let Some(previous) = vectors.previous {
-        abandon(machine, previous, current);
-        if let Some(temporary) = VectorId::new(previous.cpu(), current.eiid()) {
-            abandon(machine, temporary, current);
-        }
+        abandon(machine, previous.cpu(), current);
     }
     // Ordered after that: what was a forwarder before may be away now.
     if machine.away().load() != 0 {
@@ -302,10 +299,15 @@ pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: SlotOwner) {
     give_back(machine, current, owner);
 }
 
-fn abandon<M: Machine>(machine: &M, vector: VectorId, to: VectorId) {
-    if let Some(file) = machine.file(vector.cpu()) {
-        if file.abandon(vector.eiid(), to) {
-            release(machine, vector, file);
+/// Lets the forwarders of `cpu` to `to` drop what arrives.
+fn abandon<M: Machine>(machine: &M, cpu: Cpu, to: VectorId) {
+    let Some(file) = machine.file(cpu) else {
+        return;
+    };
+
+    for eiid in file.forwarders_to(to) {
+        if file.abandon(eiid, to) {
+            release(machine, cpu, eiid, file);
         }
     }
 }
@@ -318,12 +320,13 @@ fn is_moving<M: Machine>(machine: &M, vectors: Vectors) -> bool {
     let Some(file) = machine.file(previous.cpu()) else {
         return false;
     };
+    let is_forwarding = || file.forwarders_to(vectors.current).next().is_some();
 
     // Another hart has been told already.
-    if file.forwards_to(previous.eiid(), vectors.current) && previous.cpu() == machine.cpu() {
+    if is_forwarding() && previous.cpu() == machine.cpu() {
         sync(machine);
     }
-    file.forwards_to(previous.eiid(), vectors.current)
+    is_forwarding()
 }
 
 /// Moves the interrupt of `source` to one of the CPUs of `choice`, and hands the new message to
@@ -388,7 +391,7 @@ pub fn move_to<M: Machine>(
     machine.barrier();
 
     let previous = match vectors.previous {
-        Some(first) if moving && retarget(machine, first, from, to) => {
+        Some(first) if moving && retarget(machine, first.cpu(), from, to) => {
             // Its hart may just have sent something on to the vector that is left now, of which
             // other senders know nothing. If this cannot be told, nothing can from now on.
             machine.barrier();
@@ -448,10 +451,14 @@ fn messages<M: Machine>(
     Some((machine.message(to)?, passing))
 }
 
-fn retarget<M: Machine>(machine: &M, vector: VectorId, from: VectorId, to: VectorId) -> bool {
-    machine
-        .file(vector.cpu())
-        .is_some_and(|file| file.retarget(vector.eiid(), from, to))
+/// Lets the forwarders of `cpu` to `from` forward to `to` instead; returns whether there were any.
+fn retarget<M: Machine>(machine: &M, cpu: Cpu, from: VectorId, to: VectorId) -> bool {
+    let Some(file) = machine.file(cpu) else {
+        return false;
+    };
+
+    file.forwarders_to(from)
+        .fold(false, |any, eiid| file.retarget(eiid, from, to) || any)
 }
 
 /// The device has got its new message: lets the forwarder `from` end.

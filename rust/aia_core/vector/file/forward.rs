@@ -136,6 +136,14 @@ impl<S: Deref<Target = [Word]>> File<S> {
         matches!(self.slot(eiid), Slot::Forward(target, _) if target == to)
     }
 
+    /// The identities that forward to `to`: the one that its interrupt has left, and those that a device
+    /// may have raised meanwhile. Takes long.
+    pub fn forwarders_to(&self, to: VectorId) -> impl Iterator<Item = Eiid> + '_ {
+        self.pool
+            .iter()
+            .filter(move |eiid| self.forwards_to(*eiid, to))
+    }
+
     /// Lets a forwarder to `from` forward to `to` instead. Returns whether there was one.
     pub fn retarget(&self, eiid: Eiid, from: VectorId, to: VectorId) -> bool {
         self.change_forward(eiid, from, |in_flight| Slot::Forward(to, in_flight))
