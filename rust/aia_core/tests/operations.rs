@@ -6,15 +6,22 @@
 
 mod machine;
 
-use aia_core::vector::{
-    access::Fence,
-    operations::MoveError,
-    proof,
-    slot::{
-        Slot,
-        SlotOwner, //
+use aia_core::{
+    ids::Cpu,
+    vector::{
+        access::Fence,
+        operations::{
+            self,
+            Choice,
+            MoveError, //
+        },
+        proof,
+        slot::{
+            Slot,
+            SlotOwner, //
+        },
+        POKE, //
     },
-    POKE, //
 };
 use machine::{
     on,
@@ -321,6 +328,35 @@ fn interrupts_go_where_most_is_free() {
     assert_eq!(place(5), 1, "not yet");
     model.look(0);
     assert_eq!(place(6), 0);
+}
+
+/// Only CPU 1; while that is asked, CPU 0 comes up.
+struct Late<'a>(&'a Model);
+
+impl Choice for Late<'_> {
+    fn is_any(&self) -> bool {
+        let is_any = self.0.cpus() == [1];
+
+        self.0.online(0);
+        is_any
+    }
+
+    fn cpus(&self) -> impl Iterator<Item = Cpu> {
+        [Cpu::new(1)].into_iter()
+    }
+}
+
+/// A CPU that has just come up is not one that may be chosen.
+#[test]
+fn a_cpu_that_comes_up_was_not_chosen() {
+    let model = Model::new(2);
+    let here = model.device(1, &[1], Kind::Platform).unwrap();
+
+    model.offline(0);
+    let owner = SlotOwner::new(0x2000).unwrap();
+    let vector = operations::alloc(&model.on(1), &Late(&model), owner).unwrap();
+    assert_eq!(vector.cpu().get(), 1);
+    drop(here);
 }
 
 /// An identity that is switched off is one less to give.
