@@ -194,12 +194,11 @@ pub fn mask<M: Machine>(machine: &M, vector: VectorId) {
 
 /// The best CPU of `choice` that is online.
 fn best<M: Machine>(machine: &M, choice: &impl Choice) -> Option<Cpu> {
-    if choice.is_any() {
-        let best = machine.placement().best()?;
+    let best = machine.placement().best()?;
 
-        if machine.is_online(best) {
-            return Some(best);
-        }
+    // In this order: a CPU that has just come up has to be one of the choice, too.
+    if machine.is_online(best) && choice.is_any() {
+        return Some(best);
     }
     machine
         .placement()
