@@ -307,6 +307,36 @@ fn a_mixture_moves_past_a_cpu_that_goes() {
     drop(filler);
 }
 
+/// A device may raise an identity in the middle of a move that was given back, but at which its hart has
+/// not looked: that is not dropped.
+#[test]
+fn a_mixture_at_an_identity_that_is_given_back() {
+    let model = Model::new(2);
+    let freed = model.device(1, &[0], Kind::Pci).unwrap();
+    let device = model.device(2, &[0], Kind::Pci).unwrap();
+    let mut others = fill(&model, 1, Kind::Pci);
+
+    device.unmask(0);
+    model.interrupt(0);
+    // One identity is left, which is in use at the old CPU.
+    let mixture = freed.current();
+    others.remove(0).free(1);
+    model.look(1);
+    freed.free(1);
+    assert_eq!(model.hart(0).file.slot(mixture.eiid()), Slot::Drain);
+    device
+        .move_by(0, &[1], |device| {
+            if device.message.get() == mixture {
+                device.fire();
+            }
+        })
+        .unwrap();
+    assert_eq!(device.current().eiid(), mixture.eiid());
+    model.interrupt(0);
+    model.interrupt(1);
+    assert!(device.handled(1) > 0, "lost");
+}
+
 /// The CPU with most free identities gets the next interrupt; those that were freed are free when it
 /// has looked.
 #[test]
