@@ -402,11 +402,13 @@ pub fn move_to<M: Machine>(
         _ => from,
     };
 
+    // Before this hart looks at its file, and takes what is pending for nobody or for others.
+    if let (Some(temporary), None) = (temporary, forwarder) {
+        split(machine, temporary, to);
+    }
     settle(machine, from, to, source);
-    match (temporary, forwarder) {
-        (Some(temporary), Some(_)) => settle(machine, temporary, to, source),
-        (Some(temporary), None) => split(machine, temporary, to),
-        _ => {}
+    if let Some(forwarder) = forwarder {
+        settle(machine, forwarder, to, source);
     }
 
     Ok(Vectors {
