@@ -30,8 +30,8 @@
 #include "../irqchip/riscv_aia_trace.h"
 
 /* Macros that bindgen cannot evaluate. */
-const u32 RUST_CONST_HELPER_MATCH_PCI_MSI = MATCH_PCI_MSI;
-const u32 RUST_CONST_HELPER_MATCH_PLATFORM_MSI = MATCH_PLATFORM_MSI;
+/* Under a name of its own: without PCI, bindgen has understood MATCH_PCI_MSI already. */
+const u32 RUST_CONST_HELPER_MATCH_ALL_MSI = MATCH_PCI_MSI | MATCH_PLATFORM_MSI;
 
 #if IS_ENABLED(CONFIG_RISCV_AIA_RUST_KVM)
 #include <kvm/iodev.h>

@@ -90,7 +90,7 @@ impl<P: ParentOps> ParentVtable<P> {
             0
         },
         bus_select_token: bindings::irq_domain_bus_token_DOMAIN_BUS_NEXUS,
-        bus_select_mask: bindings::MATCH_PCI_MSI | bindings::MATCH_PLATFORM_MSI,
+        bus_select_mask: bindings::MATCH_ALL_MSI,
         prefix: core::ptr::null(),
         init_dev_msi_info: Some(init_dev_msi_info::<P>),
     };
