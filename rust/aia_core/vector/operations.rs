@@ -268,15 +268,15 @@ fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: SlotOwner) {
     if let Some(file) = machine.file(vector.cpu()) {
         // Nobody else takes it away.
         file.free(vector.eiid(), owner);
-        release(machine, vector.cpu(), vector.eiid(), file);
+        release(machine, vector, file);
     }
 }
 
-/// `eiid` of `cpu`, one of `file`, is nobody's any more. Its hart need not hurry to look at it, unless
-/// it has few others.
-fn release<M: Machine>(machine: &M, cpu: Cpu, eiid: Eiid, file: &File<M::Words>) {
-    if file.mark(eiid) && file.is_short() {
-        hurry(machine, cpu);
+/// `vector`, one of `file`, is nobody's any more. Its hart need not hurry to look at it, unless it
+/// has few others.
+fn release<M: Machine>(machine: &M, vector: VectorId, file: &File<M::Words>) {
+    if file.mark(vector.eiid()) && file.is_short() {
+        hurry(machine, vector.cpu());
     }
 }
 
@@ -287,7 +287,10 @@ pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: SlotOwner) {
     // A move may still be in flight. As long as the vector that they forward to is ours, so are the
     // forwarders; afterwards, the same ones may be somebody else's.
     if let Some(previous) = vectors.previous {
-        abandon(machine, previous.cpu(), current);
+        abandon(machine, previous, current);
+        if let Some(temporary) = VectorId::new(previous.cpu(), current.eiid()) {
+            abandon(machine, temporary, current);
+        }
     }
     // Ordered after that: what was a forwarder before may be away now.
     if machine.away().load() != 0 {
@@ -298,15 +301,10 @@ pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: SlotOwner) {
     give_back(machine, current, owner);
 }
 
-/// Lets the forwarders of `cpu` to `to` drop what arrives.
-fn abandon<M: Machine>(machine: &M, cpu: Cpu, to: VectorId) {
-    let Some(file) = machine.file(cpu) else {
-        return;
-    };
-
-    for eiid in file.forwarders_to(to) {
-        if file.abandon(eiid, to) {
-            release(machine, cpu, eiid, file);
+fn abandon<M: Machine>(machine: &M, vector: VectorId, to: VectorId) {
+    if let Some(file) = machine.file(vector.cpu()) {
+        if file.abandon(vector.eiid(), to) {
+            release(machine, vector, file);
         }
     }
 }
@@ -319,7 +317,10 @@ fn is_moving<M: Machine>(machine: &M, vectors: Vectors) -> bool {
     let Some(file) = machine.file(previous.cpu()) else {
         return false;
     };
-    let is_forwarding = || file.forwarders_to(vectors.current).next().is_some();
+    let is_forwarding = || {
+        file.forwards_to(previous.eiid(), vectors.current)
+            || file.forwards_to(vectors.current.eiid(), vectors.current)
+    };
 
     // Another hart has been told already.
     if is_forwarding() && previous.cpu() == machine.cpu() {
@@ -390,15 +391,7 @@ pub fn move_to<M: Machine>(
     machine.barrier();
 
     let previous = match vectors.previous {
-        Some(first) if moving && retarget(machine, first.cpu(), from, to) => {
-            // Its hart may just have sent something on to the vector that is left now, of which
-            // other senders know nothing. If this cannot be told, nothing can from now on.
-            machine.barrier();
-            if from.cpu() == machine.cpu() {
-                machine.here().has_arrived(machine);
-            }
-            first
-        }
+        Some(first) if moving => pass_on(machine, first, from, to, owner),
         _ => from,
     };
 
@@ -452,14 +445,41 @@ fn messages<M: Machine>(
     Some((machine.message(to)?, passing))
 }
 
-/// Lets the forwarders of `cpu` to `from` forward to `to` instead; returns whether there were any.
-fn retarget<M: Machine>(machine: &M, cpu: Cpu, from: VectorId, to: VectorId) -> bool {
-    let Some(file) = machine.file(cpu) else {
-        return false;
+/// An interrupt moves on from `from` to `to` while forwarders of its move from `first` to `from` are
+/// still there: none may be left that sends anything to `from`. Returns where it was before from now on.
+///
+/// The first vector forwards to `to` instead. The one that the device may have raised on its way, of
+/// which nobody would know any more where it is, keeps what arrives for `owner`.
+fn pass_on<M: Machine>(
+    machine: &M,
+    first: VectorId,
+    from: VectorId,
+    to: VectorId,
+    owner: SlotOwner,
+) -> VectorId {
+    let Some(file) = machine.file(first.cpu()) else {
+        return from;
     };
+    let along = file.retarget(first.eiid(), from, to);
+    let kept = from.eiid() != first.eiid() && file.keep(machine, from.eiid(), owner, from);
 
-    file.forwarders_to(from)
-        .fold(false, |any, eiid| file.retarget(eiid, from, to) || any)
+    if along || kept {
+        has_sent_on(machine, from);
+    }
+    if along {
+        first
+    } else {
+        from
+    }
+}
+
+/// A hart may just have sent something on to `from`, which is left now, of which other senders know
+/// nothing. If it cannot be told whether that has arrived, nothing can from now on.
+fn has_sent_on<M: Machine>(machine: &M, from: VectorId) {
+    machine.barrier();
+    if from.cpu() == machine.cpu() {
+        machine.here().has_arrived(machine);
+    }
 }
 
 /// The device has got its new message: lets the forwarder `from` end.

@@ -71,17 +71,24 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// The hart of the settled forwarder `eiid` is offline: keeps what arrives for `owner`, whose
     /// interrupt can then move on without leaving a chain of forwarders behind.
     pub fn depart(&self, hart: &impl HartAccess, eiid: Eiid, owner: SlotOwner, to: VectorId) {
+        // Else the hart was not quite gone, or is back already.
+        self.keep(hart, eiid, owner, to);
+    }
+
+    /// Lets the forwarder `eiid` to `to` keep what arrives for `owner` instead of sending it on. Returns
+    /// whether there was one whose device has been told.
+    pub fn keep(&self, hart: &impl HartAccess, eiid: Eiid, owner: SlotOwner, to: VectorId) -> bool {
         loop {
             let slot = self.slot(eiid);
 
             match slot {
-                Slot::Forward(target, in_flight) if target == to => {
-                    if in_flight == InFlight::Redirecting || self.go_away(hart, eiid, slot, owner) {
-                        return;
+                Slot::Forward(_, InFlight::Redirecting) => return false,
+                Slot::Forward(target, _) if target == to => {
+                    if self.go_away(hart, eiid, slot, owner) {
+                        return true;
                     }
                 }
-                // The hart was not quite gone, or is back already.
-                _ => return,
+                _ => return false,
             }
         }
     }
@@ -134,14 +141,6 @@ impl<S: Deref<Target = [Word]>> File<S> {
     #[inline]
     pub fn forwards_to(&self, eiid: Eiid, to: VectorId) -> bool {
         matches!(self.slot(eiid), Slot::Forward(target, _) if target == to)
-    }
-
-    /// The identities that forward to `to`: the one that its interrupt has left, and those that a device
-    /// may have raised meanwhile. Takes long.
-    pub fn forwarders_to(&self, to: VectorId) -> impl Iterator<Item = Eiid> + '_ {
-        self.pool
-            .iter()
-            .filter(move |eiid| self.forwards_to(*eiid, to))
     }
 
     /// Lets a forwarder to `from` forward to `to` instead. Returns whether there was one.
