@@ -12,7 +12,8 @@
 //! - [`slot`]: what an identity means right now;
 //! - [`mod@file`]: one CPU's interrupt file: enables, deferred changes, moves;
 //! - [`proof`]: how a hart can tell that nothing is on its way to its file;
-//! - [`operations`]: what can be done with vectors, across all files;
+//! - [`operations`]: what can be done with vectors, across all files; [`block`]: with those of a device
+//!   that raises several interrupts by one message;
 //! - [`entry`]: interrupt entry;
 //! - [`power`]: a hart loses its registers for a while;
 //! - [`tick`]: the clock of what has to wait;
@@ -29,6 +30,7 @@
 //!   still arrives there is sent on to the new vector, so a move loses nothing.
 
 pub mod access;
+pub mod block;
 pub mod entry;
 pub mod file;
 pub mod operations;
@@ -50,7 +52,7 @@ pub const POKE: Eiid = Eiid::MIN;
 
 /// A vector: one interrupt identity of one CPU's supervisor interrupt file.
 ///
-/// Packs into 32 bits: the identity in bits 10:0 (never zero), the CPU above.
+/// Packs into 32 bits: the identity in bits 10:0 (never zero), the CPU in bits 30:11.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VectorId {
     cpu: Cpu,
@@ -59,11 +61,11 @@ pub struct VectorId {
 
 impl VectorId {
     const EIID_BITS: u32 = 11;
-    const MAX_CPU: u32 = u32::MAX >> Self::EIID_BITS;
+    const MAX_CPU: u32 = (u32::MAX >> 1) >> Self::EIID_BITS;
 
     /// Creates the vector of identity `eiid` on `cpu`.
     ///
-    /// Returns [`None`] if the CPU number does not fit in 21 bits.
+    /// Returns [`None`] if the CPU number does not fit in 20 bits.
     #[inline]
     pub fn new(cpu: Cpu, eiid: Eiid) -> Option<Self> {
         (cpu.get() <= Self::MAX_CPU).then_some(Self { cpu, eiid })
@@ -81,7 +83,16 @@ impl VectorId {
         self.eiid
     }
 
-    /// The packed form; never zero.
+    /// The vector of the identity `n` further on; [`None`] if there is no such identity.
+    #[inline]
+    pub fn further(self, n: u32) -> Option<Self> {
+        Some(Self {
+            cpu: self.cpu,
+            eiid: Eiid::new(self.eiid.get().checked_add(n)?)?,
+        })
+    }
+
+    /// The packed form; never zero, bit 31 clear.
     #[inline]
     pub fn to_bits(self) -> u32 {
         (self.cpu.get() << Self::EIID_BITS) | self.eiid.get()
@@ -113,7 +124,7 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// The packed form; never zero.
+    /// The packed form; never zero, bit 63 clear.
     #[inline]
     pub fn to_bits(self) -> u64 {
         let previous = self.previous.map_or(0, VectorId::to_bits);
@@ -146,6 +157,12 @@ mod tests {
                 assert_eq!(VectorId::from_bits(id.to_bits()), Some(id));
             }
         }
+        assert!(
+            VectorId::new(Cpu::new(VectorId::MAX_CPU), Eiid::MAX)
+                .unwrap()
+                .to_bits()
+                < 1 << 31
+        );
         assert_eq!(VectorId::from_bits(0), None);
         assert_eq!(VectorId::from_bits(1 << 11), None);
         assert!(VectorId::new(Cpu::new(VectorId::MAX_CPU + 1), Eiid::new(1).unwrap()).is_none());

@@ -37,6 +37,10 @@ use aia_core::{
             Fence,
             HartAccess, //
         },
+        block::{
+            self,
+            BlockOwners, //
+        },
         entry::{
             self,
             Entry, //
@@ -356,10 +360,15 @@ impl Device {
 
     /// Sends its MSI, which comes before the end of a read of its registers.
     fn send(&self, model: &Model) {
+        self.send_number(model, 0);
+    }
+
+    /// As [`Self::send`], with `n` in the lowest bits.
+    fn send_number(&self, model: &Model, n: u32) {
         self.access(|message| {
             model
                 .hart(message.cpu().get())
-                .store_by_device(message.eiid());
+                .store_by_device(message.further(n).unwrap().eiid());
         });
     }
 
@@ -873,6 +882,98 @@ fn a_move_by_the_old_hart_passes_no_stranger() {
 #[test]
 fn a_move_by_the_new_hart_passes_no_stranger() {
     moved_by_address_and_data(1);
+}
+
+/// A device that raises one of two interrupts by its message, while another hart moves both. It is told
+/// address and data one after the other, and the identities change.
+fn a_block_moved_by(here: u32) {
+    bounded(move || {
+        let model = Model::new(true);
+        let owners = BlockOwners::new([owner(1), owner(2)].into_iter()).unwrap();
+        // Where the block would go without a change.
+        assert!(model.file(1).pool().claim_block(id(60), 2));
+        let first = block::alloc(&model.on(0), &Only(0), &owners).unwrap();
+
+        assert_eq!(first, on(0, id(60)));
+        for n in 0..2 {
+            operations::unmask(&model.on(0), first.further(n).unwrap());
+        }
+        let device = Device::of(first);
+
+        let sends = {
+            let (model, device) = (model.clone(), device.clone());
+            thread::spawn(move || device.send_number(&model, 1))
+        };
+        let other = {
+            let model = model.clone();
+            thread::spawn(move || entry::handle(&model.on(1 - here)))
+        };
+        let vectors = Vectors {
+            current: first,
+            previous: None,
+        };
+        let moved = block::move_to(
+            &model.on(here),
+            vectors,
+            &owners,
+            Sender::Ordered,
+            &Only(1),
+            |new| {
+                device.tell(&model, on(new.cpu().get(), device.message().eiid()));
+                device.tell(&model, new);
+            },
+        )
+        .unwrap();
+        assert_ne!(moved.current.eiid(), first.eiid());
+        other.join().unwrap();
+        sends.join().unwrap();
+        model.settle();
+
+        assert_eq!(model.owners(), [owner(2)]);
+        assert_eq!(model.file(0).pool().free(), 61);
+    });
+}
+
+#[test]
+fn a_block_moved_by_the_old_hart_loses_nothing() {
+    a_block_moved_by(0);
+}
+
+#[test]
+fn a_block_moved_by_the_new_hart_loses_nothing() {
+    a_block_moved_by(1);
+}
+
+/// Of two that want the last block, and one that wants an identity, nobody gets what is another one's.
+#[test]
+fn a_block_has_one_owner() {
+    loom::model(|| {
+        let pool = Arc::new(Pool::new(Words::new(1)).unwrap());
+
+        for n in 1..60 {
+            assert!(pool.claim(id(n)));
+        }
+        let takers: Vec<_> = (0..2)
+            .map(|_| {
+                let pool = pool.clone();
+                thread::spawn(move || pool.alloc_block(2))
+            })
+            .collect();
+        let one = pool.alloc();
+        let blocks: Vec<_> = takers
+            .into_iter()
+            .filter_map(|taker| taker.join().unwrap())
+            .collect();
+
+        for (n, first) in blocks.iter().enumerate() {
+            assert!(!blocks[..n].contains(first));
+            assert!(one.is_none_or(|one| one.get() & !1 != first.get()));
+        }
+        assert_eq!(
+            pool.free() as usize + 2 * blocks.len() + one.iter().len(),
+            4
+        );
+    });
 }
 
 /// An interrupt that is delivered finds what its owner was before it got the identity, also if the MSI

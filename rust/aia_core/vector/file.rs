@@ -2,6 +2,7 @@
 
 //! One CPU's supervisor interrupt file: slots, desired enables, deferred changes and moves.
 
+mod block;
 pub mod forward;
 pub mod sync;
 
@@ -244,9 +245,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.pool.free() < self.low_water()
     }
 
-    /// Whether it has just become so by the identity that was given last.
-    pub fn becomes_short(&self) -> bool {
-        self.pool.free() + 1 == self.low_water()
+    /// Whether it has just become so by the `taken` identities that were given last.
+    pub fn becomes_short(&self, taken: u32) -> bool {
+        let free = self.pool.free();
+
+        free < self.low_water() && free + taken >= self.low_water()
     }
 
     fn low_water(&self) -> u32 {

@@ -205,11 +205,12 @@ fn best<M: Machine>(machine: &M, choice: &impl Choice) -> Option<Cpu> {
         .best_of(choice.cpus().filter(|cpu| machine.is_online(*cpu)))
 }
 
-/// Finds a vector on one of the CPUs of `choice` that is online. `assign` takes an identity of the
-/// file that is asked.
-fn place<M: Machine>(
+/// Finds a vector on one of the CPUs of `choice` that is online, or the first of a block of `size`.
+/// `assign` takes it from the file that is asked.
+pub(super) fn place<M: Machine>(
     machine: &M,
     choice: &impl Choice,
+    size: u32,
     assign: impl Fn(&File<M::Words>) -> Option<Eiid>,
 ) -> Option<VectorId> {
     let file_of = |cpu: Cpu| {
@@ -222,7 +223,7 @@ fn place<M: Machine>(
         let vector = VectorId::new(cpu, assign(file)?)?;
 
         account(machine, cpu, file);
-        if file.becomes_short() && file.needs_sync() {
+        if file.becomes_short(size) && file.needs_sync() {
             hurry(machine, cpu);
         }
         Some(vector)
@@ -250,21 +251,21 @@ fn place<M: Machine>(
 /// Identities that were freed are left again when their hart has looked. After a failure, those are
 /// told to that have something to look at: see [`File::needs_sync`].
 pub fn alloc<M: Machine>(machine: &M, choice: &impl Choice, owner: SlotOwner) -> Option<VectorId> {
-    let vector = place(machine, choice, |file| file.assign(owner, false))?;
+    let vector = place(machine, choice, 1, |file| file.assign(owner, false))?;
 
     disable_lazily(machine, vector);
     Some(vector)
 }
 
 /// `vector` was enabled as a free one, and is disabled when its hart next looks.
-fn disable_lazily<M: Machine>(machine: &M, vector: VectorId) {
+pub(super) fn disable_lazily<M: Machine>(machine: &M, vector: VectorId) {
     if let Some(file) = machine.file(vector.cpu()) {
         file.mark(vector.eiid());
     }
 }
 
 /// Takes `vector` away from its owner.
-fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: SlotOwner) {
+pub(super) fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: SlotOwner) {
     if let Some(file) = machine.file(vector.cpu()) {
         // Nobody else takes it away.
         file.free(vector.eiid(), owner);
@@ -292,16 +293,21 @@ pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: SlotOwner) {
             abandon(machine, temporary, current);
         }
     }
-    // Ordered after that: what was a forwarder before may be away now.
+    abandon_away(machine, owner);
+    give_back(machine, current, owner);
+}
+
+/// Lets all files drop what they hold for `owner`. After its forwarders were [abandoned](abandon): what
+/// was one before may be away now.
+pub(super) fn abandon_away<M: Machine>(machine: &M, owner: SlotOwner) {
     if machine.away().load() != 0 {
         for file in machine.files() {
             file.abandon_away(machine, owner);
         }
     }
-    give_back(machine, current, owner);
 }
 
-fn abandon<M: Machine>(machine: &M, vector: VectorId, to: VectorId) {
+pub(super) fn abandon<M: Machine>(machine: &M, vector: VectorId, to: VectorId) {
     if let Some(file) = machine.file(vector.cpu()) {
         if file.abandon(vector.eiid(), to) {
             release(machine, vector, file);
@@ -317,16 +323,20 @@ fn is_moving<M: Machine>(machine: &M, vectors: Vectors) -> bool {
     let Some(file) = machine.file(previous.cpu()) else {
         return false;
     };
-    let is_forwarding = || {
+
+    still_holds(machine, previous.cpu(), || {
         file.forwards_to(previous.eiid(), vectors.current)
             || file.forwards_to(vectors.current.eiid(), vectors.current)
-    };
+    })
+}
 
+/// Whether `forwards` says that something of `cpu` forwards, also after it looked if that is this one.
+pub(super) fn still_holds<M: Machine>(machine: &M, cpu: Cpu, forwards: impl Fn() -> bool) -> bool {
     // Another hart has been told already.
-    if is_forwarding() && previous.cpu() == machine.cpu() {
+    if forwards() && cpu == machine.cpu() {
         sync(machine);
     }
-    is_forwarding()
+    forwards()
 }
 
 /// Moves the interrupt of `source` to one of the CPUs of `choice`, and hands the new message to
@@ -353,9 +363,9 @@ pub fn move_to<M: Machine>(
 
     let enabled = old.is_enabled(from.eiid());
     let to = if at_once {
-        place(machine, choice, |file| file.assign(owner, enabled))
+        place(machine, choice, 1, |file| file.assign(owner, enabled))
     } else {
-        place(machine, choice, |file| {
+        place(machine, choice, 1, |file| {
             assign_like(file, from, old, owner, enabled)
         })
     }
@@ -432,7 +442,7 @@ fn assign_like<S: Deref<Target = [Word]>>(
 }
 
 /// The messages for the new vector and for the one that a device may raise on the way to it.
-fn messages<M: Machine>(
+pub(super) fn messages<M: Machine>(
     machine: &M,
     to: VectorId,
     temporary: Option<VectorId>,
@@ -475,7 +485,7 @@ fn pass_on<M: Machine>(
 
 /// A hart may just have sent something on to `from`, which is left now, of which other senders know
 /// nothing. If it cannot be told whether that has arrived, nothing can from now on.
-fn has_sent_on<M: Machine>(machine: &M, from: VectorId) {
+pub(super) fn has_sent_on<M: Machine>(machine: &M, from: VectorId) {
     machine.barrier();
     if from.cpu() == machine.cpu() {
         machine.here().has_arrived(machine);
@@ -488,15 +498,35 @@ fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, source: MoveSou
         return;
     };
 
+    if settle_one(machine, file, from.eiid(), to, source) {
+        look_at_settled(machine, from.cpu());
+    }
+}
+
+/// The device has got its new message: lets the forwarder `from` of `file` end when its hart looks.
+/// Returns whether that is there to do so.
+pub(super) fn settle_one<M: Machine>(
+    machine: &M,
+    file: &File<M::Words>,
+    from: Eiid,
+    to: VectorId,
+    source: MoveSource,
+) -> bool {
     // Nobody else changes a forwarder whose device has not been told.
-    file.settle(from.eiid(), to, InFlight::of(source.sender, machine.now()));
-    if file.mark(from.eiid()) {
-        // A CPU that goes away looks once for all that leave it: senders take their time to answer.
-        if from.cpu() != machine.cpu() || machine.is_online(from.cpu()) {
-            hurry(machine, from.cpu());
-        }
-    } else {
-        file.depart(machine, from.eiid(), source.owner, to);
+    file.settle(from, to, InFlight::of(source.sender, machine.now()));
+
+    let online = file.mark(from);
+    if !online {
+        file.depart(machine, from, source.owner, to);
+    }
+    online
+}
+
+/// Lets `cpu` end what has settled there.
+pub(super) fn look_at_settled<M: Machine>(machine: &M, cpu: Cpu) {
+    // A CPU that goes away looks once for all that leave it: senders take their time to answer.
+    if cpu != machine.cpu() || machine.is_online(cpu) {
+        hurry(machine, cpu);
     }
 }
 

@@ -38,6 +38,20 @@ pub(super) fn eiid_at(word: usize, bit: u32) -> Option<Eiid> {
     )
 }
 
+/// `size` bits, 1 to 32.
+fn block_mask(size: u32) -> u64 {
+    (1 << size) - 1
+}
+
+/// The number of the first bit of the highest block of `size` bits, a power of two up to 32, that are
+/// clear in `used`.
+fn highest_free(used: u64, size: u32) -> Option<u32> {
+    (0..64 / size)
+        .rev()
+        .map(|block| block * size)
+        .find(|bit| used >> bit & block_mask(size) == 0)
+}
+
 /// A lock-free allocator of the identities of one interrupt file; the lowest free one comes first.
 ///
 /// # Invariants
@@ -108,6 +122,44 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
         }
     }
 
+    /// Takes the highest free block of `size` identities, a power of two up to 32, of which the first is
+    /// a multiple of `size`: the lowest ones are for those that are taken one by one, which leave more
+    /// blocks whole that way.
+    pub fn alloc_block(&self, size: u32) -> Option<Eiid> {
+        for (index, word) in self.used.iter().enumerate().rev() {
+            while let Some(bit) = highest_free(word.load(), size) {
+                let first = eiid_at(index, bit)?;
+
+                if self.claim_block(first, size) {
+                    return Some(first);
+                }
+            }
+        }
+        None
+    }
+
+    /// Takes the block of `size` identities that begins with `first`, as in [`Self::alloc_block`];
+    /// returns whether all of them were free.
+    pub fn claim_block(&self, first: Eiid, size: u32) -> bool {
+        let (index, bit) = position(first);
+        let mask = block_mask(size) << bit.trailing_zeros();
+        let Some(word) = self.used.get(index) else {
+            return false;
+        };
+
+        loop {
+            let used = word.load();
+
+            if used & mask != 0 {
+                return false;
+            }
+            if word.replace(used, used | mask) {
+                self.free.add(u64::from(size).wrapping_neg());
+                return true;
+            }
+        }
+    }
+
     /// Whether `eiid` is taken.
     pub fn is_used(&self, eiid: Eiid) -> bool {
         let (index, mask) = position(eiid);
@@ -155,6 +207,18 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
 
                 (used != u64::MAX).then(|| eiid_at(index, used.trailing_ones()))?
             })
+    }
+
+    /// The first identity of the highest block that is free both here and in `other`.
+    ///
+    /// Only a hint: [`Self::claim_block`] decides.
+    pub fn common_free_block(&self, other: &Self, size: u32) -> Option<Eiid> {
+        self.used
+            .iter()
+            .zip(other.used.iter())
+            .enumerate()
+            .rev()
+            .find_map(|(index, (a, b))| eiid_at(index, highest_free(a.load() | b.load(), size)?))
     }
 
     /// The identities that are taken.
@@ -239,6 +303,28 @@ mod tests {
     }
 
     #[test]
+    fn blocks_come_from_the_end() {
+        let words = [Word::new(0), Word::new(0)];
+        let pool = Pool::new(&words[..]).unwrap();
+
+        assert!(pool.claim(id(127)));
+        assert_eq!(pool.alloc_block(32), Some(id(64)));
+        assert_eq!(pool.alloc_block(16), Some(id(96)));
+        assert_eq!(pool.alloc_block(2), Some(id(124)));
+        assert_eq!(pool.alloc_block(32), Some(id(32)));
+        // Zero is no identity.
+        assert_eq!(pool.alloc_block(32), None);
+        assert_eq!(pool.free(), 127 - 1 - 32 - 16 - 2 - 32);
+        assert_eq!(pool.alloc_block(16), Some(id(16)));
+        assert!(!pool.claim_block(id(120), 8));
+        assert!(pool.claim_block(id(112), 8));
+        pool.release(id(117));
+        assert!(!pool.claim_block(id(116), 2));
+        pool.release(id(116));
+        assert!(pool.claim_block(id(116), 2));
+    }
+
+    #[test]
     fn common_free_identity() {
         let a = [Word::new(0)];
         let b = [Word::new(0)];
@@ -247,7 +333,12 @@ mod tests {
 
         assert!(a.claim(id(1)) && a.claim(id(3)) && b.claim(id(2)));
         assert_eq!(a.common_free(&b), Some(id(4)));
+        assert!(a.claim(id(63)) && b.claim(id(59)));
+        assert_eq!(a.common_free_block(&b, 2), Some(id(60)));
+        assert_eq!(a.common_free_block(&b, 8), Some(id(48)));
+        assert_eq!(a.common_free_block(&b, 32), None);
         while a.alloc().is_some() {}
         assert_eq!(a.common_free(&b), None);
+        assert_eq!(a.common_free_block(&b, 2), None);
     }
 }

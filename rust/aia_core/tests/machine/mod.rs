@@ -7,6 +7,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod block;
+
 use aia_core::{
     eix::EixWord,
     ids::{
