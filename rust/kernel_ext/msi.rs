@@ -4,6 +4,7 @@
 //! turns wires into messages.
 
 pub mod bus;
+pub mod group;
 pub mod message;
 pub mod outermost;
 pub mod parent;
@@ -11,6 +12,7 @@ pub mod wired;
 
 pub use self::{
     bus::Bus,
+    group::Group,
     message::Message,
     outermost::Outermost,
     parent::{

@@ -113,6 +113,110 @@ unsafe impl ChipData for ChipWord {
     }
 }
 
+/// A number below 2^63, or a reference, in place of a pointer.
+///
+/// # Examples
+///
+/// Most interrupts need no more than a number, the others something bigger:
+///
+/// ```
+/// use kernel::{prelude::*, sync::atomic::{Atomic, Relaxed}};
+/// use kernel_ext::{irq::{chip, data::WordOrRef, desc::Locked, IrqData}};
+///
+/// /// A line that several devices share.
+/// struct Shared {
+///     masked: Atomic<u32>,
+/// }
+///
+/// struct Lines;
+///
+/// #[vtable]
+/// impl chip::Operations for Lines {
+///     type Data = WordOrRef<Shared>;
+///
+///     fn mask(data: &IrqData<WordOrRef<Shared>>, _locked: &Locked) {
+///         match data.chip_data() {
+///             WordOrRef::Word(line) => pr_debug!("line {} is masked\n", line.get()),
+///             WordOrRef::Ref(shared) => shared.masked.store(1, Relaxed),
+///         }
+///     }
+/// }
+/// ```
+///
+/// A chip may look at it at any time, so that what is dropped before is refused:
+///
+/// ```compile_fail,E0597
+/// use kernel_ext::irq::data::WordOrRef;
+///
+/// fn data() -> WordOrRef<u32> {
+///     let number = 5;
+///
+///     WordOrRef::Ref(&number)
+/// }
+/// ```
+pub enum WordOrRef<T: 'static> {
+    /// A number.
+    Word(LowWord),
+    /// A reference.
+    Ref(&'static T),
+}
+
+impl<T> Clone for WordOrRef<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for WordOrRef<T> {}
+
+/// A number that is neither zero nor the address of anything in the kernel, which is in the upper half.
+///
+/// # Invariants
+///
+/// Bit 63 is clear.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct LowWord(NonZeroU64);
+
+impl LowWord {
+    /// Makes one of `value`, if it is neither zero nor too large.
+    #[inline]
+    pub fn new(value: u64) -> Option<Self> {
+        // INVARIANT: Just checked.
+        NonZeroU64::new(value)
+            .filter(|word| word.get() >> 63 == 0)
+            .map(Self)
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub fn get(self) -> u64 {
+        self.0.get()
+    }
+}
+
+// SAFETY: Pointers with bit 63 clear are numbers, of which nothing is dereferenced: by the invariant
+// of `LowWord`, numbers have it clear, and all addresses of the kernel have it set. References are valid
+// for ever.
+unsafe impl<T: Sync> ChipData for WordOrRef<T> {
+    #[inline]
+    fn into_raw(self) -> NonNull<c_void> {
+        match self {
+            // SAFETY: The number is not zero.
+            Self::Word(word) => unsafe { NonNull::new_unchecked(word.get() as *mut c_void) },
+            Self::Ref(value) => NonNull::from(value).cast(),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn from_raw(raw: NonNull<c_void>) -> Self {
+        match LowWord::new(raw.as_ptr() as u64) {
+            Some(word) => Self::Word(word),
+            // SAFETY: By the requirements of this function, and as it is no number, it is a reference.
+            None => Self::Ref(unsafe { raw.cast::<T>().as_ref() }),
+        }
+    }
+}
+
 /// The `chip_data` of an interrupt, maybe null.
 ///
 /// # Safety
@@ -129,7 +233,7 @@ pub(super) unsafe fn chip_data(data: *mut bindings::irq_data) -> *mut c_void {
 /// # Safety
 ///
 /// `data` must be valid, and its descriptor locked, or not in use yet.
-pub(super) unsafe fn set_effective_affinity(data: *mut bindings::irq_data, cpu: CpuId) {
+pub(crate) unsafe fn set_effective_affinity(data: *mut bindings::irq_data, cpu: CpuId) {
     // SAFETY: By the requirements of this function. There is a mask for each number of a CPU.
     unsafe {
         bindings::irq_data_update_effective_affinity(data, bindings::cpumask_of(cpu.as_u32()))

@@ -207,6 +207,14 @@ impl Locked {
     }
 }
 
+impl Locked {
+    /// Whether the kernel has panicked, so that who holds another lock may never give it back.
+    pub fn in_panic(&self) -> bool {
+        // SAFETY: Any context.
+        unsafe { bindings::panic_in_progress() }
+    }
+}
+
 impl Deref for Locked {
     type Target = LocalInterruptDisabled;
 

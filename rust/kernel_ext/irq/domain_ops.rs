@@ -106,7 +106,7 @@ pub trait DomainOps: Sized + 'static {
 ///
 /// /// As `DomainOps::debug_show()`.
 /// fn debug_show(to: &SeqFile, what: Shown<ChipWord>, indent: usize) {
-///     if let Shown::Interrupt(Some(ChipWord(word))) = what {
+///     if let Shown::Interrupt(_, Some(ChipWord(word))) = what {
 ///         seq_print!(to, "{:indent$}word: {:#x}\n", "", word.get());
 ///     }
 /// }
@@ -115,9 +115,9 @@ pub trait DomainOps: Sized + 'static {
 pub enum Shown<D> {
     /// The domain.
     Domain,
-    /// An interrupt with this data; with none if it is not set up yet, or not any more: its file is
-    /// there before and after.
-    Interrupt(Option<D>),
+    /// The interrupt of this Linux number with this data; with none if it is not set up yet, or not any
+    /// more: its file is there before and after.
+    Interrupt(u32, Option<D>),
 }
 
 /// The C callbacks of `T`.
@@ -269,9 +269,10 @@ unsafe extern "C" fn debug_show<T: DomainOps>(
         (domain, Shown::Domain)
     } else {
         // SAFETY: The core holds the descriptor's lock, and the data is one of the descriptor's.
-        let (domain, raw) = unsafe {
+        let (domain, irq, raw) = unsafe {
             (
                 ptr::addr_of!((*data).domain).read_volatile(),
+                (*data).irq,
                 chip_data(data),
             )
         };
@@ -279,7 +280,7 @@ unsafe extern "C" fn debug_show<T: DomainOps>(
         // SAFETY: What is not null was stored by `NewIrqs::set_info`, as a `T::Data`.
         let data = NonNull::new(raw).map(|raw| unsafe { T::Data::from_raw(raw) });
 
-        (domain, Shown::Interrupt(data))
+        (domain, Shown::Interrupt(irq, data))
     };
     if domain.is_null() {
         return;

@@ -92,6 +92,18 @@ impl<'a> Outermost<'a> {
         }
     }
 
+    /// Wraps the data of an interrupt at its outermost controller.
+    ///
+    /// # Safety
+    ///
+    /// `data` must be that, and valid for `'a`.
+    pub(super) unsafe fn from_raw(data: *mut bindings::irq_data) -> Self {
+        Self {
+            data,
+            _life: PhantomData,
+        }
+    }
+
     /// Whether the interrupt can be moved at any time, since the device changes over from one
     /// message to the other at once.
     pub fn moves_at_once(&self) -> bool {

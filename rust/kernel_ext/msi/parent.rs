@@ -28,6 +28,10 @@ pub mod flags {
     /// All that is up to the device.
     pub const GENERIC: u32 = bindings::MSI_GENERIC_FLAGS_MASK;
 
+    /// Several interrupts of a PCI device by one message: they are set up together, and theirs are the
+    /// numbers from that of the message on, of which the lowest bits are clear.
+    pub const MULTI_PCI_MSI: u32 = bindings::MSI_FLAG_MULTI_PCI_MSI;
+
     /// MSI-X of PCI.
     pub const PCI_MSIX: u32 = bindings::MSI_FLAG_PCI_MSIX;
 
