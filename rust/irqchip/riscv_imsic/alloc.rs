@@ -7,7 +7,8 @@ use aia_core::{
     vector::{
         operations::{
             self,
-            Choice, //
+            Choice,
+            MoveError, //
         },
         slot::SlotOwner,
         VectorId,
@@ -16,7 +17,8 @@ use aia_core::{
 };
 use kernel::{
     cpumask::Cpumask,
-    interrupt::local_interrupt_disable, //
+    interrupt::local_interrupt_disable,
+    prelude::*, //
 };
 use kernel_ext::{
     cpumask,
@@ -44,12 +46,34 @@ impl Choice for OneOf<'_> {
     }
 }
 
+/// What the core is told of a move that does not take place.
+pub(crate) fn refusal(error: MoveError) -> Error {
+    match error {
+        MoveError::Busy => EBUSY,
+        MoveError::Full => ENOSPC,
+        MoveError::NotOwned => EINVAL,
+        MoveError::NoMessage => ENODEV,
+    }
+}
+
 /// Gives `owner` a vector on one of `cpus` that is online. May sleep.
 pub(crate) fn alloc(imsic: &Imsic, cpus: &Cpumask, owner: SlotOwner) -> Option<VectorId> {
+    alloc_by(imsic, cpus, |hart| {
+        operations::alloc(hart, &OneOf(cpus), owner)
+    })
+}
+
+/// Takes by `take` what is on one of `cpus`; again, after they have looked, if there is nothing. May
+/// sleep.
+pub(crate) fn alloc_by(
+    imsic: &Imsic,
+    cpus: &Cpumask,
+    take: impl Fn(&ThisHart<'_>) -> Option<VectorId>,
+) -> Option<VectorId> {
     let alloc = || {
         let irqs_off = local_interrupt_disable();
 
-        operations::alloc(&ThisHart::new(imsic, &irqs_off), &OneOf(cpus), owner)
+        take(&ThisHart::new(imsic, &irqs_off))
     };
 
     alloc().or_else(|| {

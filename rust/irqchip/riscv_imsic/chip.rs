@@ -5,10 +5,8 @@
 use aia_core::vector::{
     operations::{
         self,
-        MoveError,
         MoveSource, //
     },
-    slot::Sender,
     Vectors, //
 };
 use kernel::{
@@ -20,7 +18,6 @@ use kernel_ext::{
     cpumask,
     irq::{
         chip,
-        data::ChipWord,
         desc::Locked,
         Chip,
         IrqData, //
@@ -29,12 +26,18 @@ use kernel_ext::{
 };
 
 use crate::{
-    alloc::OneOf,
+    alloc::{
+        refusal,
+        OneOf, //
+    },
+    block::Block,
     chip_data::{
         owner,
         pack,
-        vectors, //
+        unpack,
+        ImsicData, //
     },
+    group,
     hart::ThisHart,
     published,
     sender,
@@ -42,64 +45,95 @@ use crate::{
     trace, //
 };
 
-/// The chip of the IMSIC's own domain. Its data are the [`Vectors`] of the interrupt.
+/// The chip of the IMSIC's own domain.
 struct ImsicChip;
 
-pub(crate) static CHIP: Chip<ChipWord> = Chip::new::<ImsicChip>(
+pub(crate) static CHIP: Chip<ImsicData> = Chip::new::<ImsicChip>(
     c"IMSIC",
     chip::flags::SKIP_SET_WAKE | chip::flags::MASK_ON_SUSPEND,
 );
 
-/// The IMSIC and the vectors of an interrupt.
+/// Where an interrupt has its vectors.
+enum Place {
+    /// By itself.
+    Own(Vectors),
+    /// In a block.
+    In(&'static Block),
+}
+
+/// The IMSIC, and where the interrupt has its vectors there.
 #[inline(always)]
-fn context(data: &IrqData<ChipWord>) -> Option<(&'static Imsic, Vectors)> {
-    Some((published::imsic()?, vectors(data)?))
+fn context(data: &IrqData<ImsicData>) -> Option<(&'static Imsic, Place)> {
+    let place = match data.chip_data() {
+        ImsicData::Word(word) => Place::Own(unpack(word)?),
+        ImsicData::Ref(block) => Place::In(block),
+    };
+
+    Some((published::imsic()?, place))
 }
 
 #[vtable]
 impl chip::Operations for ImsicChip {
-    type Data = ChipWord;
+    type Data = ImsicData;
 
-    fn mask(data: &IrqData<ChipWord>, locked: &Locked) {
-        if let Some((imsic, vectors)) = context(data) {
-            operations::mask(&ThisHart::new(imsic, locked), vectors.current);
+    fn mask(data: &IrqData<ImsicData>, locked: &Locked) {
+        match context(data) {
+            Some((imsic, Place::Own(vectors))) => {
+                operations::mask(&ThisHart::new(imsic, locked), vectors.current);
+            }
+            Some((imsic, Place::In(block))) => group::mask(imsic, block, data.irq(), locked),
+            None => {}
         }
     }
 
-    fn unmask(data: &IrqData<ChipWord>, locked: &Locked) {
-        if let Some((imsic, vectors)) = context(data) {
-            operations::unmask(&ThisHart::new(imsic, locked), vectors.current);
+    fn unmask(data: &IrqData<ImsicData>, locked: &Locked) {
+        match context(data) {
+            Some((imsic, Place::Own(vectors))) => {
+                operations::unmask(&ThisHart::new(imsic, locked), vectors.current);
+            }
+            Some((imsic, Place::In(block))) => group::unmask(imsic, block, data.irq(), locked),
+            None => {}
         }
     }
 
     /// The claim has acknowledged the interrupt; only a move that waited for it is left.
     #[inline]
-    fn ack(data: &IrqData<ChipWord>, locked: &Locked) {
+    fn ack(data: &IrqData<ImsicData>, locked: &Locked) {
         data.move_pending(locked);
     }
 
-    fn retrigger(data: &IrqData<ChipWord>, _locked: &Locked) -> bool {
-        let Some((imsic, vectors)) = context(data) else {
-            return false;
-        };
-
-        imsic.send(vectors.current);
-        true
+    fn retrigger(data: &IrqData<ImsicData>, locked: &Locked) -> bool {
+        match context(data) {
+            Some((imsic, Place::Own(vectors))) => {
+                imsic.send(vectors.current);
+                true
+            }
+            Some((imsic, Place::In(block))) => group::retrigger(imsic, block, data.irq(), locked),
+            None => false,
+        }
     }
 
-    fn compose_msi(data: &IrqData<ChipWord>) -> Result<msi::Message> {
-        let (imsic, vectors) = context(data).ok_or(ENODEV)?;
+    fn compose_msi(data: &IrqData<ImsicData>) -> Result<msi::Message> {
+        let (imsic, place) = context(data).ok_or(ENODEV)?;
+        let vectors = match place {
+            Place::Own(vectors) => vectors,
+            Place::In(block) => group::vectors(block, data.irq()).ok_or(ENODEV)?,
+        };
 
         imsic.message(vectors.current).ok_or(ENODEV)
     }
 
     fn set_affinity(
-        data: &IrqData<ChipWord>,
+        data: &IrqData<ImsicData>,
         cpus: &Cpumask,
         _force: bool,
         locked: &Locked,
     ) -> Result {
-        let (imsic, vectors) = context(data).ok_or(ENODEV)?;
+        let (imsic, place) = context(data).ok_or(ENODEV)?;
+        let vectors = match place {
+            Place::Own(vectors) => vectors,
+            Place::In(block) => return group::set_affinity(imsic, block, data, cpus, locked),
+        };
         let owner = owner(data).ok_or(EINVAL)?;
         let cpu = CpuId::from_u32(vectors.current.cpu().get()).ok_or(EINVAL)?;
 
@@ -108,27 +142,16 @@ impl chip::Operations for ImsicChip {
         }
 
         let device = msi::Outermost::of(data);
-        let sender = match device.bus() {
-            msi::Bus::PciMsi | msi::Bus::PciMsix => Sender::Ordered,
-            msi::Bus::WiredToMsi if sender::is_known(device.controller()) => Sender::Fenced,
-            // Of these, nothing tells when all that they sent has arrived.
-            msi::Bus::WiredToMsi | msi::Bus::Device | msi::Bus::Other => Sender::Posted,
-        };
         let source = MoveSource {
             owner,
             at_once: device.moves_at_once(),
-            sender,
+            sender: sender::kind(&device),
         };
         let hart = ThisHart::new(imsic, locked);
         let moved = operations::move_to(&hart, vectors, source, &OneOf(cpus), |message| {
             device.write_message(&message, locked)
         })
-        .map_err(|error| match error {
-            MoveError::Busy => EBUSY,
-            MoveError::Full => ENOSPC,
-            MoveError::NotOwned => EINVAL,
-            MoveError::NoMessage => ENODEV,
-        })?;
+        .map_err(refusal)?;
 
         trace::moves(data.irq(), vectors.current, moved.current);
         data.set_chip_data(pack(moved)?, locked);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What an interrupt's data hold for the chip: its vectors.
-
-use core::num::NonZeroU64;
+//! What an interrupt's data hold for the chip: its vectors, or the block that it shares with others.
 
 use aia_core::vector::{
     slot::SlotOwner,
@@ -10,28 +8,32 @@ use aia_core::vector::{
 };
 use kernel::prelude::*;
 use kernel_ext::irq::{
-    data::ChipWord,
+    data::{
+        LowWord,
+        WordOrRef, //
+    },
     IrqData, //
 };
 
+use crate::block::Block;
+
+/// The vectors as one word, or a block.
+pub(crate) type ImsicData = WordOrRef<Block>;
+
 /// The vectors as one word.
-pub(crate) fn pack(vectors: Vectors) -> Result<ChipWord> {
-    Ok(ChipWord(NonZeroU64::new(vectors.to_bits()).ok_or(EINVAL)?))
+pub(crate) fn pack(vectors: Vectors) -> Result<ImsicData> {
+    Ok(ImsicData::Word(
+        LowWord::new(vectors.to_bits()).ok_or(EINVAL)?,
+    ))
 }
 
 /// The vectors that a word stands for.
 #[inline(always)]
-pub(crate) fn unpack(data: ChipWord) -> Option<Vectors> {
-    Vectors::from_bits(data.0.get())
-}
-
-/// The vectors of an interrupt.
-#[inline(always)]
-pub(crate) fn vectors(data: &IrqData<ChipWord>) -> Option<Vectors> {
-    unpack(data.chip_data())
+pub(crate) fn unpack(word: LowWord) -> Option<Vectors> {
+    Vectors::from_bits(word.get())
 }
 
 /// The owner that an interrupt is for the vectors: its descriptor.
-pub(crate) fn owner(data: &IrqData<ChipWord>) -> Option<SlotOwner> {
+pub(crate) fn owner(data: &IrqData<ImsicData>) -> Option<SlotOwner> {
     SlotOwner::new(data.descriptor().addr() as u64)
 }

@@ -4,17 +4,18 @@
 
 use aia_core::vector::{
     slot::SlotOwner,
+    VectorId,
     Vectors, //
 };
 use kernel::{
     cpu::CpuId,
+    cpumask::Cpumask,
     prelude::*,
     seq_file::SeqFile, //
 };
 use kernel_ext::{
     cpumask,
     irq::{
-        data::ChipWord,
         domain_ops::{
             DomainOps,
             Shown, //
@@ -37,8 +38,9 @@ use crate::{
         owner,
         pack,
         unpack,
-        vectors, //
+        ImsicData, //
     },
+    group,
     state::Imsic,
     trace, //
 };
@@ -48,59 +50,47 @@ pub(crate) struct ImsicDomain;
 
 impl DomainOps for ImsicDomain {
     type Host = Imsic;
-    type Data = ChipWord;
+    type Data = ImsicData;
 
-    fn alloc(imsic: &'static Imsic, new: &NewIrqs<'_, ChipWord>, _spec: Option<&Fwspec>) -> Result {
-        // Devices with several MSIs of one message are refused by the supported flags already.
-        if new.count() != 1 {
-            return Err(EOPNOTSUPP);
-        }
-
-        let owner = new
-            .descriptor(0)
-            .and_then(|desc| SlotOwner::new(desc.addr() as u64))
-            .ok_or(EINVAL)?;
+    fn alloc(
+        imsic: &'static Imsic,
+        new: &NewIrqs<'_, ImsicData>,
+        _spec: Option<&Fwspec>,
+    ) -> Result {
         // Where it shall be in the end, so that no other CPU has to do with it; or else anywhere.
-        let current = new
-            .affinity(0)
-            .and_then(|cpus| alloc(imsic, cpus, owner))
-            .or_else(|| alloc(imsic, cpumask::online_mask(), owner))
-            .ok_or(ENOSPC)?;
-        let vectors = Vectors {
-            current,
-            previous: None,
-        };
-        let data = pack(vectors).ok().and_then(|packed| {
-            new.set_info(0, new.irq() as usize, &CHIP, packed, FlowHandler::Edge)
-        });
+        let cpus = new.affinity(0).unwrap_or(cpumask::online_mask());
 
-        match (data, CpuId::from_u32(vectors.current.cpu().get())) {
-            (Some(_), Some(cpu)) => {
-                new.set_single_target(0);
-                new.set_effective_affinity(0, cpu);
-                trace::alloc(new.irq(), vectors.current);
-                Ok(())
-            }
-            _ => {
-                free(imsic, vectors, owner);
-                Err(EINVAL)
-            }
+        if new.count() == 1 {
+            alloc_one(imsic, new, cpus)
+        } else {
+            alloc_block(imsic, new, cpus)
         }
     }
 
-    fn free(imsic: &'static Imsic, data: &IrqData<ChipWord>) {
-        if let (Some(vectors), Some(owner)) = (vectors(data), owner(data)) {
-            trace::free(data.irq(), vectors.current);
-            free(imsic, vectors, owner);
+    fn free(imsic: &'static Imsic, data: &IrqData<ImsicData>) {
+        match data.chip_data() {
+            ImsicData::Word(word) => {
+                if let (Some(vectors), Some(owner)) = (unpack(word), owner(data)) {
+                    trace::free(data.irq(), vectors.current);
+                    free(imsic, vectors, owner);
+                }
+            }
+            ImsicData::Ref(block) => group::free(imsic, block, data.irq()),
         }
     }
 
     #[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
-    fn debug_show(imsic: &'static Imsic, to: &SeqFile, what: Shown<ChipWord>, indent: usize) {
+    fn debug_show(imsic: &'static Imsic, to: &SeqFile, what: Shown<ImsicData>, indent: usize) {
         match what {
             Shown::Domain => imsic.show(to, indent),
-            Shown::Interrupt(data) => {
-                if let Some(vectors) = data.and_then(unpack) {
+            Shown::Interrupt(irq, data) => {
+                let vectors = match data {
+                    Some(ImsicData::Word(word)) => unpack(word),
+                    Some(ImsicData::Ref(block)) => group::vectors(block, irq),
+                    None => None,
+                };
+
+                if let Some(vectors) = vectors {
                     imsic.show_vectors(vectors, to, indent);
                 }
             }
@@ -108,8 +98,51 @@ impl DomainOps for ImsicDomain {
     }
 }
 
+/// Sets up interrupt `index` of `new`, which is delivered by `vector`.
+fn set_up(new: &NewIrqs<'_, ImsicData>, index: u32, data: ImsicData, vector: VectorId) -> Result {
+    let cpu = CpuId::from_u32(vector.cpu().get()).ok_or(EINVAL)?;
+    let irq = new.irq() + index;
+
+    new.set_info(index, irq as usize, &CHIP, data, FlowHandler::Edge)
+        .ok_or(EINVAL)?;
+    new.set_single_target(index);
+    new.set_effective_affinity(index, cpu);
+    trace::alloc(irq, vector);
+    Ok(())
+}
+
+fn alloc_one(imsic: &'static Imsic, new: &NewIrqs<'_, ImsicData>, cpus: &Cpumask) -> Result {
+    let owner = new
+        .descriptor(0)
+        .and_then(|desc| SlotOwner::new(desc.addr() as u64))
+        .ok_or(EINVAL)?;
+    let current = alloc(imsic, cpus, owner)
+        .or_else(|| alloc(imsic, cpumask::online_mask(), owner))
+        .ok_or(ENOSPC)?;
+    let vectors = Vectors {
+        current,
+        previous: None,
+    };
+
+    pack(vectors)
+        .and_then(|data| set_up(new, 0, data, current))
+        .inspect_err(|_| free(imsic, vectors, owner))
+}
+
+fn alloc_block(imsic: &'static Imsic, new: &NewIrqs<'_, ImsicData>, cpus: &Cpumask) -> Result {
+    let block = group::alloc(imsic, new, cpus)?;
+
+    (0..new.count())
+        .try_for_each(|index| {
+            let vectors = group::vectors(block, new.irq() + index).ok_or(EINVAL)?;
+
+            set_up(new, index, ImsicData::Ref(block), vectors.current)
+        })
+        .inspect_err(|_| group::abort(imsic, block))
+}
+
 impl msi::ParentOps for ImsicDomain {
-    const SUPPORTED: u32 = msi::flags::GENERIC | msi::flags::PCI_MSIX;
+    const SUPPORTED: u32 = msi::flags::GENERIC | msi::flags::PCI_MSIX | msi::flags::MULTI_PCI_MSI;
     const REQUIRED: u32 = msi::flags::PCI_MASKS_PARENT;
     const ACKNOWLEDGED: bool = true;
 

@@ -11,11 +11,11 @@
 //!   [`ipi`]: IPIs;
 //! - [`domain`], [`chip`]: what the interrupt core and the devices' domains see;
 //! - [`guest_files`]: what KVM sees; `debug`: what debugfs shows;
-//! - [`alloc`]: vectors for interrupts; `trace`: tracepoints of what becomes of them;
+//! - [`alloc`]: vectors for interrupts; [`group`]: what is done with those that share a message; `trace`: tracepoints of what becomes of them;
 //! - [`published`]: where everybody finds the state;
 //! - [`hart`]: the registers of the running hart's interrupt file; [`doorbell`]: the pages of all;
 //! - [`state`]: everything that the driver keeps, of it [`global_config`]: what other drivers see;
-//!   [`chip_data`], [`descriptor`]: what belongs to an interrupt;
+//!   [`chip_data`], [`descriptor`]: what belongs to an interrupt; [`block`]: to several;
 //! - [`sender`]: MSI senders that can prove that nothing of theirs is in flight;
 //! - [`config`]: what firmware says, checked.
 //!
@@ -25,6 +25,7 @@
 
 mod abi;
 mod alloc;
+mod block;
 mod chip;
 mod chip_data;
 mod config;
@@ -36,6 +37,7 @@ mod doorbell;
 mod early;
 mod entry;
 mod global_config;
+mod group;
 mod guest_files;
 mod hart;
 mod hotplug;

@@ -16,7 +16,8 @@ use aia_core::{
             Fence,
             HartAccess, //
         },
-        proof, //
+        proof,
+        slot::Sender, //
     },
     word::Word, //
 };
@@ -24,6 +25,7 @@ use kernel::{
     prelude::*,
     sync::SetOnce, //
 };
+use kernel_ext::msi;
 
 /// A sender of extempore MSIs. Senders live for ever.
 pub trait ExtemporeSender: Sync {
@@ -54,6 +56,16 @@ pub fn register(sender: &'static dyn ExtemporeSender) -> Result {
         Ok(())
     } else {
         Err(ENOSPC)
+    }
+}
+
+/// What is known of the MSIs of `device`.
+pub(crate) fn kind(device: &msi::Outermost<'_>) -> Sender {
+    match device.bus() {
+        msi::Bus::PciMsi | msi::Bus::PciMsix => Sender::Ordered,
+        msi::Bus::WiredToMsi if is_known(device.controller()) => Sender::Fenced,
+        // Of these, nothing tells when all that they sent has arrived.
+        msi::Bus::WiredToMsi | msi::Bus::Device | msi::Bus::Other => Sender::Posted,
     }
 }
 

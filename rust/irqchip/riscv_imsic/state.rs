@@ -56,6 +56,7 @@ use kernel_ext::{
 };
 
 use crate::{
+    block::IdleBlocks,
     config::ImsicConfig,
     doorbell::Doorbell,
     global_config::GlobalConfig, //
@@ -130,6 +131,8 @@ pub(crate) struct Imsic {
     pub(crate) geometry: Geometry<Host>,
     pub(crate) counts: Counts,
     pub(crate) global: GlobalConfig,
+    /// Room for interrupts that share a message.
+    pub(crate) idle_blocks: IdleBlocks,
     /// Last to be dropped, since the doorbells are inside.
     _mappings: KVec<Mapping>,
 }
@@ -168,6 +171,7 @@ impl Imsic {
             geometry: config.geometry,
             counts: Counts::default(),
             global: GlobalConfig::new(config, doorbell)?,
+            idle_blocks: IdleBlocks::new()?,
             _mappings: mappings,
         })
     }
