@@ -24,6 +24,7 @@
 #include <linux/wait.h>
 #include <linux/xarray.h>
 
+struct aia_pci;
 struct device_node;
 struct imsic_global_config;
 struct irq_domain;
@@ -91,6 +92,8 @@ struct aia_dev {
 	/* Of an APLIC, or of the controller here */
 	bool			wired;
 	bool			wires;
+	/* A real one, which raises all by one message */
+	struct aia_pci		*pci;
 	struct aia_vec		vecs[] __counted_by(nr_vecs);
 };
 
@@ -143,6 +146,7 @@ int aia_write_move_free(char *buf);
 int aia_write_wired(char *buf);
 int aia_write_line(char *buf);
 int aia_write_wires(char *buf);
+int aia_write_multi(char *buf);
 
 /* aia_test_wires.c */
 struct irq_domain *aia_wires_domain(void);
@@ -155,6 +159,12 @@ struct device_node *aia_find_aplic(u64 addr);
 int aia_write_probe(char *buf);
 int aia_write_states(char *buf);
 void aia_release_states(void);
+
+/* aia_test_pci.c */
+struct aia_pci *aia_pci_alloc(u32 nr);
+int aia_pci_irq(struct aia_pci *pci, u32 n);
+void aia_pci_fire(struct aia_pci *pci, u32 n);
+void aia_pci_free(struct aia_pci *pci);
 
 /* aia_test_faults.c */
 int aia_faults_init(void);

@@ -8,6 +8,8 @@
  *               interrupt context, as for PCI. unlazy: disable masks at once
  *   wires    w  "N": make a device with N vectors that are wires of a controller
  *               of the module's own, which sends MSIs for them
+ *   multi    w  "N": make a device of QEMU's xHCI controller, with N vectors that it raises
+ *               by one message
  *   alloc    r  the last device made, and its first vector
  *   free     w  "D" or "all": quiesce, and free vectors and device
  *   move_free w "D C": move all vectors to C and free the device at once
@@ -126,6 +128,7 @@ static const struct aia_file aia_files[] = {
 	{ "wired", aia_write_wired, NULL },
 	{ "line", aia_write_line, NULL },
 	{ "wires", aia_write_wires, NULL },
+	{ "multi", aia_write_multi, NULL },
 	{ "probe", aia_write_probe, NULL },
 	{ "fail", aia_write_fail, aia_show_fail },
 	{ "states", aia_write_states, NULL },

@@ -69,6 +69,8 @@ static void aia_free(struct aia_dev *adev)
 		platform_device_msi_free_irqs_all(&adev->pdev->dev);
 	if (adev->wired)
 		irq_dispose_mapping(adev->vecs[0].irq);
+	if (adev->pci)
+		aia_pci_free(adev->pci);
 	for (i = 0; adev->wires && i < adev->nr_vecs; i++) {
 		if (adev->vecs[i].irq > 0)
 			aia_wires_unmap(&adev->vecs[i]);
@@ -213,6 +215,32 @@ static int aia_alloc_wires(u32 nr_vecs)
 		}
 		adev->vecs[i].irq = irq;
 	}
+
+	aia_last = adev;
+	return 0;
+}
+
+static int aia_alloc_multi(u32 nr_vecs)
+{
+	struct aia_pci *pci;
+	struct aia_dev *adev;
+	u32 i;
+
+	if (!nr_vecs || nr_vecs > AIA_MAX_VECS)
+		return -EINVAL;
+
+	adev = aia_new(nr_vecs);
+	if (IS_ERR(adev))
+		return PTR_ERR(adev);
+
+	pci = aia_pci_alloc(nr_vecs);
+	if (IS_ERR(pci)) {
+		aia_free(adev);
+		return PTR_ERR(pci);
+	}
+	adev->pci = pci;
+	for (i = 0; i < nr_vecs; i++)
+		adev->vecs[i].irq = aia_pci_irq(pci, i);
 
 	aia_last = adev;
 	return 0;
@@ -391,4 +419,14 @@ int aia_write_wires(char *buf)
 		return -EINVAL;
 
 	return aia_alloc_wires(n);
+}
+
+int aia_write_multi(char *buf)
+{
+	u32 n;
+
+	if (kstrtou32(strim(buf), 0, &n))
+		return -EINVAL;
+
+	return aia_alloc_multi(n);
 }

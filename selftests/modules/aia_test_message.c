@@ -39,7 +39,10 @@ void aia_fire(struct aia_vec *vec)
 
 	raw_spin_lock_irqsave(&vec->lock, flags);
 	aia_settle(vec);
-	aia_send(&vec->active);
+	if (vec->adev->pci)
+		aia_pci_fire(vec->adev->pci, vec - vec->adev->vecs);
+	else
+		aia_send(&vec->active);
 	raw_spin_unlock_irqrestore(&vec->lock, flags);
 }
 

@@ -41,6 +41,8 @@ EXACT = {"wired": "once=1", **{name: "exact=1" for name in (
 SSAIA = "rv64,h=true,ssaia=true,smaia=true"
 # Harts for which KVM filters an interrupt by hvien: overflow of a counter.
 SSCOFPMF = "rv64,h=true,sscofpmf=true"
+# A PCI device with several interrupts by one message.
+XHCI = ("-device", "qemu-xhci,msi=on,msix=off")
 # Harts with types of memory in page tables, also in those of guest files.
 SVPBMT = "rv64,h=true,svpbmt=true"
 
@@ -200,6 +202,15 @@ def uniprocessor():
               ["kvm-guestfile", "kvm-aia-device", "kvm-aia-vcpu"])
 
 
+def small():
+    """A kernel with little in it, as for a board."""
+    for name, machine, tests in (
+            ("msi", Machine(smp=2), ["topology", "trigger", "ids", "moves"]),
+            ("direct", Machine(smp=2, aia="aplic"), ["topology", "wired"])):
+        yield Row(f"small-{name}", machine, tests, impl=("rust",),
+                  kernel="small", long=True, timeout=900)
+
+
 def scale():
     """Endurance of KVM's interrupt controllers, and many vCPUs."""
     tests = ["kvm-aia-scale"]
@@ -251,6 +262,8 @@ def checked():
                               "unmask_latency", "isolated", "traced"],
                 args={"ids": "rounds=50", "ipi": "count=200",
                       "hotplug": "rounds=2"}, timeout=1800)
+    yield debug("multi", Machine(smp=2, extra=XHCI), ["multi"],
+                args={"multi": "rounds=20"}, timeout=1800)
     yield debug("power", Machine(smp=2, qemu="bpo"), ["power"], timeout=1800)
     yield debug("noipi", two, ["show", "deaf"],
                 append="irqchip.riscv_imsic_noipi", timeout=1800)
@@ -301,8 +314,11 @@ def table():
         Row("msi-h8-s2", Machine(smp=8, sockets=2, guest_files=7), MSI,
             long=True, timeout=900),
         # C stumbles over interrupts that are freed while they move.
-        Row("isolated", Machine(smp=2), ["isolated", "traced"],
-            impl=("rust",)),
+        # C refuses several interrupts by one message.
+        Row("isolated", Machine(smp=2, extra=XHCI),
+            ["isolated", "traced", "multi"], impl=("rust",)),
+        Row("multi-h8-s2", Machine(smp=8, sockets=2, extra=XHCI), ["multi"],
+            impl=("rust",), long=True, timeout=900),
         # IPIs are not MSIs: those of one hart may not reach another one.
         Row("noipi", Machine(smp=2),
             ["topology", "trigger", "moves", "hotplug", "deaf"],
@@ -336,6 +352,7 @@ def table():
         *module(),
         *plain(),
         *uniprocessor(),
+        *small(),
         *realtime(),
         *scale(),
         *client.rows(Row),

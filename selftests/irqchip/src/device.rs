@@ -113,6 +113,12 @@ impl Module {
         self.last(count)
     }
 
+    /// Takes the machine's xHCI controller, with `count` interrupts that it raises by one message.
+    pub fn multi(&self, count: usize) -> Result<Device> {
+        tell("multi", count.to_string())?;
+        self.last(count)
+    }
+
     /// Takes `cpu` so often through an idle state of `us` microseconds that loses what `loss` says; the
     /// CPU that asks for it calls it by IPIs all the time, how often is returned.
     pub fn doze(&self, cpu: usize, loss: Loss, rounds: u32, us: u32) -> Result<u64> {
@@ -297,6 +303,21 @@ impl Device {
         result
     }
 
+    /// What the handlers of all vectors counted.
+    pub fn stats(&self) -> Result<Vec<Stats>> {
+        let rows = ask("stats")?;
+
+        self.vecs
+            .iter()
+            .map(|vec| {
+                rows.iter()
+                    .find(|row| field::<u32>(row, 0) == Ok(vec.nr))
+                    .ok_or_else(|| format!("vector {} is not in stats", vec.nr))
+                    .and_then(|row| Stats::of(row))
+            })
+            .collect()
+    }
+
     /// Moves all vectors to `cpu` and frees the device at once.
     pub fn move_free(self, cpu: usize) -> Result {
         let result = tell("move_free", format!("{} {cpu}", self.id));
@@ -374,6 +395,17 @@ pub struct Message {
     pub id: u32,
     /// How often it was programmed so far.
     pub updates: u64,
+}
+
+impl Stats {
+    fn of(row: &[String]) -> Result<Self> {
+        Ok(Self {
+            total: field(row, 2)?,
+            cpus: (3..row.len())
+                .map(|i| field(row, i))
+                .collect::<Result<_>>()?,
+        })
+    }
 }
 
 impl Vector {
@@ -493,14 +525,7 @@ impl Vector {
 
     /// What the handler counted.
     pub fn stats(&self) -> Result<Stats> {
-        let row = self.row("stats")?;
-
-        Ok(Stats {
-            total: field(&row, 2)?,
-            cpus: (3..row.len())
-                .map(|i| field(&row, i))
-                .collect::<Result<_>>()?,
-        })
+        Stats::of(&self.row("stats")?)
     }
 
     /// All runs of the handler.
