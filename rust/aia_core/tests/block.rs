@@ -241,7 +241,7 @@ fn a_move_past_a_cpu_that_goes_loses_nothing() {
         for (point, n) in (0..5).flat_map(|point| (0..4).map(move |n| (point, n))) {
             let model = Model::new(3);
             let device = BlockDevice::new(&model, 1, 4, &[0]).unwrap();
-            let filler = differs.then(|| BlockDevice::new(&model, 10, 4, &[1]).unwrap());
+            let _filler = differs.then(|| BlockDevice::new(&model, 10, 4, &[1]).unwrap());
             let step = Cell::new(0);
 
             device.unmask_all(0);
@@ -273,7 +273,6 @@ fn a_move_past_a_cpu_that_goes_loses_nothing() {
             expected[n as usize] = usize::from(point < step.get());
             assert_eq!(device.handled(), expected, "{differs} {point} {n}");
             assert_eq!(device.current().cpu().get(), 2);
-            drop(filler);
             assert_eq!(free(&model, 0), ALL);
             assert_eq!(model.counts.away.load(), 0);
         }

@@ -380,13 +380,12 @@ impl Choice for Late<'_> {
 #[test]
 fn a_cpu_that_comes_up_was_not_chosen() {
     let model = Model::new(2);
-    let here = model.device(1, &[1], Kind::Platform).unwrap();
+    let _here = model.device(1, &[1], Kind::Platform).unwrap();
 
     model.offline(0);
     let owner = SlotOwner::new(0x2000).unwrap();
     let vector = operations::alloc(&model.on(1), &Late(&model), owner).unwrap();
     assert_eq!(vector.cpu().get(), 1);
-    drop(here);
 }
 
 /// An identity that is switched off is one less to give.
@@ -406,7 +405,7 @@ fn what_is_switched_off_is_not_free() {
 #[test]
 fn what_forwards_is_not_free() {
     let model = Model::new(3);
-    let others = [1, 2].map(|cpu| model.device(1, &[cpu], Kind::Platform).unwrap());
+    let _others = [1, 2].map(|cpu| model.device(1, &[cpu], Kind::Platform).unwrap());
     let device = model.device(2, &[0], Kind::Pci).unwrap();
 
     // The old CPU has an identity more in use from now on.
@@ -417,7 +416,6 @@ fn what_forwards_is_not_free() {
     assert_eq!(model.hart(1).file.pool().free(), 60);
     let next = model.device(3, &[0, 1, 2], Kind::Platform).unwrap();
     assert_eq!(next.current().cpu().get(), 1);
-    drop(others);
 }
 
 /// A line whose device posts its messages can move again after two ticks, not sooner, however often
