@@ -49,11 +49,14 @@ pub trait SourceWords {
     ///
     /// Calls do not nest. `word` may be the guest's choice: an implementation that indexes memory
     /// by it has to prevent speculation past the bound.
-    fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R>;
+    ///
+    /// `f` and what it returns are [`Send`] so that nothing that belongs to the calling thread, such
+    /// as interrupts that are off, is taken in or out while the word is locked.
+    fn with<R: Send>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R + Send) -> Option<R>;
 }
 
 /// Where a domain's MSIs go.
-pub trait MsiSink {
+pub trait MsiSink: Sync {
     /// Delivers an MSI; when this returns, the interrupt file has it.
     ///
     /// A target that does not exist gets nothing. MSIs of sources are sent inside of
@@ -90,6 +93,12 @@ impl Iterator for Sources {
         self.bits &= self.bits - 1;
         source
     }
+}
+
+/// Whether `domaincfg` has IE set.
+#[inline]
+fn has_ie(domaincfg: &Word) -> bool {
+    domaincfg.load() & u64::from(DomainCfg::IE) != 0
 }
 
 /// The range of a single word.
@@ -134,12 +143,12 @@ impl<W: SourceWords> Aplic<W> {
     /// Returns whether `domaincfg` has IE set.
     #[inline]
     fn delivers(&self) -> bool {
-        self.domaincfg.load() & u64::from(DomainCfg::IE) != 0
+        has_ie(&self.domaincfg)
     }
 
     /// Returns what `f` reads of a word, or 0.
     #[inline]
-    fn get(&self, word: WordIndex, f: impl FnOnce(&SourceWord) -> u32) -> u32 {
+    fn get(&self, word: WordIndex, f: impl FnOnce(&SourceWord) -> u32 + Send) -> u32 {
         self.words.with(word.index(), |w| f(w)).unwrap_or(0)
     }
 
@@ -148,10 +157,12 @@ impl<W: SourceWords> Aplic<W> {
     /// IE is read with the word locked. Who sets IE locks all words afterwards: what did not see IE
     /// here is seen there.
     #[inline]
-    fn change(&self, word: WordIndex, sink: &impl MsiSink, f: impl FnOnce(&mut SourceWord)) {
+    fn change(&self, word: WordIndex, sink: &impl MsiSink, f: impl FnOnce(&mut SourceWord) + Send) {
+        let domaincfg = &self.domaincfg;
+
         self.words.with(word.index(), |w| {
             f(w);
-            if w.is_due() && self.delivers() {
+            if w.is_due() && has_ie(domaincfg) {
                 forward(w, sink);
             }
         });
@@ -160,7 +171,12 @@ impl<W: SourceWords> Aplic<W> {
     /// Changes the word of the source `number` by `f`, which gets its bit; ignored if there is no
     /// such source.
     #[inline]
-    fn change_bit(&self, number: u32, sink: &impl MsiSink, f: impl FnOnce(&mut SourceWord, u32)) {
+    fn change_bit(
+        &self,
+        number: u32,
+        sink: &impl MsiSink,
+        f: impl FnOnce(&mut SourceWord, u32) + Send,
+    ) {
         if let Some(source) = self.nr_sources.check(number) {
             self.change(WordIndex::of(source), sink, |w| f(w, mask(source)));
         }
@@ -330,10 +346,7 @@ impl<W: SourceWords> Aplic<W> {
 mod tests {
     use super::*;
     use crate::error::OutOfRange;
-    use core::cell::{
-        Cell,
-        RefCell, //
-    };
+    use core::cell::RefCell;
 
     /// The words of 33 to 63 sources.
     struct TwoWords([RefCell<SourceWord>; 2]);
@@ -343,7 +356,11 @@ mod tests {
             self.0.len()
         }
 
-        fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+        fn with<R: Send>(
+            &self,
+            word: usize,
+            f: impl FnOnce(&mut SourceWord) -> R + Send,
+        ) -> Option<R> {
             // Panics if calls nest.
             Some(f(&mut self.0.get(word)?.borrow_mut()))
         }
@@ -352,21 +369,28 @@ mod tests {
     /// The last MSI, and how many there were.
     #[derive(Default)]
     struct Last {
-        target: Cell<u32>,
-        count: Cell<u32>,
+        target: Word,
+        count: Word,
     }
 
     impl Last {
         /// Returns how many MSIs there were since the last call.
         fn take(&self) -> u32 {
-            self.count.take()
+            // CAST: As was counted.
+            self.count.swap(0) as u32
+        }
+
+        /// Returns where the last one went.
+        fn target(&self) -> u32 {
+            // CAST: As was stored.
+            self.target.load() as u32
         }
     }
 
     impl MsiSink for Last {
         fn send(&self, target: MsiTarget) {
-            self.target.set(target.encode());
-            self.count.set(self.count.get() + 1);
+            self.target.store_release(target.encode().into());
+            self.count.add(1);
         }
     }
 
@@ -534,7 +558,7 @@ mod tests {
             assert_eq!(last.take(), 0);
 
             aplic.write(AplicRegister::DomainCfg, IE, &last);
-            assert_eq!((last.take(), last.target.get()), (1, TARGET));
+            assert_eq!((last.take(), last.target()), (1, TARGET));
             assert_eq!(aplic.read(pending), 0);
 
             aplic.set_input(source, false, &last);
@@ -560,7 +584,7 @@ mod tests {
         aplic.set_input(source, true, &last);
         assert_eq!(last.take(), 0);
         aplic.write(AplicRegister::SetIe(WordIndex::of(source)), 0b10, &last);
-        assert_eq!((last.take(), last.target.get()), (1, TARGET));
+        assert_eq!((last.take(), last.target()), (1, TARGET));
         Ok(())
     }
 
@@ -650,11 +674,11 @@ mod tests {
     fn extempore_msi() -> Result<(), OutOfRange> {
         let (aplic, last) = domain(SourceId::MIN)?;
         aplic.write(AplicRegister::GenMsi, 0x0008_0011, &last);
-        assert_eq!((last.take(), last.target.get()), (1, 0x0008_0011));
+        assert_eq!((last.take(), last.target()), (1, 0x0008_0011));
         assert_eq!(aplic.read(AplicRegister::GenMsi), 0x0008_0011);
 
         aplic.write(AplicRegister::GenMsi, !0, &last);
-        assert_eq!((last.take(), last.target.get()), (1, 0xfffc_07ff));
+        assert_eq!((last.take(), last.target()), (1, 0xfffc_07ff));
         assert_eq!(aplic.read(AplicRegister::GenMsi), 0xfffc_07ff);
 
         // Identity 0 reads back, but no file has it.

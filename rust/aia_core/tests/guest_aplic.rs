@@ -21,7 +21,10 @@ use aia_core::{
     },
 };
 use proptest::prelude::*;
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    sync::Mutex, //
+};
 
 struct Storage(Vec<RefCell<SourceWord>>);
 
@@ -40,7 +43,7 @@ impl SourceWords for Storage {
         self.0.len()
     }
 
-    fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+    fn with<R: Send>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R + Send) -> Option<R> {
         // Panics if calls nest.
         Some(f(&mut self.0.get(word)?.borrow_mut()))
     }
@@ -48,11 +51,18 @@ impl SourceWords for Storage {
 
 /// What was sent, as values of `target`.
 #[derive(Default)]
-struct Sent(RefCell<Vec<u32>>);
+struct Sent(Mutex<Vec<u32>>);
+
+impl Sent {
+    /// Returns what was sent since the last call.
+    fn take(&self) -> Vec<u32> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
 
 impl MsiSink for Sent {
     fn send(&self, target: MsiTarget) {
-        self.0.borrow_mut().push(target.encode());
+        self.0.lock().unwrap().push(target.encode());
     }
 }
 
@@ -367,7 +377,7 @@ proptest! {
             }
 
             // The order of what one write sends is the APLIC's choice.
-            let mut got = sent.0.take();
+            let mut got = sent.take();
             let mut wanted = std::mem::take(&mut model.sent);
             got.sort_unstable();
             wanted.sort_unstable();
@@ -409,14 +419,14 @@ fn all_sources() {
         aplic.write(AplicRegister::SetIeNum, source.get(), &sent);
         aplic.set_input(source, true, &sent);
     }
-    assert_eq!(sent.0.take(), []);
+    assert_eq!(sent.take(), []);
     aplic.write(AplicRegister::DomainCfg, 0x100, &sent);
     assert_eq!(
-        sent.0.take(),
+        sent.take(),
         nr_sources.iter().map(target).collect::<Vec<_>>()
     );
     for word in WordIndex::all(nr_sources) {
         aplic.write(AplicRegister::SetIp(word), !0, &sent);
     }
-    assert_eq!(sent.0.take().len(), 1023);
+    assert_eq!(sent.take().len(), 1023);
 }

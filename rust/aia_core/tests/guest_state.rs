@@ -45,14 +45,15 @@ use proptest::{
     },
 };
 use std::{
-    cell::{
-        Cell,
-        RefCell, //
-    },
+    cell::RefCell,
     collections::BTreeMap,
     convert::Infallible,
     fmt,
-    rc::Rc, //
+    rc::Rc,
+    sync::atomic::{
+        AtomicU32,
+        Ordering, //
+    }, //
 };
 
 /// What is done to the controllers, one step after the other.
@@ -67,7 +68,7 @@ impl SourceWords for AllWords {
         32
     }
 
-    fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+    fn with<R: Send>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R + Send) -> Option<R> {
         self.1.borrow_mut().push("aplic");
         self.0.borrow_mut().get_mut(word).map(f)
     }
@@ -75,11 +76,17 @@ impl SourceWords for AllWords {
 
 /// Counts the MSIs.
 #[derive(Default)]
-struct Count(Cell<u32>);
+struct Count(AtomicU32);
+
+impl Count {
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 impl MsiSink for Count {
     fn send(&self, _: MsiTarget) {
-        self.0.set(self.0.get() + 1);
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -221,7 +228,7 @@ fn any_machine() -> impl Strategy<Value = Machine> {
                     }
                 }
             }
-            machine.sent.0.set(0);
+            machine.sent.0.store(0, Ordering::Relaxed);
             machine
         })
 }
@@ -254,7 +261,7 @@ proptest! {
         }
         prop_assert!(copy.restore(&bytes));
         prop_assert_eq!(&copy.save(), &bytes);
-        prop_assert_eq!(copy.sent.0.get(), 0);
+        prop_assert_eq!(copy.sent.get(), 0);
 
         // The copy goes on as the original does.
         if let (Some(a), Some(b)) = (&machine.aplic, &copy.aplic) {
@@ -262,7 +269,7 @@ proptest! {
                 for level in [true, false] {
                     a.set_input(source, level, &machine.sent);
                     b.set_input(source, level, &copy.sent);
-                    prop_assert_eq!(machine.sent.0.get(), copy.sent.0.get());
+                    prop_assert_eq!(machine.sent.get(), copy.sent.get());
                 }
             }
         }
@@ -302,7 +309,7 @@ proptest! {
         } else {
             prop_assert_eq!(machine.save(), original);
         }
-        prop_assert_eq!(machine.sent.0.get(), 0);
+        prop_assert_eq!(machine.sent.get(), 0);
     }
 
     /// A snapshot of one machine is none of another that differs in a number.

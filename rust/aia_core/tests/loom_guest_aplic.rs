@@ -41,7 +41,7 @@ impl SourceWords for Storage {
         self.0.len()
     }
 
-    fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+    fn with<R: Send>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R + Send) -> Option<R> {
         Some(f(&mut self.0.get(word)?.lock().unwrap()))
     }
 }

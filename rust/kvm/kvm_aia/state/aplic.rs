@@ -21,13 +21,13 @@ use kernel::{
     prelude::*,
     static_lock_class, //
 };
-use kernel_ext::sync::RawSpinLock;
+use kernel_ext::sync::ScopedLock;
 use kvm_ext::io_bus::IoDevice;
 
 /// The words of an APLIC, each with a lock. Rank "word": outside of all other locks here, never two
 /// at once.
 pub(crate) struct LockedWords {
-    words: KVec<Pin<KBox<RawSpinLock<SourceWord>>>>,
+    words: KVec<Pin<KBox<ScopedLock<SourceWord>>>>,
     /// Of all words.
     indexes: IndexMask,
 }
@@ -40,7 +40,7 @@ impl LockedWords {
         for _ in 0..indexes.entries() {
             words.push(
                 KBox::pin_init(
-                    RawSpinLock::new(SourceWord::new(), c"kvm_aia_word", static_lock_class!()),
+                    ScopedLock::new(SourceWord::new(), c"kvm_aia_word", static_lock_class!()),
                     GFP_KERNEL_ACCOUNT,
                 )?,
                 GFP_KERNEL_ACCOUNT,
@@ -56,13 +56,13 @@ impl SourceWords for LockedWords {
     }
 
     #[inline]
-    fn with<R>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R) -> Option<R> {
+    fn with<R: Send>(&self, word: usize, f: impl FnOnce(&mut SourceWord) -> R + Send) -> Option<R> {
         if word >= self.words.len() {
             return None;
         }
         let lock = self.indexes.get(&self.words, word)?;
 
-        Some(f(&mut lock.lock()))
+        Some(lock.with(f))
     }
 }
 
