@@ -4,70 +4,94 @@
 //!
 //! C header: [`include/linux/irq.h`](srctree/include/linux/irq.h)
 
+use core::ptr;
+
 use kernel::{
     bindings,
-    cpu::CpuId,
     prelude::*,
     sync::atomic::{
         Atomic,
-        Relaxed, //
+        Full,
+        Relaxed,
+        Release, //
     }, //
 };
 
-use crate::irq::chained;
+use crate::{
+    irq::chained,
+    percpu::PerCpu, //
+};
 
-/// How the real IPI is sent, see [`create`].
-pub trait Send {
-    /// Sends the real IPI to `cpu`. Any context, also hardirq.
+/// How the real IPI is sent to one CPU, see [`create`].
+pub trait Target: Sync + 'static {
+    /// Sends the real IPI to the CPU that this is the value of. Any context, also hardirq.
     ///
-    /// Everything written before must be visible to `cpu` when it takes the IPI.
-    fn send(cpu: CpuId);
+    /// Everything written before must be visible to that CPU when it takes the IPI.
+    fn ring(&self);
 }
 
 /// Whether there is a multiplexer of [`create`].
 static CREATED: Atomic<bool> = Atomic::new(false);
 
-/// Creates the IPIs that the architecture needs and gives them to it; it may send some at once.
+/// What [`create`] was called with, as a per-CPU pointer; null before.
+static TARGETS: Atomic<*mut c_void> = Atomic::new(ptr::null_mut());
+
+/// Creates the IPIs that the architecture needs and gives them to it; it may send some at once, each
+/// to the value that `targets` has for the CPU.
 ///
-/// There can be only one multiplexer in a system, and it cannot be removed. May sleep. A kernel for one
-/// CPU has none: fails with `ENOTSUPP`.
+/// There can be only one multiplexer in a system, and it cannot be removed: fails with `EEXIST` if there
+/// is one. May sleep. A kernel for one CPU has none: fails with `ENOTSUPP`.
 ///
 /// # Examples
 ///
 /// The real IPI is identity 1 of each hart's interrupt file:
 ///
 /// ```
-/// use kernel::{cpu::CpuId, prelude::*};
-/// use kernel_ext::{io::Register, ipi_mux, percpu::PerCpu, sync::Roster};
+/// use kernel::prelude::*;
+/// use kernel_ext::{io::Register, ipi_mux, percpu::PerCpu};
 ///
-/// static DOORBELLS: Roster<PerCpu<Register>, 1> = Roster::new();
+/// struct File {
+///     doorbell: Register,
+/// }
 ///
-/// struct Ipi;
-///
-/// impl ipi_mux::Send for Ipi {
-///     fn send(cpu: CpuId) {
-///         let doorbell = DOORBELLS.iter().next().and_then(|doorbells| doorbells.on(cpu));
-///
-///         if let Some(doorbell) = doorbell {
-///             doorbell.write(1);
-///         }
+/// impl ipi_mux::Target for File {
+///     fn ring(&self) {
+///         self.doorbell.write(1);
 ///     }
 /// }
 ///
-/// # fn example() -> Result {
-/// if !ipi_mux::is_provided() {
-///     ipi_mux::create::<Ipi>()?;
+/// fn provide(files: &'static PerCpu<File>) -> Result {
+///     if !ipi_mux::is_provided() {
+///         ipi_mux::create(files)?;
+///     }
+///     Ok(())
 /// }
-/// # Ok(())
-/// # }
+/// ```
+///
+/// Since it stays, so must they:
+///
+/// ```compile_fail,E0521
+/// # use kernel::prelude::*;
+/// use kernel_ext::{ipi_mux, percpu::PerCpu};
+///
+/// fn provide<T: ipi_mux::Target>(files: &PerCpu<T>) -> Result {
+///     ipi_mux::create(files)
+/// }
 /// ```
 #[cfg(CONFIG_SMP)]
-pub fn create<T: Send>() -> Result {
+pub fn create<T: Target>(targets: &'static PerCpu<T>) -> Result {
     let nr_ipi = bindings::ipi_message_type_IPI_MAX;
+
+    // Only once: `send` relies on their type.
+    TARGETS
+        .cmpxchg(ptr::null_mut(), targets.as_raw().cast(), Full)
+        .map_err(|_| EEXIST)?;
     // SAFETY: The callback has the right signature.
     let virq = unsafe { bindings::ipi_mux_create(nr_ipi, Some(send::<T>)) };
 
     if virq <= 0 {
+        // Nobody calls `send`.
+        TARGETS.store(ptr::null_mut(), Release);
         return Err(if virq < 0 {
             Error::from_errno(virq)
         } else {
@@ -76,7 +100,7 @@ pub fn create<T: Send>() -> Result {
     }
 
     // Whoever takes one of them was sent it afterwards.
-    CREATED.store(true, kernel::sync::atomic::Release);
+    CREATED.store(true, Release);
     // SAFETY: The interrupts `virq..virq + nr_ipi` were just created.
     unsafe { bindings::riscv_ipi_set_virq_range(virq, nr_ipi as c_int) };
     Ok(())
@@ -84,7 +108,7 @@ pub fn create<T: Send>() -> Result {
 
 /// See above.
 #[cfg(not(CONFIG_SMP))]
-pub fn create<T: Send>() -> Result {
+pub fn create<T: Target>(_targets: &'static PerCpu<T>) -> Result {
     Err(ENOTSUPP)
 }
 
@@ -136,12 +160,13 @@ pub fn process(_flow: &chained::ChainedContext<'_>) {
     }
 }
 
-#[cfg(CONFIG_SMP)]
 /// # Safety
 ///
-/// Only for the multiplexer, which passes CPU numbers.
-unsafe extern "C" fn send<T: Send>(cpu: u32) {
-    if let Some(cpu) = CpuId::from_u32(cpu) {
-        T::send(cpu);
-    }
+/// Only for the multiplexer of [`create`], with its `T`; it passes numbers of possible CPUs.
+#[cfg(CONFIG_SMP)]
+unsafe extern "C" fn send<T: Target>(cpu: u32) {
+    // SAFETY: Stored by `create`, before it gave this function to the multiplexer, of a `PerCpu<T>`
+    // that lives for ever, and has a value for each possible CPU. The load is of a pointer that does
+    // not change any more.
+    unsafe { PerCpu::<T>::value(TARGETS.load(Relaxed).cast(), cpu) }.ring();
 }

@@ -106,11 +106,11 @@ impl<T: Sync> PerCpu<T> {
             match init(cpu) {
                 // SAFETY: The area of a possible CPU is valid for writes, and nothing else knows
                 // it.
-                Ok(value) => unsafe { Self::area(ptr, cpu).write(value) },
+                Ok(value) => unsafe { Self::area(ptr.as_ptr(), cpu.as_u32()).write(value) },
                 Err(error) => {
                     for done in cpumask::possible().take_while(|done| *done != cpu) {
                         // SAFETY: This area was initialised in an earlier turn.
-                        unsafe { Self::area(ptr, done).drop_in_place() };
+                        unsafe { Self::area(ptr.as_ptr(), done.as_u32()).drop_in_place() };
                     }
                     // SAFETY: The allocation is ours and no reference into it is left.
                     unsafe { bindings::free_percpu(raw) };
@@ -126,9 +126,21 @@ impl<T: Sync> PerCpu<T> {
     /// # Safety
     ///
     /// `ptr` must be a per-CPU allocation, and `cpu` possible.
-    unsafe fn area(ptr: NonNull<T>, cpu: CpuId) -> *mut T {
+    #[inline(always)]
+    unsafe fn area(ptr: *mut T, cpu: u32) -> *mut T {
         // SAFETY: By the requirements of this function.
-        unsafe { bindings::per_cpu_ptr(ptr.as_ptr().cast(), cpu.as_u32()).cast() }
+        unsafe { bindings::per_cpu_ptr(ptr.cast(), cpu).cast() }
+    }
+
+    /// The value of CPU number `cpu`, by what [`Self::as_raw`] has returned.
+    ///
+    /// # Safety
+    ///
+    /// `cpu` must be possible, and the allocation must live as long as the reference is used.
+    #[inline(always)]
+    pub(crate) unsafe fn value<'a>(raw: *mut T, cpu: u32) -> &'a T {
+        // SAFETY: By the requirements of this function, and the type invariant.
+        unsafe { &*Self::area(raw, cpu) }
     }
 
     /// This CPU's value.
@@ -146,7 +158,7 @@ impl<T: Sync> PerCpu<T> {
             return None;
         }
         // SAFETY: By the type invariant and the check above.
-        Some(unsafe { &*Self::area(self.ptr, cpu) })
+        Some(unsafe { &*Self::area(self.ptr.as_ptr(), cpu.as_u32()) })
     }
 
     /// The per-CPU pointer, for C.
@@ -159,7 +171,7 @@ impl<T: Sync> Drop for PerCpu<T> {
     fn drop(&mut self) {
         for cpu in cpumask::possible() {
             // SAFETY: By the type invariant; nothing refers to the values any more.
-            unsafe { Self::area(self.ptr, cpu).drop_in_place() };
+            unsafe { Self::area(self.ptr.as_ptr(), cpu.as_u32()).drop_in_place() };
         }
         // SAFETY: The allocation is ours.
         unsafe { bindings::free_percpu(self.ptr.as_ptr().cast()) };

@@ -28,7 +28,6 @@ use crate::{
     doorbell,
     entry::ExternalInterrupt,
     hotplug::Hotplug,
-    ipi::Ipi,
     look::Look,
     power::LowPower,
     published::{
@@ -113,7 +112,7 @@ pub(crate) fn init(node: &FwNode, read: impl FnOnce() -> Result<Description>) ->
 
     // Last, since the multiplexer cannot be removed.
     if ours {
-        ipi_mux::create::<Ipi>().inspect_err(|_| {
+        ipi_mux::create(&imsic.locals).inspect_err(|_| {
             pr_err!("{}: cannot provide IPIs\n", node.display_name());
         })?;
         pr_info!(

@@ -2,21 +2,14 @@
 
 //! Inter-processor interrupts.
 
-use kernel::cpu::CpuId;
 use kernel_ext::ipi_mux;
 
-use crate::{
-    published,
-    state::to_cpu, //
-};
+use crate::state::LocalHart;
 
 /// IPIs are MSIs with the identity for pokes.
-pub(crate) struct Ipi;
-
-impl ipi_mux::Send for Ipi {
-    fn send(cpu: CpuId) {
-        if let Some(imsic) = published::imsic() {
-            imsic.ring(to_cpu(cpu));
-        }
+impl ipi_mux::Target for LocalHart {
+    #[inline(always)]
+    fn ring(&self) {
+        self.poke();
     }
 }

@@ -118,6 +118,14 @@ impl LocalHart {
             saved: SavedPending::new(bitmap()?),
         })
     }
+
+    /// Makes the hart take a poke.
+    #[inline(always)]
+    pub(crate) fn poke(&self) {
+        if let Some(doorbell) = &self.doorbell {
+            doorbell.register.write(POKE.get());
+        }
+    }
 }
 
 /// The IMSIC of the system: the interrupt files of all harts.
@@ -209,13 +217,6 @@ impl Imsic {
         })
     }
 
-    /// Makes `cpu` take a poke.
-    pub(crate) fn ring(&self, cpu: Cpu) {
-        if let Some(vector) = VectorId::new(cpu, POKE) {
-            self.send(vector);
-        }
-    }
-
     /// Makes `cpu` look at what waits for it, soon.
     ///
     /// If IPIs are ours, one hart's MSIs reach another one, or else there would be no other one. If
@@ -223,7 +224,9 @@ impl Imsic {
     #[inline]
     pub(crate) fn poke(&self, cpu: Cpu, irqs_off: &LocalInterruptDisabled) {
         if ipi_mux::is_created() {
-            self.ring(cpu);
+            if let Some(local) = self.local(cpu) {
+                local.poke();
+            }
         } else {
             self.ask(cpu, irqs_off);
         }
