@@ -11,6 +11,7 @@
 //! | [`Word::load`]           | `READ_ONCE()`                | relaxed                 |
 //! | [`Word::load_dependent`] | `READ_ONCE()`                | acquire                 |
 //! | [`Word::load_acquire`]   | `smp_load_acquire()`         | acquire                 |
+//! | [`Word::store`]          | `WRITE_ONCE()`               | relaxed                 |
 //! | [`Word::store_release`]  | `smp_store_release()`        | release                 |
 //! | every read-modify-write  | fully ordered `atomic64_*()` | sequentially consistent |
 //!
@@ -90,6 +91,12 @@ impl Word {
         self.0.load(Acquire)
     }
 
+    /// Writes the word, ordering nothing.
+    #[inline(always)]
+    pub fn store(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
     /// Writes the word; earlier accesses stay earlier.
     #[inline(always)]
     pub fn store_release(&self, value: u64) {
@@ -146,6 +153,12 @@ impl Word {
     #[inline(always)]
     pub fn load_acquire(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    /// Writes the word, ordering nothing.
+    #[inline(always)]
+    pub fn store(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
     }
 
     /// Writes the word; earlier accesses stay earlier.

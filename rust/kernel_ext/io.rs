@@ -49,7 +49,7 @@ const PHYSICAL_BITS: u32 = 56;
 /// use kernel_ext::io::Mapping;
 ///
 /// # fn example() -> Result {
-/// let memory = Mapping::new(0x8000_0000, 0x1000)?;
+/// let memory = <Mapping>::new(0x8000_0000, 0x1000)?;
 /// # Ok(())
 /// # }
 /// ```
@@ -60,10 +60,21 @@ const PHYSICAL_BITS: u32 = 56;
 /// let memory = Range { start: 0x8000_0000, size: 0x1000 };
 /// ```
 ///
+/// Of one that has `MIN` bytes at least, registers in these are found without looking at its size; where
+/// the offset is a constant, without looking at all:
+///
+/// ```
+/// use kernel_ext::io::Mapping;
+///
+/// fn switch_off(registers: &Mapping<0x4000>) {
+///     registers.write(0x1fdc, 1);
+/// }
+/// ```
+///
 /// # Invariants
 ///
-/// `base` is the start of an I/O mapping of `size` bytes.
-pub struct Mapping {
+/// `base` is the start of an I/O mapping of `size` bytes, which are `MIN` at least.
+pub struct Mapping<const MIN: usize = 0> {
     base: NonNull<u8>,
     size: usize,
     /// Given up after the mapping is gone: fields are dropped after `drop()`.
@@ -71,20 +82,20 @@ pub struct Mapping {
 }
 
 // SAFETY: The mapping is the same on all CPUs, and any thread may remove it.
-unsafe impl Send for Mapping {}
+unsafe impl<const MIN: usize> Send for Mapping<MIN> {}
 // SAFETY: Through a shared reference, registers are accessed by one load or store each, which the
 // device, not memory, takes from several CPUs.
-unsafe impl Sync for Mapping {}
+unsafe impl<const MIN: usize> Sync for Mapping<MIN> {}
 
-impl Mapping {
+impl<const MIN: usize> Mapping<MIN> {
     /// Maps the first `size` bytes of `range`. May sleep.
     ///
-    /// Fails with `EINVAL` if it has not so many, is no physical memory, or is memory that the kernel
-    /// uses, and with `EIO` if it cannot be mapped.
+    /// Fails with `EINVAL` if it has not so many, if these are fewer than `MIN`, if it is no physical
+    /// memory, or memory that the kernel uses, and with `EIO` if it cannot be mapped.
     pub fn new(range: &Range, size: usize) -> Result<Self> {
         let start = range.start();
 
-        if size as u64 > range.size() {
+        if size as u64 > range.size() || size < MIN {
             return Err(EINVAL);
         }
         let last = (size as u64)
@@ -110,7 +121,7 @@ impl Mapping {
         // SAFETY: Firmware says that it is a device's.
         let base = unsafe { bindings::ioremap(start, size) };
 
-        // INVARIANT: Just mapped.
+        // INVARIANT: Just mapped, and not fewer than `MIN`, as checked above.
         Ok(Self {
             base: NonNull::new(base.cast()).ok_or(EIO)?,
             size,
@@ -131,13 +142,13 @@ impl Mapping {
     }
 
     /// Reads the 32-bit register at `offset` (`readl()`); zero outside the mapping.
-    #[inline]
+    #[inline(always)]
     pub fn read(&self, offset: usize) -> u32 {
         self.at(offset).map_or(0, |register| register.read())
     }
 
     /// Writes the 32-bit register at `offset` (`writel()`); nothing happens outside the mapping.
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, offset: usize, value: u32) {
         if let Ok(register) = self.at(offset) {
             register.write(value);
@@ -146,7 +157,7 @@ impl Mapping {
 
     /// The 32-bit register at `offset`, which must be aligned and inside the mapping, for more than
     /// one access.
-    #[inline]
+    #[inline(always)]
     pub fn at(&self, offset: usize) -> Result<BorrowedRegister<'_>> {
         Ok(BorrowedRegister {
             // SAFETY: The register lives no longer than the mapping is borrowed.
@@ -160,12 +171,14 @@ impl Mapping {
     /// # Safety
     ///
     /// The register must not be used after the mapping was dropped.
-    #[inline]
+    #[inline(always)]
     pub unsafe fn register(&self, offset: usize) -> Result<Register> {
-        if offset % 4 != 0 || offset.checked_add(4).ok_or(EINVAL)? > self.size {
+        let end = offset.checked_add(4).ok_or(EINVAL)?;
+
+        if offset % 4 != 0 || (end > MIN && end > self.size) {
             return Err(EINVAL);
         }
-        // SAFETY: Inside the mapping, as just checked.
+        // SAFETY: Inside the mapping, as just checked: it has `MIN` bytes by the type invariant.
         let ptr = unsafe { self.base.add(offset) };
 
         // INVARIANT: Aligned, mapped, and the caller keeps the mapping.
@@ -173,7 +186,7 @@ impl Mapping {
     }
 }
 
-impl Drop for Mapping {
+impl<const MIN: usize> Drop for Mapping<MIN> {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
         unsafe { bindings::iounmap(self.base.as_ptr().cast()) };

@@ -69,6 +69,8 @@ pub struct Domain<R, S> {
     on: Word,
     /// For how many reasons it is without power.
     off: Word,
+    /// Bits that no target has taken yet, see [`Self::has_taken`].
+    untaken: Word,
 }
 
 /// How many words [`Domain::new`] takes for what is lost without power.
@@ -80,8 +82,8 @@ pub const fn saved_words(nr_sources: NrSources) -> usize {
 impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// Takes a domain over: it delivers nothing any more, and all its sources are inactive.
     ///
-    /// All words must be zero. Returns [`None`] if `sources` has not a word for each source and one
-    /// more, or `saved` not [`saved_words`].
+    /// All words must be zero. Returns [`None`] if `sources` is not a word for each source and one
+    /// more, or `saved` has not [`saved_words`].
     pub fn new(
         registers: R,
         nr_sources: NrSources,
@@ -89,7 +91,7 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         sources: S,
         saved: S,
     ) -> Option<Self> {
-        if sources.len() <= nr_sources.last().index() || saved.len() < saved_words(nr_sources) {
+        if sources.len() != nr_sources.last().index() + 1 || saved.len() < saved_words(nr_sources) {
             return None;
         }
         let domain = Self {
@@ -100,6 +102,7 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
             saved,
             on: Word::new(0),
             off: Word::new(0),
+            untaken: Word::new(u32::MAX.into()),
         };
 
         // Zero is the same in both byte orders, and makes the domain little-endian (AIA 4.5.1).
@@ -133,6 +136,17 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     #[inline]
     pub fn nr_sources(&self) -> NrSources {
         self.nr_sources
+    }
+
+    /// Returns the source with this number, if there is one.
+    #[inline]
+    pub fn source(&self, number: usize) -> Option<SourceId> {
+        // By what finds its word later, too.
+        if number > SourceId::MAX.index() || number >= self.sources.len() {
+            return None;
+        }
+        // CAST: At most 1023.
+        SourceId::new(number as u32)
     }
 
     /// Gives the domain its delivery mode; it still delivers nothing.
@@ -189,8 +203,7 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
                 self.forget(source);
             }
             self.record(source, mode, self.target_of(source));
-            // Or it is there just now, see `catch_up`.
-            if self.is_off() {
+            if self.is_still_off(source) {
                 return Ok(());
             }
         }
@@ -228,8 +241,20 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// What `sourcecfg` and `target` of `source` shall hold.
     fn record(&self, source: SourceId, mode: SourceMode, target: u32) {
         if let Some(word) = self.sources.get(source.index()) {
-            word.store_release(u64::from(mode.sourcecfg()) << u32::BITS | u64::from(target));
+            word.store(u64::from(mode.sourcecfg()) << u32::BITS | u64::from(target));
         }
+    }
+
+    /// Whether the domain still has no power when everybody sees what has been recorded for `source`:
+    /// then [`Self::restore`] writes it. If power is there just now, the caller has to.
+    #[cold]
+    fn is_still_off(&self, source: SourceId) -> bool {
+        // Changes nothing, but orders: of the store of the record and that of `restore` to `off`, the
+        // other one's later load sees one at least.
+        if let Some(word) = self.sources.get(source.index()) {
+            word.add(0);
+        }
+        self.is_off()
     }
 
     #[inline]
@@ -276,19 +301,52 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         self.read(regs::setip(WordIndex::of(source))) & regs::mask(source) != 0
     }
 
-    /// Stores where interrupts of `source` go; returns whether the register took it, as far as can
-    /// be told: it cannot while the source is inactive or without power, and is not touched then.
-    #[inline]
-    pub fn set_target(&self, source: SourceId, target: u32) -> bool {
-        let mode = self.mode_of(source);
+    /// Stores where interrupts of `source` go: see [`Self::has_taken`].
+    #[inline(always)]
+    pub fn set_target(&self, source: SourceId, target: u32) {
+        let Some(word) = self.sources.get(source.index()) else {
+            return;
+        };
+        let mode = word.load() >> u32::BITS;
 
-        self.record(source, mode, target);
-        if !mode.is_active() || self.is_off() {
-            return true;
+        word.store(mode << u32::BITS | u64::from(target));
+        if mode == SourceMode::Inactive.sourcecfg().into()
+            || (self.is_off() && self.is_still_off(source))
+        {
+            return;
         }
         self.write(regs::target(source), target);
-        self.read(regs::target(source)) == target
-            || self.read(regs::sourcecfg(source)) == SourceMode::Inactive.sourcecfg()
+    }
+
+    /// Whether the register took what [`Self::set_target`] wrote, as far as can be told: it cannot while
+    /// the source is inactive or without power.
+    ///
+    /// The fields hold all numbers that there are (AIA 4.5.16: *WLRL*). That they are as wide as
+    /// firmware and the interrupt files need it is read back, but not again for bits that have been
+    /// taken before: a read of a device takes long.
+    #[inline(always)]
+    pub fn has_taken(&self, source: SourceId, target: u32) -> bool {
+        self.takes(target) || self.reads_back(source, target)
+    }
+
+    /// Whether [`Self::has_taken`] knows that without a look at the registers.
+    #[inline(always)]
+    pub fn takes(&self, target: u32) -> bool {
+        u64::from(target) & self.untaken.load() == 0
+    }
+
+    /// Whether `source`, if it is active, has this target.
+    #[cold]
+    #[inline(never)]
+    fn reads_back(&self, source: SourceId, target: u32) -> bool {
+        if !self.mode_of(source).is_active() || self.is_off() {
+            return true;
+        }
+        if self.read(regs::target(source)) == target {
+            self.untaken.clear(target.into());
+            return true;
+        }
+        self.read(regs::sourcecfg(source)) == SourceMode::Inactive.sourcecfg()
     }
 
     /// Lets `hart` be interrupted, in direct delivery mode.

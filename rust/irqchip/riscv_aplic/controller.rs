@@ -12,9 +12,9 @@ use aia_core::{
             WrongMode, //
         },
         domaincfg::DeliveryMode,
+        regs,
         source::SourceMode, //
     },
-    ids::SourceId,
     word::Word, //
 };
 use kernel::{
@@ -35,7 +35,7 @@ use kernel_ext::{
 use crate::config::AplicConfig;
 
 /// The registers of a domain.
-pub(crate) struct MappedRegisters(pub(crate) Mapping);
+pub(crate) struct MappedRegisters(pub(crate) Mapping<{ regs::REGION_SIZE }>);
 
 impl domain::DomainRegisters for MappedRegisters {
     #[inline(always)]
@@ -136,12 +136,6 @@ impl Controller {
             wrong.written
         );
         EIO
-    }
-
-    /// The source that is interrupt `hwirq`.
-    #[inline]
-    pub(crate) fn source(&self, hwirq: usize) -> Option<SourceId> {
-        self.nr_sources().check(u32::try_from(hwirq).ok()?)
     }
 
     /// Decodes a specifier of firmware: source, from [`AplicConfig::first`] on, and trigger.

@@ -233,6 +233,7 @@ pub(super) unsafe fn chip_data(data: *mut bindings::irq_data) -> *mut c_void {
 /// # Safety
 ///
 /// `data` must be valid, and its descriptor locked, or not in use yet.
+#[inline(always)]
 pub(crate) unsafe fn set_effective_affinity(data: *mut bindings::irq_data, cpu: CpuId) {
     // SAFETY: By the requirements of this function. There is a mask for each number of a CPU.
     unsafe {
@@ -384,6 +385,7 @@ impl<D: ChipData> IrqData<D> {
     }
 
     /// Tells the core to which CPU the interrupt is delivered now.
+    #[inline(always)]
     pub fn set_effective_affinity(&self, cpu: CpuId, _locked: &Locked) {
         // SAFETY: The structure is valid, and its descriptor locked.
         unsafe { set_effective_affinity(self.as_raw(), cpu) };
@@ -414,6 +416,7 @@ impl<D: ChipData> IrqData<D> {
     }
 
     /// The interrupt's descriptor.
+    #[inline]
     pub fn descriptor(&self) -> Descriptor<'_> {
         // SAFETY: The structure is part of a valid descriptor's hierarchy.
         unsafe { Descriptor::from_data(self.as_raw()) }

@@ -2,6 +2,8 @@
 
 //! The state of an APLIC, and what is done with its registers.
 
+use core::num::NonZeroU32;
+
 use aia_core::{
     aplic::{
         domaincfg::DeliveryMode,
@@ -45,61 +47,121 @@ use crate::{
 /// An APLIC that delivers directly.
 pub(crate) struct DirectAplic {
     pub(super) controller: Controller,
-    /// The hart of each CPU in the domain, [`None`] for CPUs that it does not interrupt.
-    harts: PerCpu<Option<HartIndex>>,
+    /// The harts of the domain, each of another CPU.
+    wires: KVec<HartWire>,
+    /// What target registers hold for delivery to each CPU, by its number, up to the last one that the
+    /// domain interrupts; [`None`] for those that it does not.
+    targets: KVec<Option<NonZeroU32>>,
     /// The offset of the register by which each CPU claims; 0 if it does not, or if there is no power.
     claims: PerCpu<Word>,
     pub(super) owners: ffi::Owners,
 }
 
 impl DirectAplic {
-    pub(super) fn new(node: &FwNode, config: &AplicConfig, wires: &[HartWire]) -> Result<Self> {
+    pub(super) fn new(node: &FwNode, config: &AplicConfig, harts: &[HartWire]) -> Result<Self> {
+        let mut wires = KVec::with_capacity(harts.len(), GFP_KERNEL)?;
+        let mut targets = KVec::new();
+
+        for wire in harts {
+            if wires.iter().all(|known: &HartWire| known.cpu != wire.cpu) {
+                wires.push(*wire, GFP_KERNEL)?;
+            }
+        }
+        let last = wires.iter().map(|wire| wire.cpu.as_u32()).max();
+        for cpu in 0..=last.ok_or(EINVAL)? {
+            let wire = wires.iter().find(|wire| wire.cpu.as_u32() == cpu);
+
+            targets.push(
+                wire.and_then(|wire| NonZeroU32::new(target(wire.hart))),
+                GFP_KERNEL,
+            )?;
+        }
+
         let aplic = Self {
             controller: Controller::new(node, config, DeliveryMode::Direct)?,
-            harts: PerCpu::new(|cpu| {
-                Ok(wires
-                    .iter()
-                    .find(|wire| wire.cpu == cpu)
-                    .map(|wire| wire.hart))
-            })?,
+            wires,
+            targets,
             claims: PerCpu::new(|_| Ok(Word::new(0)))?,
             owners: ffi::Owners::new(config.nr_sources)?,
         };
 
         aplic.answer(true);
-        for wire in wires {
-            aplic.controller.open_idc(wire.hart);
+        for hart in aplic.harts() {
+            aplic.controller.open_idc(hart);
         }
         Ok(aplic)
     }
 
     /// Delivers interrupt `hwirq` to the first of `cpus` that is online, or with `force` to the first
-    /// one, from now on, and returns which that is.
+    /// one, from now on; `tell` is told which that is.
     ///
     /// Fails with `ENOSPC` if the domain interrupts none of them: the core then tries all CPUs, for an
-    /// interrupt whose CPU goes offline.
+    /// interrupt whose CPU goes offline; and with `EIO` if the target register does not take it.
     #[inline(always)]
-    pub(super) fn aim(&self, hwirq: usize, cpus: &Cpumask, force: bool) -> Result<CpuId> {
+    pub(super) fn aim(
+        &self,
+        hwirq: usize,
+        cpus: &Cpumask,
+        force: bool,
+        tell: impl Fn(CpuId),
+    ) -> Result {
         let source = self.controller.source(hwirq).ok_or(EINVAL)?;
-        let (cpu, hart) = cpumask::iter(cpus)
-            .filter(|cpu| force || cpumask::is_online(*cpu))
-            .find_map(|cpu| Some((cpu, (*self.harts.on(cpu)?)?)))
-            .ok_or(ENOSPC)?;
+        let among = if force { cpus } else { cpumask::online_mask() };
+        let cpu = cpumask::common(cpus, among).next().ok_or(ENOSPC)?;
 
-        if !self.controller.set_target(source, target(hart)) {
-            return Err(self.not_taken(source, hart));
+        match self.target(cpu) {
+            Some(target) => self.aim_at(source, target, || tell(cpu)),
+            None => self.aim_further(source, cpumask::common(cpus, among), tell),
         }
-        Ok(cpu)
     }
 
+    /// As [`Self::aim`], for one of `cpus`.
     #[cold]
-    fn not_taken(&self, source: SourceId, hart: HartIndex) -> Error {
+    #[inline(never)]
+    fn aim_further(
+        &self,
+        source: SourceId,
+        mut cpus: cpumask::Common<'_>,
+        tell: impl Fn(CpuId),
+    ) -> Result {
+        let (cpu, target) = cpus
+            .find_map(|cpu| Some((cpu, self.target(cpu)?)))
+            .ok_or(ENOSPC)?;
+
+        self.aim_at(source, target, || tell(cpu))
+    }
+
+    /// What target registers hold for delivery to `cpu`, if the domain interrupts it.
+    #[inline(always)]
+    fn target(&self, cpu: CpuId) -> Option<NonZeroU32> {
+        // CAST: A small number.
+        *self.targets.get(cpu.as_u32() as usize)?
+    }
+
+    #[inline(always)]
+    fn aim_at(&self, source: SourceId, target: NonZeroU32, tell: impl FnOnce()) -> Result {
+        self.controller.set_target(source, target.get());
+        tell();
+        // Last, so that nothing has to be kept for afterwards.
+        if self.controller.takes(target.get()) {
+            return Ok(());
+        }
+        self.check(source, target.get())
+    }
+
+    /// Fails if the register of `source` has not taken `target`.
+    #[cold]
+    #[inline(never)]
+    fn check(&self, source: SourceId, target: u32) -> Result {
+        if self.controller.has_taken(source, target) {
+            return Ok(());
+        }
         pr_err!(
-            "source {}: target does not take hart {}\n",
+            "source {}: target does not take {:#x}\n",
             source.get(),
-            hart.get()
+            target
         );
-        EIO
+        Err(EIO)
     }
 
     /// Handles everything that is pending for this hart; returns whether anything was.
@@ -148,16 +210,20 @@ fn target(hart: HartIndex) -> u32 {
 
 impl DirectAplic {
     /// The harts of the domain.
-    fn wires(&self) -> impl Iterator<Item = HartIndex> + '_ {
-        cpumask::possible().filter_map(|cpu| *self.harts.on(cpu)?)
+    fn harts(&self) -> impl Iterator<Item = HartIndex> + '_ {
+        self.wires.iter().map(|wire| wire.hart)
     }
 
     /// Whether the handler asks the domain.
     fn answer(&self, asked: bool) {
-        for cpu in cpumask::possible() {
-            if let (Some(Some(hart)), Some(claims)) = (self.harts.on(cpu), self.claims.on(cpu)) {
+        for wire in self.wires.iter() {
+            if let Some(claims) = self.claims.on(wire.cpu) {
                 // CAST: An offset of registers.
-                claims.store_release(if asked { idc::claimi(*hart) as u64 } else { 0 });
+                claims.store_release(if asked {
+                    idc::claimi(wire.hart) as u64
+                } else {
+                    0
+                });
             }
         }
     }
@@ -174,11 +240,11 @@ impl Powered for DirectAplic {
         self.controller.restore(
             |domain| {
                 self.answer(true);
-                self.wires().all(|hart| domain.is_open(hart))
+                self.harts().all(|hart| domain.is_open(hart))
             },
             |domain| {
                 self.answer(true);
-                self.wires().for_each(|hart| domain.open_idc(hart));
+                self.harts().for_each(|hart| domain.open_idc(hart));
             },
         );
     }
@@ -186,7 +252,7 @@ impl Powered for DirectAplic {
 
 impl Drop for DirectAplic {
     fn drop(&mut self) {
-        for hart in self.wires() {
+        for hart in self.harts() {
             self.controller.close_idc(hart);
         }
     }

@@ -28,10 +28,12 @@ pub(super) static CHIP: Chip<&'static DirectAplic> = Chip::new::<DirectChip>(
 impl chip::Operations for DirectChip {
     type Data = &'static DirectAplic;
 
+    #[inline]
     fn mask(data: &IrqData<&'static DirectAplic>, _locked: &Locked) {
         data.chip_data().controller.mask(data.hwirq());
     }
 
+    #[inline]
     fn unmask(data: &IrqData<&'static DirectAplic>, _locked: &Locked) {
         data.chip_data().controller.unmask(data.hwirq());
     }
@@ -47,17 +49,18 @@ impl chip::Operations for DirectChip {
     }
 
     /// The claim was all; the flow only wants a callback.
+    #[inline]
     fn eoi(_data: &IrqData<&'static DirectAplic>, _locked: &Locked) {}
 
+    #[inline(always)]
     fn set_affinity(
         data: &IrqData<&'static DirectAplic>,
         cpus: &Cpumask,
         force: bool,
         locked: &Locked,
     ) -> Result {
-        let cpu = data.chip_data().aim(data.hwirq(), cpus, force)?;
-
-        data.set_effective_affinity(cpu, locked);
-        Ok(())
+        data.chip_data().aim(data.hwirq(), cpus, force, |cpu| {
+            data.set_effective_affinity(cpu, locked);
+        })
     }
 }

@@ -45,12 +45,17 @@ impl DomainOps for DirectDomain {
 
             new.set_single_target(index);
             // Before anything can come. Maybe all CPUs of the domain are offline.
-            let cpu = [(affinity, false), (all, false), (all, true)]
+            let found = [(affinity, false), (all, false), (all, true)]
                 .into_iter()
-                .find_map(|(cpus, force)| aplic.aim(hwirq, cpus, force).ok())
-                .ok_or(EINVAL)?;
+                .any(|(cpus, force)| {
+                    let tell = |cpu| new.set_effective_affinity(index, cpu);
 
-            new.set_effective_affinity(index, cpu);
+                    aplic.aim(hwirq, cpus, force, tell).is_ok()
+                });
+
+            if !found {
+                return Err(EINVAL);
+            }
         }
         // Only when nothing can fail any more: nobody would take an owner back.
         for (index, hwirq) in (0..new.count()).zip(first..) {

@@ -90,7 +90,7 @@ impl External {
 fn silence_others() {
     for range in Iterator::chain(config::of::direct_registers(), described_registers()) {
         // CAST: Addresses are as wide as the hart.
-        if let Ok(registers) = Mapping::exclusive(&range, PAGE_SIZE as usize, c"riscv-aplic") {
+        if let Ok(registers) = <Mapping>::exclusive(&range, PAGE_SIZE as usize, c"riscv-aplic") {
             registers.write(regs::DOMAINCFG, 0);
         }
     }

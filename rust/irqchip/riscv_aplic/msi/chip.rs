@@ -32,11 +32,13 @@ pub(super) const CHIP: Chip<&'static MsiAplic> = Chip::new::<MsiChip>(
 impl chip::Operations for MsiChip {
     type Data = &'static MsiAplic;
 
+    #[inline]
     fn mask(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         data.chip_data().controller.mask(data.hwirq());
         chip::mask_parent(data, locked);
     }
 
+    #[inline]
     fn unmask(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         chip::unmask_parent(data, locked);
         data.chip_data().controller.unmask(data.hwirq());
@@ -52,6 +54,7 @@ impl chip::Operations for MsiChip {
             .set_trigger(data.hwirq(), trigger)
     }
 
+    #[inline]
     fn eoi(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         let controller = &data.chip_data().controller;
 
@@ -64,6 +67,7 @@ impl chip::Operations for MsiChip {
         }
     }
 
+    #[inline]
     fn write_msi(data: &IrqData<&'static MsiAplic>, message: &Message) {
         let aplic = data.chip_data();
         let Some(source) = aplic.controller.source(data.hwirq()) else {
@@ -72,7 +76,8 @@ impl chip::Operations for MsiChip {
 
         match aplic.target(message) {
             Ok(target) => {
-                if !aplic.controller.set_target(source, target) {
+                aplic.controller.set_target(source, target);
+                if !aplic.controller.has_taken(source, target) {
                     pr_err!(
                         "source {}: target does not take {:#x}\n",
                         source.get(),
