@@ -28,7 +28,7 @@ use kernel::{
 use kernel_ext::{
     msi::Message,
     pm_domain::Powered,
-    sync::RawSpinLock, //
+    sync::ScopedLock, //
 };
 use riscv_imsic::sender::ExtemporeSender;
 
@@ -53,7 +53,7 @@ pub(crate) struct MsiAplic {
     off: Word,
     /// One extempore MSI at a time.
     #[pin]
-    genmsi: RawSpinLock<()>,
+    genmsi: ScopedLock<()>,
 }
 
 impl MsiAplic {
@@ -70,7 +70,7 @@ impl MsiAplic {
                 address,
                 harts: HartNumbers::new(numbers(harts, &address)?),
                 off: Word::new(0),
-                genmsi <- RawSpinLock::new((), c"aplic_genmsi", static_lock_class!()),
+                genmsi <- ScopedLock::new((), c"aplic_genmsi", static_lock_class!()),
             }? Error),
             GFP_KERNEL,
         )
@@ -108,16 +108,14 @@ impl ExtemporeSender for MsiAplic {
             return false;
         };
 
-        let _guard = self.genmsi.lock();
-        if self.is_off() {
-            return false;
-        }
-        // Writes are ignored while it is busy (AIA 4.5.15).
-        if !self.wait_idle() {
-            return false;
-        }
-        self.controller.write(regs::GENMSI, genmsi);
-        self.wait_idle()
+        self.genmsi.with(|()| {
+            // Writes are ignored while it is busy (AIA 4.5.15).
+            if self.is_off() || !self.wait_idle() {
+                return false;
+            }
+            self.controller.write(regs::GENMSI, genmsi);
+            self.wait_idle()
+        })
     }
 
     fn is_off(&self) -> bool {
@@ -166,9 +164,7 @@ impl MsiAplic {
 impl Powered for MsiAplic {
     fn power_off(&self) {
         // Nobody waits for an extempore MSI of it.
-        let guard = self.genmsi.lock();
-        self.off.store_release(1);
-        drop(guard);
+        self.genmsi.with(|()| self.off.store_release(1));
 
         self.controller.save();
     }
