@@ -118,7 +118,7 @@ fn a_move_loses_nothing_at_any_point() {
                 // Nothing is left of the old block, and of the one on the way.
                 assert_eq!(free(&model, 0), ALL);
                 assert_eq!(model.counts.duplicates.load(), 0);
-                assert_eq!(model.counts.moves.load(), 1);
+                assert_eq!(model.moves(), 1);
                 if let Some(filler) = filler {
                     assert_eq!(filler.handled(), [0; 4]);
                 }

@@ -79,7 +79,7 @@ fn a_move_loses_nothing_at_any_point() {
                     assert_ne!(device.current().eiid(), device.old().eiid());
                     assert_eq!(filler.total(), 0, "{kind:?}, {point}");
                 }
-                assert_eq!(model.counts.moves.load(), 1);
+                assert_eq!(model.moves(), 1);
                 // Nothing is left of the old vector, and of the one on the way.
                 for _ in 0..2 {
                     model.tick();
@@ -186,7 +186,7 @@ fn a_move_that_fails_gives_back_what_it_took() {
         assert_eq!(model.hart(1).file.pool().free(), 61);
         let others = fill(&model, 1, kind);
         assert_eq!(device.move_to(0, &[1]), Err(MoveError::Full));
-        assert_eq!(model.counts.moves.load(), 0);
+        assert_eq!(model.moves(), 0);
         device.fire();
         model.interrupt(0);
         assert_eq!(device.handled(0), 1);

@@ -220,7 +220,7 @@ pub fn move_to<M: Machine>(
         write(passing);
     }
     write(message);
-    machine.counts().moves.add(1);
+    machine.here().count_move();
 
     // As for a single vector, here and below.
     machine.barrier();

@@ -55,6 +55,8 @@ pub struct File<S> {
     retired: Word,
     forwarded: Word,
     dropped: Word,
+    /// How many interrupts the own hart has moved. Only the own hart counts.
+    moves: Word,
 }
 
 impl<S: Deref<Target = [Word]>> File<S> {
@@ -88,6 +90,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             retired: Word::new(0),
             forwarded: Word::new(0),
             dropped: Word::new(0),
+            moves: Word::new(0),
         };
 
         file.pool.claim(POKE);
@@ -217,8 +220,11 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     fn give(&self, eiid: Eiid, owner: SlotOwner, enabled: bool) {
-        // First: whoever sees the owner has to see what it wants.
-        self.want(eiid, enabled);
+        // First: whoever sees the owner has to see what it wants. Mostly that is what the last one
+        // wanted in the end.
+        if self.is_enabled(eiid) != enabled {
+            self.want(eiid, enabled);
+        }
         self.publish(eiid, Slot::Assigned(owner));
     }
 
@@ -235,9 +241,15 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Takes `eiid` away from `owner` for good. The identity can be used again when its own hart
-    /// has cleared its pending bit; [`Self::mark`] it.
+    /// has cleared its pending bit; [`Self::mark`] it. For the owner, one at a time.
     pub fn free(&self, eiid: Eiid, owner: SlotOwner) -> bool {
-        self.replace(eiid, Slot::Assigned(owner), Slot::Drain)
+        // Nobody else takes it away from its owner.
+        let is_owned = self.slot(eiid) == Slot::Assigned(owner);
+
+        if is_owned {
+            self.publish(eiid, Slot::Drain);
+        }
+        is_owned
     }
 
     /// Whether few identities are left, so that those that are [`Slot::Drain`] should come back soon.
@@ -288,6 +300,16 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// hart.
     pub fn retired(&self) -> u64 {
         self.retired.load()
+    }
+
+    /// The own hart has moved an interrupt, from any file to any other one.
+    pub(super) fn count_move(&self) {
+        self.moves.store(self.moves.load().wrapping_add(1));
+    }
+
+    /// How many interrupts the own hart has moved since boot.
+    pub fn moves(&self) -> u64 {
+        self.moves.load()
     }
 
     /// MSIs for nobody since boot.

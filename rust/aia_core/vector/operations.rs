@@ -76,8 +76,6 @@ pub trait Machine: HartAccess {
 /// What has happened to vectors since boot.
 #[derive(Default)]
 pub struct Counts {
-    /// Moves.
-    pub moves: Word,
     /// Interrupts that may have been raised twice, as nobody could tell whose they were.
     pub duplicates: Word,
     /// Identities that hold what is for an owner that is away, now: see [`HartAccess::away`].
@@ -257,9 +255,11 @@ pub fn alloc<M: Machine>(machine: &M, choice: &impl Choice, owner: SlotOwner) ->
     Some(vector)
 }
 
-/// `vector` was enabled as a free one, and is disabled when its hart next looks.
+/// `vector` was enabled as a free one, and is disabled here now, elsewhere when its hart next looks.
 pub(super) fn disable_lazily<M: Machine>(machine: &M, vector: VectorId) {
-    if let Some(file) = machine.file(vector.cpu()) {
+    if vector.cpu() == machine.cpu() {
+        machine.disable(vector.eiid());
+    } else if let Some(file) = machine.file(vector.cpu()) {
         file.mark(vector.eiid());
     }
 }
@@ -267,7 +267,6 @@ pub(super) fn disable_lazily<M: Machine>(machine: &M, vector: VectorId) {
 /// Takes `vector` away from its owner.
 pub(super) fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: SlotOwner) {
     if let Some(file) = machine.file(vector.cpu()) {
-        // Nobody else takes it away.
         file.free(vector.eiid(), owner);
         release(machine, vector, file);
     }
@@ -282,28 +281,42 @@ fn release<M: Machine>(machine: &M, vector: VectorId, file: &File<M::Words>) {
 }
 
 /// Takes the vectors away from their owner, whose device no longer sends.
+#[inline]
 pub fn free<M: Machine>(machine: &M, vectors: Vectors, owner: SlotOwner) {
     let current = vectors.current;
 
     // A move may still be in flight. As long as the vector that they forward to is ours, so are the
     // forwarders; afterwards, the same ones may be somebody else's.
     if let Some(previous) = vectors.previous {
-        abandon(machine, previous, current);
-        if let Some(temporary) = VectorId::new(previous.cpu(), current.eiid()) {
-            abandon(machine, temporary, current);
-        }
+        abandon_all(machine, previous, current);
     }
     abandon_away(machine, owner);
     give_back(machine, current, owner);
 }
 
+/// Ends the forwarders of a move from `previous`, also one that was on the way.
+#[inline(never)]
+fn abandon_all<M: Machine>(machine: &M, previous: VectorId, current: VectorId) {
+    abandon(machine, previous, current);
+    if let Some(temporary) = VectorId::new(previous.cpu(), current.eiid()) {
+        abandon(machine, temporary, current);
+    }
+}
+
 /// Lets all files drop what they hold for `owner`. After its forwarders were [abandoned](abandon): what
 /// was one before may be away now.
+#[inline]
 pub(super) fn abandon_away<M: Machine>(machine: &M, owner: SlotOwner) {
     if machine.away().load() != 0 {
-        for file in machine.files() {
-            file.abandon_away(machine, owner);
-        }
+        abandon_away_in_all(machine, owner);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn abandon_away_in_all<M: Machine>(machine: &M, owner: SlotOwner) {
+    for file in machine.files() {
+        file.abandon_away(machine, owner);
     }
 }
 
@@ -395,7 +408,7 @@ pub fn move_to<M: Machine>(
         write(passing);
     }
     write(message);
-    machine.counts().moves.add(1);
+    machine.here().count_move();
 
     // What was read back from the device is before what follows, here and where that is seen.
     machine.barrier();

@@ -114,7 +114,7 @@ impl Imsic {
             reserved + 1,
             Ranges(self.nr_ids, |eiid| self.is_reserved(eiid))
         );
-        line!(to, indent, "moves", self.counts.moves.load());
+        line!(to, indent, "moves", self.sum(|local| local.file.moves()));
         line!(to, indent, "duplicates", self.counts.duplicates.load());
         line!(
             to,

@@ -183,6 +183,11 @@ impl Model {
         &self.harts[cpu as usize]
     }
 
+    /// How many moves there were.
+    pub(crate) fn moves(&self) -> u64 {
+        self.harts.iter().map(|hart| hart.file.moves()).sum()
+    }
+
     /// The machine as the hart of `cpu` sees it.
     pub(crate) fn on(&self, cpu: u32) -> Here<'_> {
         Here {

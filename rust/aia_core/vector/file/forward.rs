@@ -57,15 +57,18 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// The device has been told: from now on only MSIs of the kind `in_flight` can arrive at `eiid`.
+    /// For who has made it a forwarder.
     ///
     /// The forwarder ends when its own hart has synchronised: [`Self::mark`] it, and if the hart is
     /// offline, [`Self::depart`].
     pub fn settle(&self, eiid: Eiid, to: VectorId, in_flight: InFlight) -> bool {
-        self.replace(
-            eiid,
-            Slot::Forward(to, InFlight::Redirecting),
-            Slot::Forward(to, in_flight),
-        )
+        // Nobody else changes a forwarder whose device has not been told.
+        let is_ours = self.slot(eiid) == Slot::Forward(to, InFlight::Redirecting);
+
+        if is_ours {
+            self.publish(eiid, Slot::Forward(to, in_flight));
+        }
+        is_ours
     }
 
     /// The hart of the settled forwarder `eiid` is offline: keeps what arrives for `owner`, whose
