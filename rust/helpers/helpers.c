@@ -272,6 +272,20 @@ __rust_helper void rust_helper_irqd_set_resend_when_in_progress(struct irq_data 
 	irqd_set_resend_when_in_progress(d);
 }
 
+__rust_helper unsigned long rust_helper_local_irq_save(void)
+{
+	unsigned long flags;
+
+	local_irq_save(flags);
+
+	return flags;
+}
+
+__rust_helper void rust_helper_local_irq_restore(unsigned long flags)
+{
+	local_irq_restore(flags);
+}
+
 __rust_helper bool rust_helper_irqs_disabled(void)
 {
 	return irqs_disabled();

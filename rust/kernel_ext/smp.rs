@@ -66,6 +66,50 @@ pub fn call_on<R: Send>(
     call.result.ok_or(ENXIO)
 }
 
+/// Calls `f` with interrupts off on this CPU; afterwards, they are as they were before.
+///
+/// It costs less than a token of [`local_interrupt_disable`], of which it is counted how many there are.
+/// As with a [`ScopedLock`], no such token may outlive the function, which [`Send`] ensures.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::sync::atomic::{Atomic, Relaxed};
+/// use kernel_ext::{percpu::PerCpu, smp};
+///
+/// fn count(counters: &PerCpu<Atomic<u64>>) {
+///     smp::with_interrupts_off(|irqs_off| {
+///         let here = counters.here(irqs_off);
+///
+///         here.store(here.load(Relaxed) + 1, Relaxed);
+///     });
+/// }
+/// ```
+///
+/// A token cannot be brought out:
+///
+/// ```compile_fail,E0277
+/// use kernel::interrupt::local_interrupt_disable;
+/// use kernel_ext::smp;
+///
+/// let irqs_off = smp::with_interrupts_off(|_| local_interrupt_disable());
+/// ```
+///
+/// [`local_interrupt_disable`]: kernel::interrupt::local_interrupt_disable
+/// [`ScopedLock`]: crate::sync::ScopedLock
+#[inline(always)]
+pub fn with_interrupts_off<R: Send>(f: impl FnOnce(&LocalInterruptDisabled) -> R + Send) -> R {
+    // SAFETY: Any context.
+    let flags = unsafe { bindings::local_irq_save() };
+    // SAFETY: Just switched off; what `f` switches on and off in between is balanced when it returns,
+    // as all that it could leave behind for that belongs to this thread.
+    let result = f(unsafe { LocalInterruptDisabled::assume_disabled() });
+
+    // SAFETY: Saved above.
+    unsafe { bindings::local_irq_restore(flags) };
+    result
+}
+
 /// Keeps the running thread on its CPU, and others off it, as long as it lives.
 ///
 /// # Examples

@@ -94,7 +94,7 @@ pub(crate) fn alloc_by(
 
 /// Takes the vectors of an interrupt that has been shut down.
 pub(crate) fn free(imsic: &Imsic, vectors: Vectors, owner: SlotOwner) {
-    let irqs_off = local_interrupt_disable();
-
-    operations::free(&ThisHart::new(imsic, &irqs_off), vectors, owner);
+    smp::with_interrupts_off(|irqs_off| {
+        operations::free(&ThisHart::new(imsic, irqs_off), vectors, owner);
+    });
 }

@@ -76,6 +76,7 @@ fn context(data: &IrqData<ImsicData>) -> Option<(&'static Imsic, Place)> {
 impl chip::Operations for ImsicChip {
     type Data = ImsicData;
 
+    #[inline]
     fn mask(data: &IrqData<ImsicData>, locked: &Locked) {
         match context(data) {
             Some((imsic, Place::Own(vectors))) => {
@@ -86,6 +87,7 @@ impl chip::Operations for ImsicChip {
         }
     }
 
+    #[inline]
     fn unmask(data: &IrqData<ImsicData>, locked: &Locked) {
         match context(data) {
             Some((imsic, Place::Own(vectors))) => {
@@ -102,6 +104,7 @@ impl chip::Operations for ImsicChip {
         data.move_pending(locked);
     }
 
+    #[inline]
     fn retrigger(data: &IrqData<ImsicData>, locked: &Locked) -> bool {
         match context(data) {
             Some((imsic, Place::Own(vectors))) => {
@@ -113,6 +116,7 @@ impl chip::Operations for ImsicChip {
         }
     }
 
+    #[inline]
     fn compose_msi(data: &IrqData<ImsicData>) -> Result<msi::Message> {
         let (imsic, place) = context(data).ok_or(ENODEV)?;
         let vectors = match place {
@@ -123,6 +127,7 @@ impl chip::Operations for ImsicChip {
         imsic.message(vectors.current).ok_or(ENODEV)
     }
 
+    #[inline]
     fn set_affinity(
         data: &IrqData<ImsicData>,
         cpus: &Cpumask,

@@ -34,6 +34,7 @@ pub(crate) fn unpack(word: LowWord) -> Option<Vectors> {
 }
 
 /// The owner that an interrupt is for the vectors: its descriptor.
+#[inline]
 pub(crate) fn owner(data: &IrqData<ImsicData>) -> Option<SlotOwner> {
     SlotOwner::new(data.descriptor().addr() as u64)
 }

@@ -67,6 +67,7 @@ impl DomainOps for ImsicDomain {
         }
     }
 
+    #[inline]
     fn free(imsic: &'static Imsic, data: &IrqData<ImsicData>) {
         match data.chip_data() {
             ImsicData::Word(word) => {

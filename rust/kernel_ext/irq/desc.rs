@@ -117,6 +117,7 @@ impl<'a> Descriptor<'a> {
     /// # Safety
     ///
     /// `data` must be valid for `'a`.
+    #[inline]
     pub(crate) unsafe fn from_data(data: *mut bindings::irq_data) -> Self {
         // SAFETY: By the requirements of this function; all data have a descriptor.
         let desc = unsafe { NonNull::new_unchecked(bindings::irq_data_to_desc(data)) };
