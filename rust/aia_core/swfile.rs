@@ -176,11 +176,13 @@ impl SwFile {
     ///
     /// `eidelivery` does not matter.
     pub fn top(&self) -> Option<Eiid> {
-        self.first().map(|(id, ..)| id)
+        // What was done before the MSI is seen by who reads that it has come.
+        self.first(Word::load_acquire).map(|(id, ..)| id)
     }
 
-    /// Returns what [`Self::top`] does, and the word that has it.
-    fn first(&self) -> Option<(Eiid, EixWord, &Eix)> {
+    /// Returns what [`Self::top`] does, and the word that has it. `load` reads the pending bits.
+    #[inline(always)]
+    fn first(&self, load: fn(&Word) -> u64) -> Option<(Eiid, EixWord, &Eix)> {
         let threshold = self.eithreshold.load();
         let mut summary = self.summary.load();
 
@@ -188,7 +190,7 @@ impl SwFile {
         while let Some(word) = EixWord::new(summary.trailing_zeros()) {
             let eix = self.eix.get(word.index())?;
 
-            if let Some(id) = word.first(eix.eip.load_acquire() & eix.eie.load()) {
+            if let Some(id) = word.first(load(&eix.eip) & eix.eie.load()) {
                 let passes = threshold == EITHRESHOLD_NONE || u64::from(id.get()) < threshold;
                 return passes.then_some((id, word, eix));
             }
@@ -201,7 +203,8 @@ impl SwFile {
     /// [`Self::top`] would and makes it not pending (AIA 3.9).
     pub fn claim(&self) -> Option<Eiid> {
         loop {
-            let (id, word, eix) = self.first()?;
+            // Ordered by what clears the bit.
+            let (id, word, eix) = self.first(Word::load)?;
             let old = eix.eip.clear(mask(id));
 
             // Else somebody else claimed it in between: there is a new top.
@@ -218,7 +221,7 @@ impl SwFile {
     ///
     /// The struct documentation says how to keep up with it.
     pub fn is_asserted(&self) -> bool {
-        self.eidelivery.load() == EIDELIVERY_ON && self.top().is_some()
+        self.eidelivery.load() == EIDELIVERY_ON && self.first(Word::load).is_some()
     }
 
     /// Accesses `register` as one CSR instruction on `*ireg` does: replaces the bits of `mask` by
