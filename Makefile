@@ -18,6 +18,8 @@ KSRC ?=
 QEMU ?=
 ROW ?=
 CONFIG ?=
+SECS ?= 12
+TARGETS ?=
 V ?= 0
 DEBUG ?=
 # Not every shell does that in an argument.
@@ -46,6 +48,8 @@ help:
 	@echo '			CONFIG=FILE: what a kernel of that .config gets of Rust'
 	@echo 'make revert KSRC=DIR	undo that'
 	@echo 'make host-test		tests of the pure crates, on this machine'
+	@echo 'make fuzz		fuzz the pure crate, on this machine: SECS=12 seconds for each'
+	@echo '			target, or for those of TARGETS='
 	@echo 'make lint		rustfmt, clippy, checkpatch, shellcheck'
 	@echo 'make toolchain		what tools are used, and what this machine lacks'
 	@echo 'make clean		remove build/'
@@ -111,6 +115,9 @@ revert:
 host-test:
 	@$(TOOLCHAIN) tools/host-test
 
+fuzz:
+	@$(TOOLCHAIN) tools/fuzz --seconds '$(SECS)' $(TARGETS)
+
 lint:
 	@tree=$$(tools/kernel-tree) && $(TOOLCHAIN) tools/lint "$$tree"
 
@@ -123,5 +130,5 @@ clean:
 distclean: clean
 	@tools/toolchain --remove-cache
 
-.PHONY: help kernel initramfs run test test-long bench programs rows integrate revert host-test lint \
+.PHONY: help kernel initramfs run test test-long bench programs rows integrate revert host-test fuzz lint \
 	toolchain clean distclean
