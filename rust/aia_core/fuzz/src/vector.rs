@@ -89,6 +89,10 @@ struct Store {
     eiid: Eiid,
     /// The device that sent it.
     device: Option<Rc<Device>>,
+    /// When.
+    since: u64,
+    /// It comes after what harts have stored to the same file before, each with a barrier after it.
+    is_fence: bool,
 }
 
 /// What carries stores, each in its own order.
@@ -239,6 +243,8 @@ impl<'a> World<'a> {
         hart.ways[way as usize].borrow_mut().push_back(Store {
             eiid: to.eiid(),
             device,
+            since: self.later(),
+            is_fence: matches!(way, Way::Aplic) && to.eiid() == hart.file.marker(),
         });
         if !self.slow && !self.stuck.get() {
             self.arrive(to.cpu().get(), way);
@@ -253,6 +259,15 @@ impl<'a> World<'a> {
             return false;
         };
 
+        if store.is_fence {
+            while hart.ways[Way::Memory as usize]
+                .borrow()
+                .front()
+                .is_some_and(|first| first.since < store.since)
+            {
+                self.arrive(cpu, Way::Memory);
+            }
+        }
         trace!("    {} of {cpu} is pending", store.eiid);
         hart.pending.set(hart.pending.get() | bit(store.eiid));
         if let Some(device) = store.device {
@@ -717,9 +732,6 @@ impl HartAccess for Here<'_, '_> {
             if self.world.fences {
                 let here = VectorId::new(Cpu::new(self.cpu), marker).unwrap();
 
-                // What harts have stored before, each with a barrier after it, comes before what the
-                // APLIC is told to send now.
-                while !self.world.stuck.get() && self.world.arrive(self.cpu, Way::Memory) {}
                 self.world.store(here, Way::Aplic, None);
             }
             self.world.fences
