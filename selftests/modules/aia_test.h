@@ -18,6 +18,7 @@
 
 #include <linux/atomic.h>
 #include <linux/compiler_types.h>
+#include <linux/errno.h>
 #include <linux/list.h>
 #include <linux/spinlock_types.h>
 #include <linux/types.h>
@@ -202,7 +203,14 @@ int aia_write_idle(char *buf);
 void aia_show_idle(struct seq_file *m);
 
 /* aia_test_sleep.c */
+#ifdef CONFIG_PM_SLEEP
 int aia_write_sleep(char *buf);
+#else
+static inline int aia_write_sleep(char *buf)
+{
+	return -EOPNOTSUPP;
+}
+#endif
 
 /* aia_test_power.c */
 int aia_write_doze(char *buf);
