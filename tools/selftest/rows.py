@@ -318,7 +318,8 @@ def table():
         Row("isolated", Machine(smp=2, extra=XHCI),
             ["isolated", "traced", "multi"], impl=("rust",)),
         Row("multi-h8-s2", Machine(smp=8, sockets=2, extra=XHCI), ["multi"],
-            impl=("rust",), long=True, timeout=900),
+            args={"multi": "rounds=100"}, impl=("rust",), long=True,
+            timeout=900),
         # IPIs are not MSIs: those of one hart may not reach another one.
         Row("noipi", Machine(smp=2),
             ["topology", "trigger", "moves", "hotplug", "deaf"],

@@ -3,7 +3,7 @@
 //! Several interrupts by one message (PCI, MSI without X), of a real device: QEMU's xHCI controller.
 //! Their IDs are a block of one CPU, which moves as a whole.
 //!
-//! Argument: `rounds`, how many moves there are while all of them are sent (default 30).
+//! Argument: `rounds`, how many moves there are while all of them are sent (default 16).
 
 use irqtest::{
     args::Args,
@@ -101,7 +101,7 @@ fn back(base: Occupancy) -> Result {
 
 /// Every number of interrupts: blocks of a power of two, of which nothing leaks.
 fn sizes(module: &Module, base: Occupancy) -> Result {
-    for count in [2, 3, 4, 7, 8, 15, MOST] {
+    for count in [2, 3, 8, MOST - 1, MOST] {
         let device = ready(module, count)?;
         let (cpu, _) = block(&device)?;
 
@@ -137,13 +137,13 @@ fn go(device: &Device, by: usize, cpu: usize) -> Result {
 fn moves(module: &Module) -> Result {
     let device = ready(module, MOST)?;
 
-    for by in 0..MOST {
+    for by in (0..MOST).step_by(3) {
         for cpu in cpu::online() {
             go(&device, by, cpu)?;
             let (now, _) = block(&device)?;
 
             ensure(now == cpu, || format!("on CPU {now}, not {cpu}"))?;
-            if by % 5 == 0 {
+            if by == 0 {
                 each(&device, cpu)?;
             }
         }
@@ -179,7 +179,7 @@ fn elsewhere(module: &Module) -> Result {
     for vec in &device.vecs {
         vec.send(ENDLESS, TIMEOUT, 0)?;
     }
-    for round in 0..10 {
+    for round in 0..4 {
         go_while_it_sends(
             &device,
             round % MOST,
@@ -350,7 +350,7 @@ fn crowded(module: &Module, imsic: &Imsic, base: Occupancy) -> Result {
 }
 
 fn main() -> ExitCode {
-    let rounds = Args::of("multi", &["rounds"]).number("rounds", 30) as usize;
+    let rounds = Args::of("multi", &["rounds"]).number("rounds", 16) as usize;
     let module = match Module::for_imsic() {
         Ok(module) => module,
         Err(exit) => return exit,
