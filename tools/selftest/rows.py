@@ -204,11 +204,13 @@ def uniprocessor():
 
 def small():
     """A kernel with little in it, as for a board."""
+    # There is no PCI; topology wants a message of such a device.
+    skips = ("trigger: PCI MSI-X: .*",)
     for name, machine, tests in (
-            ("msi", Machine(smp=2), ["topology", "trigger", "ids", "moves"]),
+            ("msi", Machine(smp=2), ["trigger", "ids", "moves"]),
             ("direct", Machine(smp=2, aia="aplic"), ["topology", "wired"])):
         yield Row(f"small-{name}", machine, tests, impl=("rust",),
-                  kernel="small", long=True, timeout=900)
+                  kernel="small", long=True, timeout=900, skips=skips)
 
 
 def scale():
