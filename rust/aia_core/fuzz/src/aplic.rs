@@ -424,6 +424,10 @@ struct Guest {
     genmsi: Cell<Option<u32>>,
 }
 
+// SAFETY: A target has one thread.
+#[expect(unsafe_code, reason = "a domain sends from any hart")]
+unsafe impl Sync for Guest {}
+
 impl MsiSink for Guest {
     fn send(&self, target: MsiTarget) {
         let value = target.encode();

@@ -5,7 +5,7 @@
 //!
 //! "AIA 3.8" is a section of revision 20250312 of "The RISC-V Advanced Interrupt Architecture".
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod aplic;
 pub mod geometry;

@@ -527,7 +527,9 @@ impl<'a> World<'a> {
                 let file = &self.hart(previous.cpu().get()).file;
 
                 assert!(
-                    !self.is_alone(nested) || file.forwarders_to(before.current).next().is_some()
+                    !self.is_alone(nested)
+                        || file.forwards_to(previous.eiid(), before.current)
+                        || file.forwards_to(before.current.eiid(), before.current)
                 );
             }
             Err(MoveError::Full) => {
