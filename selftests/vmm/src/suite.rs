@@ -10,6 +10,7 @@
 //!   device tree has pages for
 //! - `kvm_ssaia=1`: Ssaia can be taken from a vCPU
 //! - `kvm_hvien=1`: hvien has KVM's bit
+//! - `kvm_overcommit=1`: vCPUs take guest files of others that do not run
 //! - `kvm_aia_extensions=1`: the kernel has the extensions of the AIA device
 //!
 //! And how long they try, where a race is met by chance:
@@ -179,6 +180,11 @@ impl Machine {
         }
         refused(result, libc::EINVAL, || "withholding Ssaia".into())?;
         Ok(false)
+    }
+
+    /// Whether a vCPU that finds no guest file free takes that of another one, as the tester says.
+    pub fn overcommits(&self) -> Result<bool> {
+        says("kvm_overcommit")
     }
 
     /// Whether the kernel has the extensions of the AIA device, by its attribute, which it has exactly

@@ -151,9 +151,15 @@ fn moves() -> u64 {
 }
 
 /// As many vCPUs as find a file on any CPU that they move to, but not more than
-/// make sense.
-fn all_in_files(m: &Machine) -> usize {
-    4.min(m.files() as usize)
+/// make sense; or more than there are on all CPUs, if they take those of others.
+fn all_in_files(m: &Machine) -> Result<usize> {
+    let files = m.files() as usize;
+
+    Ok(if m.overcommits()? {
+        16.min(files * m.cpus().len() + 2)
+    } else {
+        4.min(files)
+    })
 }
 
 /// More vCPUs than there are files on a CPU.
@@ -166,7 +172,7 @@ pub(crate) fn emul(m: &Machine) -> Result<()> {
 }
 
 pub(crate) fn hwaccel(m: &Machine) -> Result<()> {
-    moving(m, Config::new(all_in_files(m), Mode::Hwaccel), 1)
+    moving(m, Config::new(all_in_files(m)?, Mode::Hwaccel), 1)
 }
 
 /// More vCPUs than all CPUs have files, unless these have many.
@@ -214,7 +220,7 @@ pub(crate) fn hotplug_emul(m: &Machine) -> Result<()> {
 }
 
 pub(crate) fn hotplug_hwaccel(m: &Machine) -> Result<()> {
-    hotplug(m, Config::new(all_in_files(m), Mode::Hwaccel))
+    hotplug(m, Config::new(all_in_files(m)?, Mode::Hwaccel))
 }
 
 pub(crate) fn hotplug_auto(m: &Machine) -> Result<()> {

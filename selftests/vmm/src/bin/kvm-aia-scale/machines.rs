@@ -54,7 +54,7 @@ fn fleeting(m: &Machine, mode: Mode) -> Result<bool> {
                     }
                 );
 
-            return if refused && mode == Mode::Hwaccel {
+            return if refused && mode == Mode::Hwaccel && !m.overcommits()? {
                 Ok(false)
             } else {
                 Err(e)
@@ -132,6 +132,35 @@ pub(crate) fn together(m: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// The vCPUs of `guest` take files of those that have all, on each CPU; these get them back, and have all
+/// MSIs that came meanwhile.
+fn taken(m: &Machine, guest: &mut Guest, mut owners: Vec<Guest>) -> Result<()> {
+    for vcpu in 0..guest.config().vcpus {
+        guest.boot(vcpu, &[m.cpu(0)])?;
+    }
+    for (&cpu, owner) in m.cpus().iter().zip(&mut owners) {
+        for vcpu in 0..guest.config().vcpus {
+            guest.pin(vcpu, &[cpu])?;
+            guest.send_from_host(vcpu, 1, IDS, 1, Guest::signal_msi)?;
+        }
+        for n in 0..owner.config().vcpus {
+            for id in 1..=IDS {
+                owner.signal_msi(n, id)?;
+            }
+            owner.start(n, &[cpu])?;
+            owner.until(
+                |g| g.total(n) >= IDS.into(),
+                || format!("the {IDS} MSIs that vCPU {n} of CPU {cpu} got"),
+            )?;
+            exact(owner, n, 1, IDS, 1)?;
+        }
+    }
+    for vcpu in 0..guest.config().vcpus {
+        exact(guest, vcpu, 1, IDS, m.cpus().len() as u32)?;
+    }
+    Ok(())
+}
+
 /// vCPUs for which no CPU has a file are told so, on each CPU; when the files of
 /// one are free they run there, and have all MSIs that came meanwhile.
 pub(crate) fn refused(m: &Machine) -> Result<()> {
@@ -151,6 +180,9 @@ pub(crate) fn refused(m: &Machine) -> Result<()> {
     let vcpus = files.min(2);
     let mut guest = Guest::new(m.kvm(), Config::new(vcpus, Mode::Hwaccel))?;
 
+    if m.overcommits()? {
+        return taken(m, &mut guest, owners);
+    }
     for (n, &cpu) in m.cpus().iter().enumerate() {
         for vcpu in 0..vcpus {
             guest.start(vcpu, &[cpu])?;

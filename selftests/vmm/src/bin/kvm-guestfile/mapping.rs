@@ -170,6 +170,44 @@ pub(crate) fn emul(m: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// As [`auto`] where the last vCPU takes the file of one of the others, which sleep on `full`: that one is
+/// not mapped then.
+fn shared(pages: &Pages<'_>, guest: &Guest, cpu: usize, full: usize) -> Result<()> {
+    let files = guest.config().vcpus - 1;
+
+    for round in 0..2 {
+        for n in 0..files {
+            guest.park(n);
+        }
+        pages
+            .own(guest, files, cpu)
+            .context(format!("round {round}"))?;
+        go(guest, files, full)?;
+        // As soon as the others have had theirs for long enough.
+        guest.until(
+            |g| pages.line(g, files, full).is_ok(),
+            || format!("round {round}: a guest file of CPU {full}"),
+        )?;
+        let mut lines = vec![pages.own(guest, files, full)?];
+
+        for n in 0..files {
+            if pages.entry(guest, n, full)?.is_valid() {
+                lines.push(pages.line(guest, n, full)?);
+            }
+        }
+        lines.sort_unstable();
+        same(lines, (1..=files as u32).collect(), || {
+            format!("round {round}: guest files of CPU {full} in use")
+        })?;
+        go(guest, files, cpu)?;
+        // One of them finds the file that is free now.
+        for n in 0..files {
+            guest.unpark(n)?;
+        }
+    }
+    Ok(())
+}
+
 /// A vCPU that goes to a CPU without a free guest file loses the page, and has one
 /// again when it is back; the others there have pages of their own.
 pub(crate) fn auto(m: &Machine) -> Result<()> {
@@ -183,6 +221,9 @@ pub(crate) fn auto(m: &Machine) -> Result<()> {
         guest.boot(n, &[full])?;
     }
     guest.boot(files, &[cpu])?;
+    if m.overcommits()? {
+        return shared(&pages, &guest, cpu, full);
+    }
     for round in 0..2 {
         pages
             .own(&guest, files, cpu)
