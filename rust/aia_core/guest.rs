@@ -13,6 +13,7 @@
 //! - [`power`]: a hart loses its guest files for a while;
 //! - [`binding`]: where the state of a vCPU's interrupt file is, and who may move it;
 //! - [`imsic`]: a vCPU's interrupt file: MSIs, moves, and what user space does to it;
+//! - [`victim`]: whose guest file is taken where there are too few;
 //! - [`state`]: the format of the state of all interrupt controllers, for migration.
 
 pub mod address_map;
@@ -27,3 +28,4 @@ pub mod imsic;
 pub mod iprio;
 pub mod power;
 pub mod state;
+pub mod victim;

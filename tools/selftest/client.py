@@ -114,7 +114,7 @@ def rows(make_row):
         return make_row(
             f"client-{name}", machine, ["client"],
             args={"client": f"files={files};run={','.join(variants)}"},
-            append="nosoftlockup", reference=name == "g3", timeout=900,
+            rust_args={"client": "overcommit=1"}, append="nosoftlockup", reference=name == "g3", timeout=900,
             boot=boot)
 
     return [

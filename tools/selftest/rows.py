@@ -296,6 +296,7 @@ def _tell(row):
                          + [row.warns] * bool(row.warns))
     row.rust_args = {name: EXACT[name] for name in row.tests
                      if name in EXACT} | {"kvm_aia_extensions": 1,
+                                          "kvm_overcommit": 1,
                                           **row.rust_args}
     if skips.has_imsic(row):
         row.args = {"topology": f"guests={row.machine.guest_files}",

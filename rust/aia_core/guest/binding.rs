@@ -2,11 +2,12 @@
 
 //! Where the state of a vCPU's interrupt file is, and who may move it.
 //!
-//! The state is in a software file (SW-file) or in a guest interrupt file of some CPU. Four
+//! The state is in a software file (SW-file) or in a guest interrupt file of some CPU. Five
 //! parties want to move it: the vCPU's own thread, which follows its CPU; a CPU that goes offline,
-//! whose guest files vanish; user space, which resets or replaces the state; and whoever takes the
-//! vCPU away. A [`Binding`] lets only one of them at a time: who gets the file out of it is the one
-//! who saves what is in there, if anybody needs that.
+//! whose guest files vanish; another vCPU, which is about to run on a CPU without a free file; user
+//! space, which resets or replaces the state; and whoever takes the vCPU away. A [`Binding`] lets
+//! only one of them at a time: who gets the file out of it is the one who saves what is in there, if
+//! anybody needs that.
 //!
 //! ```text
 //!               begin_move               finish_move
@@ -30,9 +31,10 @@
 //!   the file to who has it.
 //! - While the state moves, MSIs go to the SW-file. The mover takes out what is in there and calls
 //!   [`Binding::finish_move`] without giving up the lock in between.
-//! - A file's line is freed ([`super::hgei::Lines::free`]) after the file was read, if its state is
-//!   needed, and before [`Binding::finish_move`] or [`Binding::finish_release`]. A CPU that goes
-//!   offline and is told [`Busy`] must not go before the other one has read the file, if it does.
+//! - A file's line is freed ([`super::hgei::Lines::free`]), or gets another owner
+//!   ([`super::hgei::Lines::pass_on`]), after the file was read, if its state is needed, and before
+//!   [`Binding::finish_move`] or [`Binding::finish_release`]. A CPU that goes offline and is told
+//!   [`Busy`] must not go before the other one has read the file, if it does.
 //! - A vCPU is freed only after its lines are. Who finds it as the owner of a line may thus use it
 //!   while it holds the lock of the lines; the lock of a vCPU nests inside that one. After
 //!   [`Binding::begin_release`] gave it the file, it may use the vCPU until
@@ -107,8 +109,8 @@ impl<F: GuestFileLocation> Binding<F> {
     }
 
     /// Begins to move the state to the SW-file, because the vCPU gives its guest file up (`on` is
-    /// [`None`]), or because a CPU goes offline: then only a file of that CPU is meant. Ends with
-    /// [`Self::finish_release`].
+    /// [`None`]), or because a CPU goes offline, or somebody there needs it: then only a file of that
+    /// CPU is meant. Ends with [`Self::finish_release`].
     ///
     /// Returns the file, to be saved and freed; [`None`], and nothing was begun, if there is no such
     /// file. [`Busy`] if the file in question may be in the hands of somebody else.
@@ -131,7 +133,7 @@ impl<F: GuestFileLocation> Binding<F> {
     /// Ends everything, because the vCPU goes away. Returns the file that is to be freed, if there is
     /// one; what is in it does not matter.
     ///
-    /// [`Busy`] if a CPU that goes offline still uses the vCPU.
+    /// [`Busy`] if a CPU that goes offline, or a thief, still uses the vCPU.
     pub fn destroy(&mut self) -> Result<Option<F>, Busy> {
         match self {
             Self::Software => Ok(None),

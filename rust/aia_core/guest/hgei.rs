@@ -4,6 +4,13 @@
 
 use crate::{
     bits::low_mask,
+    guest::victim::{
+        is_over,
+        tenure_end,
+        Demand,
+        NoVictim,
+        Standing, //
+    },
     ids::Hgei, //
 };
 
@@ -26,16 +33,18 @@ use crate::{
 ///
 /// let mut lines = Lines::new();
 /// lines.set_count(1);
-/// let line = lines.alloc('a').unwrap();
-/// assert_eq!(lines.alloc('b'), None);
+/// let line = lines.alloc('a', 0).unwrap();
+/// assert_eq!(lines.alloc('b', 5), None);
 /// assert_eq!(lines.free(line, true), Some('a'));
-/// assert_eq!(lines.alloc('b'), Some(line));
+/// assert_eq!(lines.alloc('b', 10), Some(line));
 /// ```
 pub struct Lines<T: Copy> {
     existing: u64,
     used: u64,
     settled: u64,
     owners: [Option<T>; 64],
+    /// Since when, in nanoseconds.
+    since: [u64; 64],
 }
 
 impl<T: Copy> Lines<T> {
@@ -46,6 +55,7 @@ impl<T: Copy> Lines<T> {
             used: 0,
             settled: 0,
             owners: [None; 64],
+            since: [0; 64],
         }
     }
 
@@ -72,14 +82,77 @@ impl<T: Copy> Lines<T> {
         self.existing & !self.used != 0
     }
 
-    /// Gives the lowest free line to `owner`; [`None`] if none is free.
-    pub fn alloc(&mut self, owner: T) -> Option<Hgei> {
+    /// Gives the lowest free line to `owner`, at the time `now`; [`None`] if none is free.
+    pub fn alloc(&mut self, owner: T, now: u64) -> Option<Hgei> {
         // Of 0 this is 64, which is no line.
         let line = Hgei::new((self.existing & !self.used).trailing_zeros())?;
 
         *self.owners.get_mut(line.index())? = Some(owner);
+        *self.since.get_mut(line.index())? = now;
         self.used |= line.bit();
         Some(line)
+    }
+
+    /// Gives `line`, which has an owner, to `owner` instead, at the time `now`. Nothing changes if it
+    /// was free.
+    pub fn pass_on(&mut self, line: Hgei, owner: T, now: u64) {
+        if self.used & line.bit() == 0 {
+            return;
+        }
+        if let (Some(its), Some(since)) = (
+            self.owners.get_mut(line.index()),
+            self.since.get_mut(line.index()),
+        ) {
+            *its = Some(owner);
+            *since = now;
+        }
+    }
+
+    /// Calls `take` with lines whose owners may lose them at the time `now`, in the order of what
+    /// `standing` says of the owners, until it gives something. See [`victim`](super::victim).
+    pub fn find_victim<R>(
+        &self,
+        demand: Demand,
+        now: u64,
+        standing: impl Fn(T) -> Standing,
+        mut take: impl FnMut(Hgei, T) -> Option<R>,
+    ) -> Result<R, NoVictim> {
+        let mut left = self.existing & self.used;
+
+        if self.existing == 0 {
+            return Err(NoVictim::NoLine);
+        }
+        if self.has_free() {
+            return Err(NoVictim::Busy);
+        }
+        if demand == Demand::May {
+            let early = |line: Hgei| {
+                let since = self.since.get(line.index()).copied().unwrap_or(now);
+
+                (!is_over(since, now)).then(|| tenure_end(since))
+            };
+            let mut until = u64::MAX;
+
+            for (line, _) in self.owners(left) {
+                if let Some(end) = early(line) {
+                    until = until.min(end);
+                    left &= !line.bit();
+                }
+            }
+            if left == 0 {
+                return Err(NoVictim::Early { until });
+            }
+        }
+        while let Some((line, owner)) = self
+            .owners(left)
+            .min_by_key(|&(line, owner)| (standing(owner), line))
+        {
+            if let Some(taken) = take(line, owner) {
+                return Ok(taken);
+            }
+            left &= !line.bit();
+        }
+        Err(NoVictim::Busy)
     }
 
     /// Takes `line` from its owner, who says whether the file is settled, and returns who that was;
@@ -137,7 +210,7 @@ mod tests {
     /// Takes all lines that are free, for owner `who`.
     fn fill(lines: &mut Lines<u8>, who: u8) -> u64 {
         let mut taken = 0;
-        while let Some(line) = lines.alloc(who) {
+        while let Some(line) = lines.alloc(who, 0) {
             assert_eq!(taken & line.bit(), 0);
             taken |= line.bit();
         }
@@ -148,10 +221,10 @@ mod tests {
     fn no_lines_at_first() {
         let mut lines = Lines::new();
         assert_eq!(lines.count(), 0);
-        assert_eq!(lines.alloc(1_u8), None);
+        assert_eq!(lines.alloc(1_u8, 0), None);
         assert_eq!(used(&lines), 0);
         lines.set_count(0);
-        assert_eq!(lines.alloc(1), None);
+        assert_eq!(lines.alloc(1, 0), None);
     }
 
     #[test]
@@ -176,12 +249,12 @@ mod tests {
     fn the_lowest_free_line_comes_first() {
         let mut lines = Lines::new();
         lines.set_count(3);
-        assert_eq!(lines.alloc(1_u8), Hgei::new(1));
-        assert_eq!(lines.alloc(2), Hgei::new(2));
+        assert_eq!(lines.alloc(1_u8, 0), Hgei::new(1));
+        assert_eq!(lines.alloc(2, 0), Hgei::new(2));
         assert_eq!(lines.free(Hgei::MIN, true), Some(1));
-        assert_eq!(lines.alloc(3), Hgei::new(1));
-        assert_eq!(lines.alloc(4), Hgei::new(3));
-        assert_eq!(lines.alloc(5), None);
+        assert_eq!(lines.alloc(3, 0), Hgei::new(1));
+        assert_eq!(lines.alloc(4, 0), Hgei::new(3));
+        assert_eq!(lines.alloc(5, 0), None);
     }
 
     /// Giving back what one does not have takes nothing from anybody.
@@ -189,7 +262,7 @@ mod tests {
     fn a_line_is_freed_once() {
         let mut lines = Lines::new();
         lines.set_count(2);
-        let line = lines.alloc(1_u8).unwrap_or(Hgei::MAX);
+        let line = lines.alloc(1_u8, 0).unwrap_or(Hgei::MAX);
         assert_eq!(lines.free(Hgei::MAX, true), None);
         assert_eq!(lines.free(line, true), Some(1));
         assert_eq!(lines.free(line, true), None);
@@ -212,7 +285,7 @@ mod tests {
             // Who has nothing to give back says nothing.
             assert_eq!(lines.free(Hgei::MIN, !settled), None);
             assert_eq!(lines.is_settled(Hgei::MIN), settled);
-            assert_eq!(lines.alloc(1), Some(Hgei::MIN));
+            assert_eq!(lines.alloc(1, 0), Some(Hgei::MIN));
             assert_eq!(lines.is_settled(Hgei::MIN), settled);
         }
         assert!(!lines.is_settled(Hgei::MAX));
@@ -225,9 +298,9 @@ mod tests {
         lines.set_count(2);
         assert_eq!(fill(&mut lines, 1_u8), 0b110);
         lines.set_count(2);
-        assert_eq!(lines.alloc(2), None);
+        assert_eq!(lines.alloc(2, 0), None);
         lines.set_count(3);
-        assert_eq!(lines.alloc(2), Hgei::new(3));
+        assert_eq!(lines.alloc(2, 0), Hgei::new(3));
 
         lines.set_count(1);
         assert_eq!(lines.count(), 1);
@@ -247,7 +320,7 @@ mod tests {
         let mut lines = Lines::new();
         lines.set_count(63);
         for who in 1..=63_u8 {
-            assert_eq!(lines.alloc(who), Hgei::new(who.into()));
+            assert_eq!(lines.alloc(who, 0), Hgei::new(who.into()));
         }
         let _ = lines.free(Hgei::MAX, true);
 
@@ -266,5 +339,145 @@ mod tests {
         assert_eq!(sum(1 << 62 | 1 << 5 | 1 << 1), 68);
         assert_eq!(sum(!0), (1..=62).sum());
         assert!(lines.owners(!0).is_sorted_by_key(|(line, _)| line));
+    }
+
+    #[test]
+    fn an_owner_that_is_followed_by_another_has_nothing() {
+        let mut lines = Lines::new();
+        lines.set_count(2);
+        assert_eq!(lines.alloc('a', 1), Some(Hgei::MIN));
+        lines.pass_on(Hgei::MIN, 'b', 2);
+        assert_eq!(lines.owner(Hgei::MIN), Some('b'));
+        assert_eq!(lines.free(Hgei::MIN, true), Some('b'));
+        // What nobody has is not passed on.
+        lines.pass_on(Hgei::MIN, 'c', 3);
+        assert_eq!(lines.owner(Hgei::MIN), None);
+        assert!(lines.has_free());
+    }
+
+    /// Lines 1 to 4, of owners 1 to 4, which have had them since 10, 20, 30 and 40 µs.
+    fn full() -> Lines<u8> {
+        let mut lines = Lines::new();
+        lines.set_count(4);
+        for who in 1..=4 {
+            assert!(lines.alloc(who, u64::from(who) * 10_000).is_some());
+        }
+        lines
+    }
+
+    /// Who is asked, in that order, if nobody gives anything.
+    fn asked(lines: &Lines<u8>, demand: Demand, now: u64, of: [Standing; 4]) -> [u8; 4] {
+        let mut order = [0; 4];
+        let mut count = 0;
+        let found = lines.find_victim(
+            demand,
+            now,
+            |who| of[usize::from(who) - 1],
+            |line, who| {
+                assert_eq!(line.get(), u32::from(who));
+                order[count] = who;
+                count += 1;
+                None::<()>
+            },
+        );
+
+        assert!(found.is_err());
+        order
+    }
+
+    #[test]
+    fn the_one_who_needs_it_least_is_the_victim() {
+        use crate::guest::victim::Activity::{
+            Blocked,
+            Elsewhere,
+            Ready, //
+        };
+        let of = |activity, ran| Standing { activity, ran };
+
+        // Blocked ones before those that could run, of each the one that has not run for longest.
+        assert_eq!(
+            asked(
+                &full(),
+                Demand::Must,
+                0,
+                [
+                    of(Ready, 1),
+                    of(Blocked, 9),
+                    of(Blocked, 8),
+                    of(Elsewhere, 10)
+                ]
+            ),
+            [4, 3, 2, 1]
+        );
+        assert_eq!(
+            asked(
+                &full(),
+                Demand::Must,
+                0,
+                [of(Ready, 3), of(Ready, 3), of(Ready, 1), of(Ready, 2)]
+            ),
+            [3, 4, 1, 2]
+        );
+    }
+
+    #[test]
+    fn the_first_who_gives_it_up_is_the_victim() {
+        let lines = full();
+        let standing = |who: u8| Standing {
+            activity: crate::guest::victim::Activity::Ready,
+            ran: who.into(),
+        };
+
+        assert_eq!(
+            lines.find_victim(Demand::Must, 0, standing, |_, who| (who == 3)
+                .then_some(who)),
+            Ok(3)
+        );
+        assert_eq!(
+            lines.find_victim(Demand::Must, 0, standing, |_, _| None::<u8>),
+            Err(NoVictim::Busy)
+        );
+    }
+
+    #[test]
+    fn who_may_do_without_waits_for_the_end_of_the_tenure() {
+        const TENURE: u64 = crate::guest::victim::TENURE_NS;
+        let lines = full();
+        let of = [Standing {
+            activity: crate::guest::victim::Activity::Blocked,
+            ran: 0,
+        }; 4];
+
+        assert_eq!(
+            lines.find_victim(Demand::May, 50_000, |_| of[0], |_, who| Some(who)),
+            Err(NoVictim::Early {
+                until: 10_000 + TENURE
+            })
+        );
+        assert_eq!(
+            asked(&lines, Demand::May, 20_000 + TENURE, of),
+            [1, 2, 0, 0]
+        );
+        assert_eq!(asked(&lines, Demand::Must, 0, of), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn nobody_is_a_victim_where_there_is_no_need() {
+        let standing = |_| Standing {
+            activity: crate::guest::victim::Activity::Blocked,
+            ran: 0,
+        };
+        let mut lines = full();
+        let steal =
+            |lines: &Lines<u8>| lines.find_victim(Demand::Must, 0, standing, |_, who| Some(who));
+
+        assert_eq!(steal(&lines), Ok(1));
+        // One has become free.
+        assert_eq!(lines.free(Hgei::MAX, true), None);
+        assert_eq!(Hgei::new(2).and_then(|two| lines.free(two, true)), Some(2));
+        assert_eq!(steal(&lines), Err(NoVictim::Busy));
+        // There are no lines any more, but owners.
+        lines.set_count(0);
+        assert_eq!(steal(&lines), Err(NoVictim::NoLine));
     }
 }

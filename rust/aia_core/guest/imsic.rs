@@ -11,6 +11,7 @@
 //! - [`moves`]: the state follows the vCPU to another hart's guest file;
 //! - [`release`]: the state moves to memory, or is not needed any more;
 //! - [`evict`]: a hart goes offline, or to sleep;
+//! - [`steal`]: a vCPU takes the guest file of another one;
 //! - [`user`]: user space reads and replaces the state.
 
 pub mod access;
@@ -18,5 +19,6 @@ pub mod evict;
 pub mod inject;
 pub mod moves;
 pub mod release;
+pub mod steal;
 pub mod user;
 pub mod vcpu;

@@ -320,7 +320,7 @@ proptest! {
                         .filter_map(Hgei::new)
                         .find(|line| !owners.contains_key(line));
 
-                    prop_assert_eq!(lines.alloc(number), free);
+                    prop_assert_eq!(lines.alloc(number, 0), free);
                     if let Some(line) = free {
                         owners.insert(line, number);
                     }

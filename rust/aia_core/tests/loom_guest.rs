@@ -27,6 +27,7 @@ use aia_core::{
             user,
             vcpu::Event, //
         },
+        victim::Demand,
     },
     ids::{
         Cpu,
@@ -41,6 +42,7 @@ use loom::{
 
 use guest_machine::{
     id,
+    Entered,
     Harts,
     Machine,
     Wire, //
@@ -471,6 +473,295 @@ fn the_signal_is_right_after_all() {
 
         assert_eq!(machine.memory_file(), [1]);
         assert!(machine.vseip());
+    });
+}
+
+/// Two vCPUs, 1 and 2, of two machines; the state of 2, with these pending, is in the file of hart 0.
+fn two(pending: &[u32]) -> (Arc<Machine>, Arc<Machine>) {
+    let harts = Harts::new(127);
+    let (thief, victim) = (Machine::numbered(&harts, 1), Machine::numbered(&harts, 2));
+
+    victim.put_on(0, pending);
+    (thief, victim)
+}
+
+/// A vCPU takes the file of one that does not run, to which the host and another vCPU send meanwhile: it
+/// has them all in memory, and is woken up; the thief has nothing of it.
+#[test]
+fn a_victim_loses_nothing() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+        let wire = Wire::to(&victim, 0, 3);
+        let host = spawn(&victim, |machine| inject::inject(machine, id(1)));
+        let guest = spawn(&victim, |machine| machine.guest_stores(id(2)));
+
+        assert_eq!(thief.enter(0, &[&victim], Demand::Must), Entered::Moved);
+        host.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
+
+        assert_eq!(victim.memory_file(), [1, 2, 3]);
+        assert!(victim.vseip());
+        assert_eq!(victim.bound_to.load(), 0);
+        assert_eq!(thief.file(0), []);
+        assert_eq!(thief.state(), []);
+    });
+}
+
+/// Those that the thief gets while it steals are all in the file.
+#[test]
+fn a_thief_loses_nothing() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+
+        inject::inject(&*thief, id(4));
+        let wire = Wire::to(&thief, 0, 3);
+        let host = spawn(&thief, |machine| inject::inject(machine, id(1)));
+        let guest = spawn(&thief, |machine| machine.guest_stores(id(2)));
+
+        assert_eq!(thief.enter(0, &[&victim], Demand::Must), Entered::Moved);
+        host.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
+
+        assert_eq!(thief.file(0), [1, 2, 4]);
+        assert_eq!(thief.state(), [1, 2, 4]);
+        assert!(!thief.vseip());
+        assert_eq!(victim.memory_file(), [3]);
+    });
+}
+
+/// What becomes of both is counted; the victim's MSIs go to memory from then on.
+#[test]
+fn a_steal_is_counted() {
+    loom::model(|| {
+        let (thief, victim) = two(&[]);
+
+        assert_eq!(thief.enter(0, &[&victim], Demand::May), Entered::Moved);
+        inject::inject(&*victim, id(1));
+        assert_eq!(thief.events(), [Event::Stole, Event::Moved]);
+        assert_eq!(victim.events(), [Event::Robbed, Event::MsiToMemory]);
+    });
+}
+
+/// Who may do without a file does if it has not been its owner's for long; who may not gets it.
+#[test]
+fn a_file_stays_for_its_tenure() {
+    loom::model(|| {
+        let (thief, victim) = two(&[3]);
+
+        assert_eq!(thief.enter(0, &[&victim], Demand::Must), Entered::Moved);
+        assert_eq!(
+            victim.enter(0, &[&thief], Demand::May),
+            Entered::WithoutFile
+        );
+        assert_eq!(victim.memory_file(), [3]);
+        assert_eq!(victim.enter(0, &[&thief], Demand::Must), Entered::Moved);
+        assert_eq!(victim.file(0), [3]);
+    });
+}
+
+/// A victim that runs is none: either it has the file while it runs, or it finds before that it has
+/// none, and takes it again.
+#[test]
+fn nobody_takes_the_file_of_one_that_runs() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+        let other = {
+            let thief = thief.clone();
+
+            spawn(&victim, move |victim| victim.must_enter(0, &[&thief]))
+        };
+
+        thief.must_enter(0, &[&victim]);
+        other.join().unwrap();
+
+        // Whoever came last has it.
+        let states = [thief.bound_to.load(), victim.bound_to.load()].map(BoundTo::unpack);
+
+        assert_eq!(states.iter().flatten().count(), 1);
+        assert_eq!(victim.state(), [3]);
+        assert_eq!(thief.state(), []);
+    });
+}
+
+/// The victim moves to another hart at that time: it takes its state from the file, or from memory when
+/// the thief has moved it there.
+#[test]
+fn a_steal_and_a_move_lose_nothing() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+        let wire = Wire::to(&victim, 0, 3);
+        let moves = spawn(&victim, |victim| victim.must_enter(1, &[]));
+        let host = spawn(&victim, |machine| inject::inject(machine, id(1)));
+
+        thief.must_enter(0, &[&victim]);
+        moves.join().unwrap();
+        host.join().unwrap();
+        wire.end();
+
+        assert_eq!(victim.file(1), [1, 3]);
+        assert_eq!(victim.state(), [1, 3]);
+        assert_eq!(thief.file(0), []);
+    });
+}
+
+/// The same, and another vCPU sends.
+#[test]
+fn a_steal_and_a_move_lose_no_store_of_a_guest() {
+    bounded(2, || {
+        let (thief, victim) = two(&[]);
+        let wire = Wire::to(&victim, 0, 3);
+        let moves = spawn(&victim, |victim| victim.must_enter(1, &[]));
+        let guest = spawn(&victim, |machine| machine.guest_stores(id(2)));
+
+        thief.must_enter(0, &[&victim]);
+        moves.join().unwrap();
+        guest.join().unwrap();
+        wire.end();
+
+        assert_eq!(victim.file(1), [2]);
+        assert_eq!(thief.file(0), []);
+    });
+}
+
+/// Two vCPUs swap between harts that are full: both arrive, with all that was theirs.
+#[test]
+fn two_that_swap_between_full_harts_arrive() {
+    bounded(2, || {
+        let (first, second) = two(&[3]);
+
+        first.put_on(1, &[4]);
+        let other = {
+            let first = first.clone();
+
+            spawn(&second, move |second| second.must_enter(1, &[&first]))
+        };
+        let host = spawn(&second, |machine| inject::inject(machine, id(1)));
+
+        first.must_enter(0, &[&second]);
+        other.join().unwrap();
+        host.join().unwrap();
+
+        assert_eq!(first.file(0), [4]);
+        assert_eq!(second.file(1), [1, 3]);
+        assert_eq!(first.state(), [4]);
+        assert_eq!(second.state(), [1, 3]);
+    });
+}
+
+/// The victim's vCPU goes away: nobody uses it afterwards, and the thief gets the file.
+#[test]
+fn a_thief_uses_no_vcpu_that_is_gone() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+        let wire = Wire::to(&victim, 0, 2);
+        let ends = spawn(&victim, |victim| victim.destroy());
+
+        thief.must_enter(0, &[&victim]);
+        ends.join().unwrap();
+        wire.end();
+
+        assert_eq!(thief.file(0), []);
+        assert_eq!(thief.harts.in_use(0), Hgei::MIN.bit());
+    });
+}
+
+/// The victim is reset: it is empty, wherever the reset finds the state.
+#[test]
+fn a_victim_that_is_reset_is_empty() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+        // The thief does not know what comes to a file that was given up unread.
+        let wire = Wire::to(&victim, 0, 2);
+        let reset = spawn(&victim, |victim| release::reset(victim));
+
+        thief.must_enter(0, &[&victim]);
+        reset.join().unwrap();
+        wire.end();
+
+        assert_eq!(victim.state(), []);
+        assert!(!victim.vseip());
+        assert_eq!(thief.file(0), []);
+    });
+}
+
+/// User space reads the state of a vCPU whose file is taken: it ends, and has all.
+#[test]
+fn user_space_finds_the_state_of_a_victim() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+        let wire = Wire::to(&victim, 0, 3);
+        let steals = {
+            let victim = victim.clone();
+
+            spawn(&thief, move |thief| thief.must_enter(0, &[&victim]))
+        };
+        let mut image = Image::default();
+
+        assert_eq!(user::save(&*victim, &mut image), Ok(()));
+        assert_eq!(image.eip[0], 1 << 3);
+        steals.join().unwrap();
+        wire.end();
+
+        assert_eq!(victim.memory_file(), [3]);
+        assert_eq!(thief.file(0), []);
+    });
+}
+
+/// User space replaces the state meanwhile.
+#[test]
+fn a_victim_that_is_restored_has_what_it_was_given() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+        let wire = Wire::to(&victim, 0, 2);
+        let restores = spawn(&victim, |victim| {
+            let mut image = Image::default();
+
+            image.eip[0] = 1 << 5;
+            user::restore(victim, &image);
+        });
+
+        thief.must_enter(0, &[&victim]);
+        restores.join().unwrap();
+        wire.end();
+
+        assert_eq!(victim.memory_file(), [5]);
+        assert_eq!(thief.file(0), []);
+    });
+}
+
+/// The thief moves away from a hart that goes offline, and takes a file of the other.
+#[test]
+fn a_thief_leaves_a_hart_that_goes() {
+    bounded(2, || {
+        let (thief, victim) = two(&[3]);
+
+        thief.put_on(1, &[4]);
+        let offline = spawn(&thief, |thief| thief.offline(1));
+        let host = spawn(&thief, |machine| inject::inject(machine, id(1)));
+
+        thief.must_enter(0, &[&victim]);
+        offline.join().unwrap();
+        host.join().unwrap();
+
+        assert_eq!(thief.file(0), [1, 4]);
+        assert_eq!(victim.memory_file(), [3]);
+        assert_eq!(thief.harts.in_use(1), 0);
+    });
+}
+
+/// An interrupt in the file wakes its owner up while it becomes somebody else's: nobody who has gone.
+#[test]
+fn an_interrupt_wakes_no_victim_that_is_gone() {
+    bounded(2, || {
+        let (thief, victim) = two(&[]);
+        let ends = spawn(&victim, |victim| victim.destroy());
+        let interrupt = spawn(&victim, |victim| victim.wake_owner(0));
+
+        thief.must_enter(0, &[&victim]);
+        ends.join().unwrap();
+        interrupt.join().unwrap();
     });
 }
 

@@ -8,4 +8,5 @@ pub(crate) mod handle;
 pub(crate) mod host;
 pub(crate) mod imsic;
 pub(crate) mod limits;
+pub(crate) mod undisturbed;
 pub(crate) mod vm;

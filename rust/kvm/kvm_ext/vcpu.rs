@@ -244,6 +244,8 @@ impl Vcpu {
                 Statistic::FileMoves => addr_of_mut!((*stat).stat.aia_file_moves),
                 Statistic::FileMisses => addr_of_mut!((*stat).stat.aia_file_misses),
                 Statistic::FileEvictions => addr_of_mut!((*stat).stat.aia_file_evictions),
+                Statistic::FileSteals => addr_of_mut!((*stat).stat.aia_file_steals),
+                Statistic::FileLosses => addr_of_mut!((*stat).stat.aia_file_losses),
             }
         };
         // SAFETY: A field of a valid structure; C reads and resets it as a word.
@@ -298,6 +300,10 @@ pub enum Statistic {
     FileMisses,
     /// How often a CPU that went offline took its guest interrupt file away.
     FileEvictions,
+    /// How often it took the guest interrupt file of another vCPU.
+    FileSteals,
+    /// How often another vCPU took its guest interrupt file.
+    FileLosses,
 }
 
 /// Why a vCPU cannot run.

@@ -40,7 +40,7 @@ pub fn follow<V: InterruptFile>(vcpu: V, mut new: V::File) -> Result<(), V::Erro
     let (begun, old) = loop {
         match change(vcpu, |binding| binding.begin_move()) {
             Ok(begun) => break begun,
-            // The old hart goes offline. It does not wait for us.
+            // The old hart goes offline, or somebody there takes the file. They do not wait for us.
             Err(_) => vcpu.wait(),
         }
     };

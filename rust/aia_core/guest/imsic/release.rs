@@ -74,7 +74,7 @@ pub fn reset(vcpu: impl InterruptFile) {
 
 /// The vCPU goes away: gives its guest file back, and waits for whoever still uses the vCPU.
 pub fn destroy(vcpu: impl InterruptFile) {
-    // Only a hart that goes offline can be at it, which comes to an end.
+    // Only a hart that goes offline or a thief can be at it, which come to an end.
     while change(vcpu, |binding| binding.destroy()).is_err() {
         vcpu.wait();
     }
@@ -82,8 +82,8 @@ pub fn destroy(vcpu: impl InterruptFile) {
 
 /// Begins to take the guest file away, if there is one, and calls `end`.
 ///
-/// The vCPU's thread does not move it meanwhile: only a hart that goes offline can be at it, which
-/// comes to an end.
+/// The vCPU's thread does not move it meanwhile: only a hart that goes offline or a thief can be at it,
+/// which come to an end.
 fn when_free<V: InterruptFile>(vcpu: V, end: impl FnOnce(Releasing<V>)) {
     loop {
         match begin(vcpu, None) {
@@ -97,22 +97,37 @@ fn when_free<V: InterruptFile>(vcpu: V, end: impl FnOnce(Releasing<V>)) {
 impl<V: InterruptFile> Releasing<V> {
     /// Ends it on the hart that has the file, which the task does not leave.
     pub(super) fn finish_here(self) {
-        let (hart_ids, guest_ids) = self.ids();
+        self.finish_with(Self::take_here, drop);
+    }
 
-        self.finish_with(|_, file, image| {
-            Ok(file.here(|registers| file::take(registers, hart_ids, guest_ids, image)))
-        });
+    /// Ends it on the hart that has the file, which the task does not leave, and returns the file.
+    /// `pass` makes somebody else its owner.
+    pub(super) fn pass_on(self, pass: impl FnOnce(&V::File)) -> V::File {
+        self.finish_with(Self::take_here, |file| {
+            pass(&file);
+            file
+        })
+    }
+
+    /// Takes the state out of the file, here.
+    fn take_here(vcpu: V, file: &V::File, image: &mut Image) -> Result<file::Settled, Offline> {
+        let (hart_ids, guest_ids) = ids(vcpu);
+
+        Ok(file.here(|registers| file::take(registers, hart_ids, guest_ids, image)))
     }
 
     /// Ends it on any hart.
     fn finish(self) {
-        let (hart_ids, guest_ids) = self.ids();
+        self.finish_with(
+            |vcpu, file, image| {
+                let (hart_ids, guest_ids) = ids(vcpu);
 
-        self.finish_with(|vcpu, file, image| {
-            vcpu.call_on(file.cpu(), || {
-                file.here(|registers| file::take(registers, hart_ids, guest_ids, image))
-            })
-        });
+                vcpu.call_on(file.cpu(), || {
+                    file.here(|registers| file::take(registers, hart_ids, guest_ids, image))
+                })
+            },
+            drop,
+        );
     }
 
     /// Ends it on any hart. The state is lost.
@@ -127,11 +142,12 @@ impl<V: InterruptFile> Releasing<V> {
         change(vcpu, |binding| binding.finish_release(begun));
     }
 
-    /// Moves the state by `save`.
-    fn finish_with(
+    /// Moves the state by `save`. After `end` the vCPU does not own the line any more.
+    fn finish_with<R>(
         self,
         save: impl FnOnce(V, &V::File, &mut Image) -> Result<file::Settled, Offline>,
-    ) {
+        end: impl FnOnce(V::File) -> R,
+    ) -> R {
         let Self {
             vcpu,
             mut file,
@@ -145,20 +161,22 @@ impl<V: InterruptFile> Releasing<V> {
             Ok(settled) => file.set_settled(settled),
             Err(Offline) => vcpu.report_lost(&file),
         }
-        drop(file);
+        let ended = end(file);
+
         vcpu.sw_file().merge(&image);
         signal(vcpu);
         // The vCPU may be gone afterwards.
         change(vcpu, |binding| binding.finish_release(begun));
+        ended
     }
 
     /// See [`InterruptFile::count`].
     pub(super) fn count(&self, event: Event) {
         self.vcpu.count(event);
     }
+}
 
-    /// How many identities the file has, and how many of these the guest knows.
-    fn ids(&self) -> (NrIds, NrIds) {
-        (self.vcpu.hart_ids(), self.vcpu.sw_file().nr_ids())
-    }
+/// How many identities a guest file has, and how many of these the guest knows.
+fn ids(vcpu: impl InterruptFile) -> (NrIds, NrIds) {
+    (vcpu.hart_ids(), vcpu.sw_file().nr_ids())
 }

@@ -34,8 +34,8 @@ use super::{
 /// the file in memory. The binding is locked meanwhile. May wait for another hart.
 ///
 /// Fails if the state is in a file of a hart that has gone, which cannot be: such a hart takes all
-/// files away first, and no other moves the state meanwhile. So it takes three attempts at most: the
-/// guest file, the hart that takes it away, the file in memory.
+/// files away first, and no other moves the state meanwhile but to memory, where it stays. So it takes
+/// three attempts at most: the guest file, who takes it away, the file in memory.
 fn with_state<V: InterruptFile, R: Send>(
     vcpu: V,
     mut f: impl FnMut(Option<&<V::File as GuestFile>::Registers<'_>>) -> R + Send,
@@ -59,7 +59,7 @@ fn with_state<V: InterruptFile, R: Send>(
         };
         let done = vcpu.call_on(cpu, || {
             vcpu.with_binding(|binding| {
-                // The hart may have taken it away meanwhile.
+                // The hart, or another vCPU there, may have taken it away meanwhile.
                 let bound = binding
                     .file()
                     .filter(|file| (file.cpu(), file.hgei()) == (cpu, line))?;

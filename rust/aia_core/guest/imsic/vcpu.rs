@@ -67,6 +67,10 @@ pub enum Event {
     Moved,
     /// A hart that goes offline took the guest file away.
     Evicted,
+    /// It took the guest file of another vCPU.
+    Stole,
+    /// Another vCPU took its guest file.
+    Robbed,
 }
 
 /// A vCPU and its interrupt file, as long as the value lives.
@@ -108,8 +112,9 @@ pub trait InterruptFile: Copy + Send + Sync {
     /// Calls `f` on `cpu`, which may be the running one, with interrupts off, and waits.
     fn call_on<R: Send>(self, cpu: Cpu, f: impl FnOnce() -> R + Send) -> Result<R, Offline>;
 
-    /// Waits a moment for somebody else who moves the state: a hart that goes offline, or, without
-    /// holding any lock, the vCPU's own thread. To be called again.
+    /// Waits a moment for somebody else who moves the state: a hart that goes offline, another vCPU's
+    /// thread that takes the file, or, without holding any lock, the vCPU's own thread. To be called
+    /// again.
     fn wait(self);
 
     /// Counts `event`, for who looks at the machine. Any context. Of those that come at the same time

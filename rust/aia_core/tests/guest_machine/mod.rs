@@ -33,6 +33,7 @@ use aia_core::{
             evict,
             moves,
             release,
+            steal,
             vcpu::{
                 self,
                 Event,
@@ -40,6 +41,13 @@ use aia_core::{
                 InterruptFile,
                 Offline, //
             }, //
+        },
+        victim::{
+            Activity,
+            Demand,
+            NoVictim,
+            Standing,
+            TENURE_NS, //
         },
     },
     ids::{
@@ -140,7 +148,11 @@ impl FileState {
 
 /// A hart with one guest file.
 struct Hart {
-    lines: Mutex<Lines<()>>,
+    /// Who owns the file: the number of a vCPU.
+    lines: Mutex<Lines<usize>>,
+    /// Held by the one thread that has preemption off there: a vCPU's on its way into the guest, or in
+    /// there, or the hart's own. The stop of all CPUs waits for each.
+    running: Mutex<()>,
     file: plain::Mutex<FileState>,
     /// The registers of the file.
     registers: Watched,
@@ -164,6 +176,7 @@ impl Harts {
             lines.set_count(1);
             Hart {
                 lines: Mutex::new(lines),
+                running: Mutex::new(()),
                 file: Default::default(),
                 registers: Watched::new(),
                 arrived: AtomicUsize::new(0),
@@ -222,7 +235,7 @@ impl Harts {
 
     pub(crate) fn in_use(&self, hart: usize) -> u64 {
         let lines = self.harts[hart].lines.lock().unwrap();
-        let used = lines.owners(!0).map(|(line, ())| line.bit()).sum();
+        let used = lines.owners(!0).map(|(line, _)| line.bit()).sum();
 
         used
     }
@@ -238,7 +251,7 @@ impl Harts {
             .unwrap()
             .free(Hgei::MIN, settled);
 
-        assert_eq!(owner, Some(()));
+        assert!(owner.is_some());
     }
 }
 
@@ -381,10 +394,12 @@ pub(crate) struct Machine {
     maps_fail: AtomicBool,
     /// Held by another vCPU while it is in the guest.
     in_guest: Mutex<()>,
-    /// Held by the vCPU's thread while it has preemption off: the stop of all CPUs waits for that.
-    section: Mutex<()>,
-    /// Held by a hart that takes files away.
-    evicting: Mutex<()>,
+    /// Held by who takes the file away: a hart, or another machine's vCPU.
+    taking: Mutex<()>,
+    /// What the lines know the vCPU as.
+    number: usize,
+    /// What it does, for who looks for a victim.
+    pub(crate) standing: Standing,
     /// The memory of the vCPU.
     vcpu: Watched,
     /// What was counted.
@@ -410,6 +425,11 @@ pub(crate) struct NoMemory;
 
 impl Machine {
     pub(crate) fn of(harts: &Arc<Harts>) -> Arc<Self> {
+        Self::numbered(harts, 0)
+    }
+
+    /// The same where there are several.
+    pub(crate) fn numbered(harts: &Arc<Harts>, number: usize) -> Arc<Self> {
         Arc::new(Self {
             harts: harts.clone(),
             bound_to: Word::new(0),
@@ -419,8 +439,12 @@ impl Machine {
             mapped: AtomicUsize::new(NOWHERE),
             maps_fail: AtomicBool::new(false),
             in_guest: Mutex::new(()),
-            section: Mutex::new(()),
-            evicting: Mutex::new(()),
+            taking: Mutex::new(()),
+            number,
+            standing: Standing {
+                activity: Activity::Blocked,
+                ran: 0,
+            },
             vcpu: Watched::new(),
             events: plain::Mutex::default(),
         })
@@ -440,23 +464,27 @@ impl Machine {
     /// but the last.
     pub(crate) fn on_hart_0_with(pending: &[u32], nr_ids: u32) -> Arc<Self> {
         let machine = Self::of(&Harts::new(nr_ids));
-        let file = machine.alloc(0);
+
+        machine.put_on(0, pending);
+        machine
+    }
+
+    /// Its state, with these pending, is in the file of `hart`, which nobody has.
+    pub(crate) fn put_on(&self, hart: usize, pending: &[u32]) {
+        let file = self.alloc(hart);
 
         {
-            let mut state = machine.harts.harts[0].file.lock().unwrap();
+            let mut state = self.harts.harts[hart].file.lock().unwrap();
 
             state.eip[0] = pending.iter().map(|n| 1 << n).sum();
             state.eie[0] = !0 >> 1 & !1;
             state.eidelivery = 1;
         }
-        machine.mapped.store(0, SeqCst);
-        {
-            let mut binding = machine.binding.lock().unwrap();
+        self.mapped.store(hart, SeqCst);
+        let mut binding = self.binding.lock().unwrap();
 
-            *binding = Binding::Bound(file);
-            machine.bound_to.store_release(BoundTo::of(&*binding));
-        }
-        machine
+        *binding = Binding::Bound(file);
+        self.bound_to.store_release(BoundTo::of(&*binding));
     }
 
     pub(crate) fn let_maps_fail(&self) {
@@ -465,27 +493,80 @@ impl Machine {
 
     /// The vCPU's thread is on `hart`.
     pub(crate) fn follow(&self, hart: usize) -> Result<(), NoMemory> {
-        let _section = self.section.lock().unwrap();
+        let _running = self.harts.harts[hart].running.lock().unwrap();
 
         moves::follow(self, self.alloc(hart))
     }
 
-    /// The vCPU's thread is where there is no guest file.
+    /// The vCPU's thread is on `hart`, where it takes the file of one of `others` if it is in use, and
+    /// runs: it finds all its MSIs in the file, and changes it meanwhile as it likes.
+    pub(crate) fn enter(&self, hart: usize, others: &[&Self], demand: Demand) -> Entered {
+        let here = &self.harts.harts[hart];
+        let _running = here.running.lock().unwrap();
+        let cpu = Cpu::new(hart as u32);
+
+        // As the kernel has it: the thread looks at the word only.
+        if BoundTo::unpack(self.bound_to.load()).map(|(on, _)| on) == Some(cpu) {
+            here.registers.change(|| thread::yield_now());
+            return Entered::Stayed;
+        }
+        let free = here.lines.lock().unwrap().has_free();
+        let file = if free {
+            self.alloc(hart)
+        } else {
+            let _taking: Vec<_> = others.iter().map(|m| m.taking.lock().unwrap()).collect();
+            let full = Full {
+                thief: self,
+                others,
+                hart,
+            };
+
+            match steal::steal(&full, self, cpu, demand) {
+                Ok(file) => file,
+                Err(NoVictim::Busy) => return Entered::TryAgain,
+                Err(_) => {
+                    release::release(self);
+                    return Entered::WithoutFile;
+                }
+            }
+        };
+
+        moves::follow(self, file).unwrap();
+        here.registers.change(|| thread::yield_now());
+        Entered::Moved
+    }
+
+    /// [`Self::enter`], until it has a file.
+    pub(crate) fn must_enter(&self, hart: usize, others: &[&Self]) {
+        while self.enter(hart, others, Demand::Must) == Entered::TryAgain {
+            // Whoever has a file in his hands comes to an end.
+            thread::yield_now();
+        }
+    }
+
+    /// The vCPU's thread is where there is no guest file: on hart 1.
     pub(crate) fn release(&self) {
-        let _section = self.section.lock().unwrap();
+        let _running = self.harts.harts[1].running.lock().unwrap();
 
         release::release(self);
     }
 
     /// `hart` goes offline.
     pub(crate) fn offline(&self, hart: usize) {
-        let evicting = self.evicting.lock().unwrap();
+        let running = self.harts.harts[hart].running.lock().unwrap();
+        let taking = self.taking.lock().unwrap();
 
         evict::evict(&self.owners(hart), Cpu::new(hart as u32), Hgei::MIN);
-        drop(evicting);
+        drop(taking);
+        drop(running);
 
         // All CPUs are stopped.
-        let _stopped = self.section.lock().unwrap();
+        let _stopped: Vec<_> = self
+            .harts
+            .harts
+            .iter()
+            .map(|hart| hart.running.lock().unwrap())
+            .collect();
 
         self.harts.harts[hart].gone.store(true, SeqCst);
     }
@@ -512,7 +593,7 @@ impl Machine {
     /// Takes the file of `hart`.
     pub(crate) fn alloc(&self, hart: usize) -> File {
         let mut lines = self.harts.harts[hart].lines.lock().unwrap();
-        let line = lines.alloc(()).unwrap();
+        let line = lines.alloc(self.number, 0).unwrap();
 
         File {
             harts: self.harts.clone(),
@@ -598,8 +679,81 @@ impl<'a> evict::HgeiOwners for Owners<'a> {
     fn with_owner<R>(&self, line: Hgei, f: impl FnOnce(&'a Machine) -> R) -> Option<R> {
         let lines = self.machine.harts.harts[self.hart].lines.lock().unwrap();
 
-        lines.owner(line)?;
-        Some(f(self.machine))
+        let owner = lines.owner(line)?;
+
+        (owner == self.machine.number).then(|| f(self.machine))
+    }
+}
+
+/// What became of a vCPU that was about to run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Entered {
+    /// Its file is one of the hart.
+    Stayed,
+    /// Its file has become one.
+    Moved,
+    /// Its state is in memory.
+    WithoutFile,
+    /// Somebody has the file in his hands.
+    TryAgain,
+}
+
+/// A hart without a free file, for a vCPU that needs one.
+struct Full<'a> {
+    thief: &'a Machine,
+    others: &'a [&'a Machine],
+    hart: usize,
+}
+
+impl<'a> Full<'a> {
+    fn lines(&self) -> &Mutex<Lines<usize>> {
+        &self.thief.harts.harts[self.hart].lines
+    }
+
+    fn machine(&self, number: usize) -> &'a Machine {
+        self.others
+            .iter()
+            .find(|machine| machine.number == number)
+            .expect("an owner")
+    }
+}
+
+impl<'a> evict::HgeiOwners for Full<'a> {
+    type Owner = &'a Machine;
+
+    fn with_owner<R>(&self, line: Hgei, f: impl FnOnce(&'a Machine) -> R) -> Option<R> {
+        let lines = self.lines().lock().unwrap();
+
+        Some(f(self.machine(lines.owner(line)?)))
+    }
+}
+
+impl<'a> steal::FullHart for Full<'a> {
+    /// The tenure of all files is over.
+    fn find_victim<R>(
+        &self,
+        demand: Demand,
+        mut f: impl FnMut(&'a Machine) -> Option<R>,
+    ) -> Result<R, NoVictim> {
+        self.lines().lock().unwrap().find_victim(
+            demand,
+            TENURE_NS,
+            |number| {
+                let machine = self.machine(number);
+
+                // It is there as long as the lock is held.
+                machine.touch();
+                machine.standing
+            },
+            |_, number| f(self.machine(number)),
+        )
+    }
+
+    fn pass_on(&self, line: Hgei) {
+        self.lines()
+            .lock()
+            .unwrap()
+            .pass_on(line, self.thief.number, TENURE_NS);
     }
 }
 
@@ -658,10 +812,10 @@ impl InterruptFile for &Machine {
         Ok(f())
     }
 
-    /// Only harts that go offline are waited for: until one is done. Looking again before finds the same
+    /// Only who takes the file away is waited for: until he is done. Looking again before finds the same
     /// as before.
     fn wait(self) {
-        drop(self.evicting.lock().unwrap());
+        drop(self.taking.lock().unwrap());
     }
 
     fn count(self, event: Event) {

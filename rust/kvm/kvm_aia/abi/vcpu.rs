@@ -167,10 +167,11 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_put(vcpu: *mut bindings::kvm_
     // SAFETY: By the requirements of this function.
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
-    if waits(&vcpu) && vcpu.vm().is_aia_initialized() {
-        if let Some(imsic) = imsic(&vcpu) {
+    if let Some(imsic) = imsic(&vcpu) {
+        if waits(&vcpu) && vcpu.vm().is_aia_initialized() {
             imsic.wake_on_interrupt();
         }
+        imsic.leave();
     }
     // SAFETY: It is just being put.
     let csrs = unsafe { vcpu.csrs() };

@@ -13,6 +13,7 @@ use aia_core::{
             moves,
             release, //
         },
+        victim::NoVictim,
     },
     ids::Cpu, //
 };
@@ -22,7 +23,6 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::smp::{
-    CpusReadLock,
     MigrationDisabled,
     PreemptionBorrowed, //
 };
@@ -35,7 +35,8 @@ use kvm_ext::{
 use crate::state::{
     guest_file::GuestFile,
     handle::VcpuImsicRef,
-    imsic::VcpuImsic, //
+    imsic::VcpuImsic,
+    undisturbed::Undisturbed, //
 };
 
 /// Where the state is once the vCPU is on another CPU.
@@ -45,8 +46,10 @@ enum EntryOutcome {
     InFile,
     /// In memory.
     InMemory,
-    /// Where it was: there is no guest file, and the vCPU may not do without.
+    /// Where it was: the CPU has no guest files, and the vCPU may not do without.
     Refused,
+    /// Where it was: all files are in somebody's hands, who comes to an end.
+    TryAgain,
 }
 
 impl VcpuImsic {
@@ -67,7 +70,19 @@ impl VcpuImsic {
         match BoundTo::unpack(self.bound.load()) {
             Some((on, _)) if on == Cpu::new(cpu.as_u32()) => Ok(true),
             _ if cfg!(CONFIG_PREEMPT_RT) => self.follow_preemptible(vcpu, preemption),
-            _ => Ok(self.follow(vcpu, cpu)? != EntryOutcome::Refused),
+            _ => Ok(self.follow_or_spin(vcpu, cpu)? != EntryOutcome::Refused),
+        }
+    }
+
+    /// [`Self::follow`] with preemption off. Whoever has a file of this CPU in his hands has that off,
+    /// too, on another CPU ([`Undisturbed`]).
+    #[cold]
+    fn follow_or_spin(&self, vcpu: &mut VcpuLocked<'_>, cpu: CpuId) -> Result<EntryOutcome> {
+        loop {
+            match self.follow(vcpu, cpu)? {
+                EntryOutcome::TryAgain => core::hint::spin_loop(),
+                outcome => return Ok(outcome),
+            }
         }
     }
 
@@ -81,26 +96,35 @@ impl VcpuImsic {
         loop {
             let followed = preemption.given_back(|| {
                 // A CPU that goes offline would take the file away, and not wait.
-                let _cpus = CpusReadLock::new();
+                let _undisturbed = Undisturbed::new(self.host);
                 let _here = MigrationDisabled::new();
                 let cpu = vcpu.cpu().ok_or(EINVAL)?;
 
+                // The task may have gone to where its file is.
+                if self.is_bound_to(cpu) {
+                    return Ok(EntryOutcome::InFile);
+                }
                 self.follow(vcpu, cpu)
             })?;
 
             match followed {
                 EntryOutcome::Refused => return Ok(false),
                 EntryOutcome::InMemory => return Ok(true),
-                // The task may be on another CPU by now, or the CPU offline.
+                // The task may be on another CPU by now, or the CPU offline, or somebody else has the
+                // file.
                 EntryOutcome::InFile => {
-                    let on = BoundTo::unpack(self.bound.load()).map(|(on, _)| on);
-
-                    if on.is_some() && on == vcpu.cpu().map(|cpu| Cpu::new(cpu.as_u32())) {
+                    if vcpu.cpu().is_some_and(|cpu| self.is_bound_to(cpu)) {
                         return Ok(true);
                     }
                 }
+                EntryOutcome::TryAgain => (),
             }
         }
+    }
+
+    /// Whether the guest file is one of `cpu`.
+    fn is_bound_to(&self, cpu: CpuId) -> bool {
+        BoundTo::unpack(self.bound.load()).is_some_and(|(on, _)| on == Cpu::new(cpu.as_u32()))
     }
 
     /// Moves the state to a guest file of `cpu`, the running one, or to memory. The task does not leave
@@ -110,15 +134,23 @@ impl VcpuImsic {
     /// Fails with `ENOMEM`, and nothing changes, if there is no memory for a page table.
     #[cold]
     fn follow(&self, vcpu: &mut VcpuLocked<'_>, cpu: CpuId) -> Result<EntryOutcome> {
-        let Some(new) = GuestFile::alloc(self.host, cpu, vcpu) else {
-            if self.mode == Mode::Hwaccel {
+        let found = match GuestFile::alloc(self.host, cpu, vcpu) {
+            Some(free) => Ok(free),
+            None => self.steal(vcpu, cpu),
+        };
+        let new = match found {
+            Ok(new) => new,
+            Err(NoVictim::NoLine) if self.mode == Mode::Hwaccel => {
                 vcpu.fail_entry(FailedEntry::NoGuestFile, cpu);
                 return Ok(EntryOutcome::Refused);
             }
-            release::release(VcpuImsicRef::new(vcpu, self));
-            vcpu.set_vgein(0);
-            vcpu.count(Statistic::FileMisses);
-            return Ok(EntryOutcome::InMemory);
+            Err(_) if self.mode == Mode::Hwaccel => return Ok(EntryOutcome::TryAgain),
+            Err(_) => {
+                release::release(VcpuImsicRef::new(vcpu, self));
+                vcpu.set_vgein(0);
+                vcpu.count(Statistic::FileMisses);
+                return Ok(EntryOutcome::InMemory);
+            }
         };
         let line = new.hgei();
 

@@ -21,12 +21,15 @@ use kvm_ext::{
 
 use crate::state::{
     handle::VcpuImsicRef,
-    imsic::VcpuImsic, //
+    imsic::VcpuImsic,
+    undisturbed::Undisturbed, //
 };
 
 impl VcpuImsic {
     /// Resets the interrupt file (AIA 3.4). By the vCPU's thread, or with its mutex held.
     pub(crate) fn reset(&self, vcpu: &Vcpu) {
+        let _undisturbed = Undisturbed::new(self.host);
+
         release::reset(VcpuImsicRef::new(vcpu, self));
     }
 
@@ -37,6 +40,8 @@ impl VcpuImsic {
 
     /// Replaces the state, which is in memory afterwards.
     pub(crate) fn restore(&self, vcpu: &VcpuLocked<'_>, image: &Image) {
+        let _undisturbed = Undisturbed::new(self.host);
+
         user::restore(VcpuImsicRef::new(vcpu, self), image);
     }
 

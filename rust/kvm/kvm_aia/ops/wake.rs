@@ -11,6 +11,8 @@ use kernel::{
     interrupt::local_interrupt_disable, //
 };
 
+use kernel_ext::time::monotonic_ns;
+
 use crate::state::imsic::VcpuImsic;
 
 impl VcpuImsic {
@@ -24,6 +26,14 @@ impl VcpuImsic {
             .is_some_and(|(on, line)| !is_here(on) || self.host.pending() & line.bit() != 0)
     }
 
+    /// The vCPU's thread leaves its CPU, whyever.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        if self.mode.uses_guest_files() {
+            self.set_ran(monotonic_ns());
+        }
+    }
+
     /// The vCPU's thread stops running to wait: lets the guest file wake it up, be it at once.
     /// Preemption is off.
     ///
@@ -32,8 +42,8 @@ impl VcpuImsic {
     pub(crate) fn wake_on_interrupt(&self) {
         let irqs_off = local_interrupt_disable();
 
-        // Without the lock: only this CPU takes the file away, which is at this, or who has the
-        // vCPU's mutex, and that is its thread.
+        // Without the lock: only this CPU takes the file away, be it for another vCPU, which is at this,
+        // or who has the vCPU's mutex, and that is its thread.
         if let Some((on, line)) = BoundTo::unpack(self.bound.load()) {
             if is_here(on) {
                 self.host.hart(&irqs_off).enable(line.bit());

@@ -49,7 +49,7 @@ impl HostAia {
             .change(|lines| lines.set_count(count));
         self.without(hart::begin(Csrs(hart)));
         for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
-            evict::unpark(&self.harts.here(irqs_off).lines, CpuId::current(), line);
+            evict::unpark(self.harts.here(irqs_off), CpuId::current(), line);
         }
         hart.enable(self.harts.here(irqs_off).saved.load());
         self.sgei.enable(irqs_off);
@@ -88,7 +88,7 @@ impl HostAia {
 
         here.saved.swap(self.hart(irqs_off).enabled());
         for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
-            evict::park(&here.lines, CpuId::current(), line);
+            evict::park(here, CpuId::current(), line);
         }
     }
 
@@ -102,7 +102,7 @@ impl HostAia {
         };
 
         for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
-            evict::evict(&hart.lines, here, line);
+            evict::evict(hart, here, line);
         }
         // Nobody waits for one any more.
         self.hart(&local_interrupt_disable()).disable(!0);

@@ -26,10 +26,7 @@ use kernel::{
     cpu::CpuId,
     prelude::*, //
 };
-use kernel_ext::smp::{
-    self,
-    CpusReadLock, //
-};
+use kernel_ext::smp;
 use kvm_ext::{
     Statistic,
     Vcpu, //
@@ -40,7 +37,8 @@ use super::{
     imsic::{
         VcpuImsic, //
         VseipRight,
-    }, //
+    },
+    undisturbed::Undisturbed, //
 };
 
 /// A vCPU and its interrupt file.
@@ -130,11 +128,11 @@ impl InterruptFile for VcpuImsicRef<'_> {
     }
 
     /// Who moves the state has preemption off, except with `PREEMPT_RT`, where KVM's `mmu_lock` sleeps,
-    /// and whoever spins might keep the lock's owner from running. So this may sleep there; the vCPU's
-    /// thread does not wait there at all, since no CPU goes offline while it moves the state.
+    /// and whoever spins might keep the lock's owner from running. So this may sleep there; who is
+    /// [`Undisturbed`] himself does not wait there at all, since nobody else moves a state.
     fn wait(self) {
         if cfg!(CONFIG_PREEMPT_RT) {
-            drop(CpusReadLock::new());
+            drop(Undisturbed::new(self.imsic.host));
         } else {
             core::hint::spin_loop();
         }
@@ -147,6 +145,8 @@ impl InterruptFile for VcpuImsicRef<'_> {
             Event::MsiToMemory => Statistic::MsiMemory,
             Event::Moved => Statistic::FileMoves,
             Event::Evicted => Statistic::FileEvictions,
+            Event::Stole => Statistic::FileSteals,
+            Event::Robbed => Statistic::FileLosses,
         });
     }
 

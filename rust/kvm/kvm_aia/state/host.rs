@@ -26,7 +26,11 @@ use kernel::{
     interrupt::LocalInterruptDisabled,
     prelude::*,
     static_lock_class,
-    sync::lock::Guard, //
+    sync::{
+        lock::Guard,
+        new_mutex,
+        Mutex, //
+    }, //
 };
 use kernel_ext::{
     arch::riscv::{
@@ -46,7 +50,8 @@ use kernel_ext::{
     sync::{
         raw_spinlock::RawSpinLockBackend,
         RawSpinLock, //
-    }, //
+    },
+    time::monotonic_ns, //
 };
 use kvm_ext::Vcpu;
 
@@ -90,6 +95,9 @@ pub(crate) struct HgeiControl {
     pub(crate) lines: Pin<KBox<RawSpinLock<Lines<HgeiOwner>>>>,
     /// Whether there may be a free line, for who would take the lock in vain.
     free: Word,
+    /// Before this time, in nanoseconds, no line is taken from its owner for a vCPU that can do without:
+    /// for who would take the lock in vain.
+    pub(crate) next_steal: Word,
     /// `hgeie` while the hart is in a state that loses it.
     pub(crate) saved: Word,
     /// What guest files hold while the hart is in a deep idle state.
@@ -115,6 +123,8 @@ pub(crate) struct HostAia {
     guest_interrupts: Word,
     /// The most identities that an interrupt file of a guest can have.
     pub(crate) max_ids: NrIds,
+    /// Rank "moves": see [`Undisturbed`](super::undisturbed::Undisturbed).
+    pub(crate) moves: Pin<KBox<Mutex<()>>>,
 }
 
 /// Places to keep what the guest files of `cpu` hold, with `nr_ids` identities each.
@@ -148,6 +158,7 @@ impl HostAia {
                     GFP_KERNEL,
                 )?,
                 free: Word::new(0),
+                next_steal: Word::new(0),
                 saved: Word::new(0),
                 saved_files: SavedFiles::new(places(cpu, max_ids)?, max_ids),
             })
@@ -165,6 +176,7 @@ impl HostAia {
             // Each hart takes away what its `hvien` lacks.
             guest_interrupts: Word::new(GUEST_INTERRUPTS | hart::HVIEN_PMU_OVF),
             max_ids,
+            moves: KBox::pin_init(new_mutex!((), "kvm_aia_moves"), GFP_KERNEL)?,
         })
     }
 
@@ -190,7 +202,7 @@ impl HostAia {
             return None;
         }
         hart.change(|lines| {
-            let line = lines.alloc(HgeiOwner::new(vcpu))?;
+            let line = lines.alloc(HgeiOwner::new(vcpu), monotonic_ns())?;
 
             Some((line, lines.is_settled(line)))
         })

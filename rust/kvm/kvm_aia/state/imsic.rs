@@ -19,7 +19,11 @@ use aia_core::{
 };
 use kernel::{
     prelude::*,
-    static_lock_class, //
+    static_lock_class,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
 };
 use kernel_ext::sync::ScopedLock;
 use kvm_ext::io_bus::IoDevice;
@@ -49,6 +53,8 @@ pub(crate) struct VcpuImsic {
     pub(crate) mode: Mode,
     pub(crate) host: &'static HostAia,
     pub(crate) address: PhysAddr<Guest>,
+    /// When the vCPU's thread last left its CPU, in nanoseconds; for who looks for a victim.
+    ran: Atomic<u64>,
     page: IoDevice,
 }
 
@@ -73,10 +79,23 @@ impl VcpuImsic {
                 mode: config.mode(),
                 host,
                 address,
+                ran: Atomic::new(0),
                 page,
             }),
             GFP_KERNEL_ACCOUNT,
         )
+    }
+
+    /// The vCPU's thread leaves its CPU, at the time `now`.
+    #[inline]
+    pub(crate) fn set_ran(&self, now: u64) {
+        self.ran.store(now, Relaxed);
+    }
+
+    /// When it last did.
+    #[inline]
+    pub(crate) fn ran(&self) -> u64 {
+        self.ran.load(Relaxed)
     }
 
     /// Where the guest sees it.
