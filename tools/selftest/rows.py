@@ -138,7 +138,7 @@ def kvm():
     """KVM's interrupt controllers for guests."""
     tests = ["kvm-aia-device", "kvm-aia-emul", "kvm-aia-vcpu",
              "kvm-aia-aplic", "kvm-aia-extensions", "kvm-aia-hwaccel",
-             "kvm-aia-race"]
+             "kvm-overcommit", "kvm-aia-race"]
     for name, machine in (
             ("g0-h2", Machine(smp=2, guest_files=0)),
             ("g1-h1", Machine(smp=1, guest_files=1)),

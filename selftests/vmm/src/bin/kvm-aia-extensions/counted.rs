@@ -84,6 +84,10 @@ pub(crate) fn misses(m: &Machine) -> Result<()> {
     }
     let mut sum = [0; 4];
 
+    // So that nothing changes from one to the next.
+    for n in 0..=files {
+        guest.stop(n)?;
+    }
     for n in 0..=files {
         let stats = guest.stats(n)?;
         let [_, _, moves, misses, _] = counts(&stats);
