@@ -5,11 +5,13 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --test loom`
 //!
-//! Where all interleavings would take too long, [`bounded`] limits preemptions to three: switches of
-//! the running thread at a point where it could go on. What takes four of them in one run is left out;
-//! all those where a thread waits, or ends, are explored in any case.
+//! Where all interleavings would take too long, [`bounded`] limits preemptions: switches of the running
+//! thread at a point where it could go on. What takes more of them in one run is left out; all those
+//! where a thread waits, or ends, are explored in any case.
 
 #![cfg(loom)]
+
+mod interleavings;
 
 use std::{
     collections::VecDeque,
@@ -80,6 +82,8 @@ use loom::{
     thread, //
 };
 
+use interleavings::bounded;
+
 /// Words on the heap.
 struct Words(Vec<Word>);
 
@@ -111,14 +115,6 @@ fn on(cpu: u32, eiid: Eiid) -> VectorId {
 
 fn bit(eiid: Eiid) -> u64 {
     1 << eiid.get()
-}
-
-/// Explores what happens with at most three preemptions; more would take minutes.
-fn bounded(f: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-
-    builder.preemption_bound = Some(3);
-    builder.check(f);
 }
 
 /// What the architecture promises of an interrupt file: stores take effect at some time, in their
@@ -601,7 +597,7 @@ fn a_change_is_seen_by_the_sync_after_the_poke() {
 /// when it is back.
 #[test]
 fn a_freed_identity_comes_back_once() {
-    bounded(|| {
+    bounded(3, || {
         let model = Model::new(true);
         let before = model.file(0).pool().free();
         let eiid = model.file(0).assign(owner(1), false).unwrap();
@@ -632,7 +628,7 @@ fn a_freed_identity_comes_back_once() {
 #[test]
 fn the_placement_knows_what_is_free() {
     for offline in [false, true] {
-        bounded(move || {
+        bounded(3, move || {
             let model = Model::new(true);
             let eiid = model.interrupt(1, 1);
             let vectors = Vectors {
@@ -712,7 +708,7 @@ fn a_retarget_loses_nothing() {
 /// interrupt may get both identities, and make the same move: its forwarder stays.
 #[test]
 fn a_freed_interrupt_takes_nobodys_forwarder() {
-    bounded(|| {
+    bounded(3, || {
         let model = Model::new(true);
         let (p, n) = (model.interrupt(0, 1), model.interrupt(1, 1));
         let (vp, vn) = (on(0, p), on(1, n));
@@ -785,7 +781,7 @@ fn an_abandoned_forwarder_ends_once() {
 /// The identity that is left may be a stranger's as soon as it is free. Nothing is lost, nothing comes
 /// twice, and the stranger gets nothing.
 fn moved_while_it_sends(sender: Sender, fences: bool) {
-    bounded(move || {
+    bounded(3, move || {
         let model = Model::with(false, fences);
         let eiid = model.interrupt(0, 1);
         let device = Device::of(on(0, eiid));
@@ -848,7 +844,7 @@ fn a_posted_move_loses_nothing() {
 /// A device that is told address and data one after the other, and sends one MSI at any time. The
 /// identities of the two vectors differ, and those that they would be mixed up with are strangers'.
 fn moved_by_address_and_data(here: u32) {
-    bounded(move || {
+    bounded(3, move || {
         let model = Model::new(true);
         model.interrupt(1, 2);
         let eiid = model.interrupt(0, 1);
@@ -887,7 +883,7 @@ fn a_move_by_the_new_hart_passes_no_stranger() {
 /// A device that raises one of two interrupts by its message, while another hart moves both. It is told
 /// address and data one after the other, and the identities change.
 fn a_block_moved_by(here: u32) {
-    bounded(move || {
+    bounded(3, move || {
         let model = Model::new(true);
         let owners = BlockOwners::new([owner(1), owner(2)].into_iter()).unwrap();
         // Where the block would go without a change.
@@ -1020,7 +1016,7 @@ fn a_new_owner_gets_what_it_wants() {
 /// A device that posts its messages may send with the old one for a whole tick.
 #[test]
 fn a_posted_move_waits_for_a_whole_tick() {
-    bounded(|| {
+    bounded(3, || {
         let model = Model::new(true);
         let eiid = model.interrupt(0, 1);
         let to = on(1, id(7));
@@ -1065,7 +1061,7 @@ fn a_posted_move_waits_for_a_whole_tick() {
 /// An interrupt that is stuck on a hart that comes back leaves it, or is freed, at that very moment:
 /// what was pending is delivered once, or not at all.
 fn back_again(freed: bool) {
-    bounded(move || {
+    bounded(3, move || {
         let model = Model::new(true);
         let eiid = model.interrupt(0, 1);
         model.offline(0);
@@ -1120,7 +1116,7 @@ fn what_is_freed_ends_when_the_hart_is_back() {
 /// A CPU goes while an interrupt that has left it is freed: nothing is kept for it.
 #[test]
 fn what_is_freed_is_not_kept_by_a_hart_that_goes() {
-    bounded(|| {
+    bounded(3, || {
         let model = Model::new(true);
         let (p, n) = (model.interrupt(0, 1), model.interrupt(1, 1));
         assert!(model.file(0).begin_move(p, owner(1), on(1, n)));
@@ -1150,7 +1146,7 @@ fn what_is_freed_is_not_kept_by_a_hart_that_goes() {
 /// A CPU goes while an interrupt leaves it: something may still arrive, and is kept for it.
 #[test]
 fn what_has_left_a_hart_that_goes_is_kept() {
-    bounded(|| {
+    bounded(3, || {
         let model = Model::new(true);
         let eiid = model.interrupt(0, 1);
 

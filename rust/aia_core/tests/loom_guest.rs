@@ -16,6 +16,7 @@
 #![cfg(loom)]
 
 mod guest_machine;
+mod interleavings;
 
 use aia_core::{
     guest::{
@@ -47,6 +48,7 @@ use guest_machine::{
     Machine,
     Wire, //
 };
+use interleavings::bounded;
 
 /// Runs `body` in another thread.
 fn spawn<R: 'static>(
@@ -56,14 +58,6 @@ fn spawn<R: 'static>(
     let machine = machine.clone();
 
     thread::spawn(move || body(&machine))
-}
-
-/// Checks a model in which no thread is interrupted more than so many times in all.
-fn bounded(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-
-    builder.preemption_bound = Some(preemptions);
-    builder.check(model);
 }
 
 /// VS-9: MSIs that arrive during a move between files are all in the new one, those of the host and

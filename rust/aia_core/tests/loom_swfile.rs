@@ -9,6 +9,7 @@
 #![cfg(loom)]
 
 mod guest_machine;
+mod interleavings;
 
 use aia_core::{
     eix::EixWord,
@@ -39,6 +40,7 @@ use loom::{
 };
 
 use guest_machine::Machine;
+use interleavings::bounded;
 
 fn id(n: u32) -> Eiid {
     Eiid::new(n).unwrap()
@@ -128,11 +130,7 @@ fn claimers_share() {
 /// What comes in while two clear the word is not lost.
 #[test]
 fn claimers_do_not_hide_what_comes_in() {
-    let mut model = loom::model::Builder::new();
-
-    // All interleavings would take minutes.
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    bounded(3, || {
         let file = file(&[1]);
         let sender = {
             let file = file.clone();
@@ -315,11 +313,7 @@ fn the_signal_goes_away() {
 /// Who only looks changes nothing, and so need not evaluate the signal.
 #[test]
 fn looking_hides_nothing() {
-    let mut model = loom::model::Builder::new();
-
-    // All interleavings would take minutes.
-    model.preemption_bound = Some(3);
-    model.check(|| {
+    bounded(3, || {
         let vcpu = vcpu(&[2]);
         let sender = sender(&vcpu, 1);
         let claimer = {
