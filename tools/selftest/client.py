@@ -114,8 +114,8 @@ def rows(make_row):
         return make_row(
             f"client-{name}", machine, ["client"],
             args={"client": f"files={files};run={','.join(variants)}"},
-            rust_args={"client": "overcommit=1"}, append="nosoftlockup", reference=name == "g3", timeout=900,
-            boot=boot)
+            rust_args={"client": "overcommit=1"}, append="nosoftlockup",
+            timeout=900, boot=boot)
 
     return [
         row("g0", ["hwaccel-2", "auto-4"], guest_files=0),

@@ -244,6 +244,7 @@ def realtime():
             ("direct", Machine(smp=2, aia="aplic"), ["topology", "wired"]),
             ("files", Machine(smp=2),
              ["kvm-guestfile", "kvm-aia-vcpu", "kvm-aia-hwaccel"]),
+            ("overcommit", Machine(smp=2), ["kvm-overcommit"]),
             ("kvm", Machine(smp=2, guest_files=0),
              ["kvm-aia-device", "kvm-aia-emul", "kvm-aia-aplic",
               "kvm-aia-extensions", "kvm-aia-hwaccel", "kvm-aia-race"])):
@@ -261,7 +262,8 @@ def checked():
                 args={"storm": "count=3000", "debugfs": "rounds=100"},
                 timeout=1800)
     yield debug("irqs", two, ["trigger", "ids", "ipi", "hotplug",
-                              "unmask_latency", "isolated", "traced"],
+                              "unmask_latency", "isolated", "traced",
+                              "managed"],
                 args={"ids": "rounds=50", "ipi": "count=200",
                       "hotplug": "rounds=2"}, timeout=1800)
     yield debug("multi", Machine(smp=2, extra=XHCI), ["multi"],
@@ -274,6 +276,7 @@ def checked():
                 ["topology", "scftorture", "wired"], timeout=900)
     yield debug("kvm", two, ["kvm-guestfile", "kvm-aia-device",
                              "kvm-aia-extensions"], timeout=1800)
+    yield debug("kvm-overcommit", two, ["kvm-overcommit"], timeout=1800)
     yield debug("kvm-emul", two, ["kvm-aia-emul", "kvm-aia-aplic"],
                 timeout=900)
     yield debug("kvm-vcpu", two, ["kvm-aia-vcpu", "kvm-aia-scale"],
@@ -323,6 +326,15 @@ def table():
         Row("multi-h8-s2", Machine(smp=8, sockets=2, extra=XHCI), ["multi"],
             args={"multi": "rounds=100"}, impl=("rust",), long=True,
             timeout=900),
+        Row("managed", Machine(smp=4), ["managed"]),
+        Row("scale-h64-s4", Machine(smp=64, sockets=4),
+            ["topology", "trigger", "ids", "ipi", "managed"],
+            args={"trigger": "replays=1", "ids": "rounds=20",
+                  "ipi": "count=200", "managed": "rounds=5"},
+            # What the kernel measures at boot takes all harts minutes.
+            append="unaligned_scalar_speed=fast unaligned_vector_speed=fast "
+                   "watchdog_thresh=60",
+            long=True, timeout=1800),
         # IPIs are not MSIs: those of one hart may not reach another one.
         Row("noipi", Machine(smp=2),
             ["topology", "trigger", "moves", "hotplug", "deaf"],

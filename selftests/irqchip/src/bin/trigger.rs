@@ -2,8 +2,11 @@
 
 //! Interrupts raised by irq core's injection (`trigger` in irq debugfs), which
 //! goes through the chip's retrigger callback: exact counts on the right CPU.
+//!
+//! Argument: `replays`, how often an interrupt comes while it is disabled, on each CPU (default 20).
 
 use irqtest::{
+    args::Args,
     cpu,
     device::{
         Device,
@@ -122,12 +125,12 @@ fn chase(irq: u32) -> Result {
 }
 
 /// What came while the interrupt was disabled is replayed by the chip, once.
-fn replay(device: &Device) -> Result {
+fn replay(device: &Device, rounds: u64) -> Result {
     let vec = device.vecs[0];
 
     for cpu in cpu::online() {
         vec.move_to(cpu)?;
-        for _ in 0..20 {
+        for _ in 0..rounds {
             let before = vec.total()?;
 
             vec.mask(true)?;
@@ -154,6 +157,7 @@ fn level(rtc: &Line) -> Result {
 }
 
 fn main() -> ExitCode {
+    let args = Args::of("trigger", &["replays"]);
     let module = match Module::for_imsic() {
         Ok(module) => module,
         Err(exit) => return exit,
@@ -199,7 +203,7 @@ fn main() -> ExitCode {
                     format!("platform MSI, {kind}: exact counts while it moves"),
                 );
                 tap.check(
-                    replay(&device),
+                    replay(&device, args.number("replays", 20)),
                     format!("platform MSI, {kind}: replayed once after disable (7.3 retrigger)"),
                 );
             }
