@@ -38,4 +38,6 @@ const u32 RUST_CONST_HELPER_MATCH_ALL_MSI = MATCH_PCI_MSI | MATCH_PLATFORM_MSI;
 #include <linux/kvm_host.h>
 #include <asm/kvm_aia.h>
 #include <asm/kvm_mmu.h>
+
+#include "../kvm/kvm_aia_trace.h"
 #endif

@@ -96,11 +96,11 @@ fn what_happens_is_counted() {
         assert_eq!(
             machine.events(),
             [
-                Event::MsiToFile,
-                Event::Moved,
-                Event::MsiToFile,
-                Event::Evicted,
-                Event::MsiToMemory,
+                Event::MsiToFile(id(1)),
+                Event::Moved(Hgei::MIN),
+                Event::MsiToFile(id(2)),
+                Event::Evicted(Hgei::MIN),
+                Event::MsiToMemory(id(3)),
             ]
         );
         assert_eq!(machine.memory_file(), [1, 2, 3]);
@@ -533,8 +533,14 @@ fn a_steal_is_counted() {
 
         assert_eq!(thief.enter(0, &[&victim], Demand::May), Entered::Moved);
         inject::inject(&*victim, id(1));
-        assert_eq!(thief.events(), [Event::Stole, Event::Moved]);
-        assert_eq!(victim.events(), [Event::Robbed, Event::MsiToMemory]);
+        assert_eq!(
+            thief.events(),
+            [Event::Stole(Hgei::MIN), Event::Moved(Hgei::MIN)]
+        );
+        assert_eq!(
+            victim.events(),
+            [Event::Robbed(Hgei::MIN), Event::MsiToMemory(id(1))]
+        );
     });
 }
 

@@ -7,6 +7,10 @@
 
 #include "../../irqchip/riscv_aia_exports.h"
 
+#define CREATE_TRACE_POINTS
+#define CREATE_RUST_TRACE_POINTS
+#include "../kvm_aia_trace.h"
+
 DEFINE_STATIC_KEY_FALSE(kvm_riscv_aia_available);
 
 void kvm_riscv_aia_make_available(void)

@@ -8,5 +8,6 @@ pub(crate) mod handle;
 pub(crate) mod host;
 pub(crate) mod imsic;
 pub(crate) mod limits;
+pub(crate) mod trace;
 pub(crate) mod undisturbed;
 pub(crate) mod vm;

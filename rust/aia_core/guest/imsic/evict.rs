@@ -42,7 +42,7 @@ pub trait HgeiOwners {
 /// nobody needs what is in it ([`super::release::discard`]), and it is given back whenever.
 pub fn evict(hart: &impl HgeiOwners, here: Cpu, line: Hgei) {
     if let Some(Ok(Some(releasing))) = hart.with_owner(line, |owner| begin(owner, Some(here))) {
-        releasing.count(Event::Evicted);
+        releasing.count(Event::Evicted(line));
         releasing.finish_here();
     }
 }

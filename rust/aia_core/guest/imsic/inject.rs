@@ -29,9 +29,9 @@ pub fn inject(vcpu: impl InterruptFile, eiid: Eiid) {
     });
 
     if stored {
-        vcpu.count(Event::MsiToFile);
+        vcpu.count(Event::MsiToFile(eiid));
     } else {
-        vcpu.count(Event::MsiToMemory);
+        vcpu.count(Event::MsiToMemory(eiid));
         signal(vcpu);
     }
 }

@@ -27,6 +27,7 @@ use super::{
 /// the guest's page cannot be mapped.
 pub fn follow<V: InterruptFile>(vcpu: V, mut new: V::File) -> Result<(), V::Error> {
     let (hart_ids, guest_ids) = (vcpu.hart_ids(), vcpu.sw_file().nr_ids());
+    let line = new.hgei();
     let settled = new.take_settled();
 
     // If former MSIs cannot be waited for, they may come later, and be spurious.
@@ -71,6 +72,6 @@ pub fn follow<V: InterruptFile>(vcpu: V, mut new: V::File) -> Result<(), V::Erro
         binding.finish_move(begun, new);
     });
     signal(vcpu);
-    vcpu.count(Event::Moved);
+    vcpu.count(Event::Moved(line));
     Ok(())
 }

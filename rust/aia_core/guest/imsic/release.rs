@@ -14,6 +14,7 @@ use crate::{
     },
     ids::{
         Cpu,
+        Hgei,
         NrIds, //
     },
     swfile::Image, //
@@ -168,6 +169,11 @@ impl<V: InterruptFile> Releasing<V> {
         // The vCPU may be gone afterwards.
         change(vcpu, |binding| binding.finish_release(begun));
         ended
+    }
+
+    /// The line of the file.
+    pub(super) fn line(&self) -> Hgei {
+        self.file.hgei()
     }
 
     /// See [`InterruptFile::count`].

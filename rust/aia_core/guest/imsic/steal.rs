@@ -55,7 +55,7 @@ pub fn steal<H: FullHart>(
 ) -> Result<<H::Owner as InterruptFile>::File, NoVictim> {
     let releasing = hart.find_victim(demand, |owner| begin(owner, Some(here)).ok().flatten())?;
 
-    releasing.count(Event::Robbed);
-    thief.count(Event::Stole);
+    releasing.count(Event::Robbed(releasing.line()));
+    thief.count(Event::Stole(releasing.line()));
     Ok(releasing.pass_on(|file| hart.pass_on(file.hgei())))
 }

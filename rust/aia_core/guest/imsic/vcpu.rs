@@ -17,6 +17,7 @@ use crate::{
     ids::{
         Cpu,
         Eiid,
+        Hgei,
         NrIds, //
     },
     swfile::SwFile,
@@ -60,17 +61,17 @@ pub trait Vseip {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Event {
     /// An MSI of the host was stored to its guest file.
-    MsiToFile,
+    MsiToFile(Eiid),
     /// An MSI of the host went to the file in memory.
-    MsiToMemory,
-    /// The state followed the vCPU to a guest file.
-    Moved,
-    /// A hart that goes offline took the guest file away.
-    Evicted,
-    /// It took the guest file of another vCPU.
-    Stole,
-    /// Another vCPU took its guest file.
-    Robbed,
+    MsiToMemory(Eiid),
+    /// The state followed the vCPU to this guest file of the running hart.
+    Moved(Hgei),
+    /// The running hart, which goes offline, took this guest file away.
+    Evicted(Hgei),
+    /// It took this guest file of another vCPU, on the running hart.
+    Stole(Hgei),
+    /// Another vCPU took this guest file, on the running hart.
+    Robbed(Hgei),
 }
 
 /// A vCPU and its interrupt file, as long as the value lives.

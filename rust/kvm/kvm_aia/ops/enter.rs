@@ -36,6 +36,7 @@ use crate::state::{
     guest_file::GuestFile,
     handle::VcpuImsicRef,
     imsic::VcpuImsic,
+    trace,
     undisturbed::Undisturbed, //
 };
 
@@ -148,6 +149,7 @@ impl VcpuImsic {
             Err(_) => {
                 release::release(VcpuImsicRef::new(vcpu, self));
                 vcpu.set_vgein(0);
+                trace::missed(vcpu);
                 vcpu.count(Statistic::FileMisses);
                 return Ok(EntryOutcome::InMemory);
             }

@@ -38,6 +38,7 @@ use super::{
         VcpuImsic, //
         VseipRight,
     },
+    trace,
     undisturbed::Undisturbed, //
 };
 
@@ -140,13 +141,14 @@ impl InterruptFile for VcpuImsicRef<'_> {
 
     #[inline]
     fn count(self, event: Event) {
+        trace::happened(self.vcpu, event);
         self.vcpu.count(match event {
-            Event::MsiToFile => Statistic::MsiFile,
-            Event::MsiToMemory => Statistic::MsiMemory,
-            Event::Moved => Statistic::FileMoves,
-            Event::Evicted => Statistic::FileEvictions,
-            Event::Stole => Statistic::FileSteals,
-            Event::Robbed => Statistic::FileLosses,
+            Event::MsiToFile(_) => Statistic::MsiFile,
+            Event::MsiToMemory(_) => Statistic::MsiMemory,
+            Event::Moved(_) => Statistic::FileMoves,
+            Event::Evicted(_) => Statistic::FileEvictions,
+            Event::Stole(_) => Statistic::FileSteals,
+            Event::Robbed(_) => Statistic::FileLosses,
         });
     }
 

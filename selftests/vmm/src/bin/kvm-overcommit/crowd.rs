@@ -23,7 +23,7 @@ const IDS: u32 = 40;
 const ROUNDS: u32 = 5;
 
 /// A machine with more vCPUs than `cpu`, where all of them are, has files.
-fn crowd(m: &Machine, cpu: usize, mode: Mode) -> Result<Guest> {
+pub(crate) fn crowd(m: &Machine, cpu: usize, mode: Mode) -> Result<Guest> {
     let vcpus = m.files_of(cpu) as usize + 2;
     let mut guest = Guest::new(m.kvm(), Config::new(vcpus, mode))?;
 

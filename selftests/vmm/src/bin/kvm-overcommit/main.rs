@@ -7,6 +7,7 @@
 
 mod crowd;
 mod swap;
+mod traced;
 mod victim;
 
 use ktap::Tap;
@@ -41,6 +42,11 @@ const TESTS: &[Test] = &[
         "auto: a file stays with its owner for a while",
         Files(1),
         crowd::tenure,
+    ),
+    (
+        "tracepoints tell what the statistics count",
+        Files(1),
+        traced::traced,
     ),
     (
         "a vCPU that sleeps is woken up by an MSI after its file was taken",

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What tracepoints say of it: as much as the statistics.
+
+use crate::crowd::crowd;
+use std::{
+    fs,
+    path::Path,
+    process::Command, //
+};
+use vmm::{
+    ensure,
+    exact,
+    same,
+    Context,
+    Guest,
+    Machine,
+    Mode,
+    Result, //
+};
+
+const ROOT: &str = "/sys/kernel/tracing";
+const EVENTS: [&str; 2] = ["kvm_aia_file", "kvm_aia_msi"];
+const IDS: u32 = 20;
+const ROUNDS: u32 = 4;
+
+/// What a line has where the statistic of this name counts one more.
+const COUNTED: [(&str, &str); 7] = [
+    ("event=moved ", "aia_file_moves"),
+    ("event=missed ", "aia_file_misses"),
+    ("event=evicted ", "aia_file_evictions"),
+    ("event=stole ", "aia_file_steals"),
+    ("event=robbed ", "aia_file_losses"),
+    ("to=file", "aia_msi_file"),
+    ("to=memory", "aia_msi_memory"),
+];
+
+fn write(path: &str, text: &str) -> Result<()> {
+    fs::write(format!("{ROOT}/{path}"), text).context(format!("{ROOT}/{path}"))
+}
+
+/// The events, on while the value lives.
+struct Watching;
+
+impl Watching {
+    fn new() -> Result<Self> {
+        if !Path::new(ROOT).join("trace").exists() {
+            let status = Command::new("mount")
+                .args(["-t", "tracefs", "none", ROOT])
+                .status()
+                .context("mount")?;
+
+            ensure(status.success(), || format!("mount {ROOT}: {status}"))?;
+        }
+        write("trace", "")?;
+        let watching = Self;
+
+        for event in EVENTS {
+            write(&format!("events/kvm/{event}/enable"), "1")?;
+        }
+        Ok(watching)
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        for event in EVENTS {
+            let _ = write(&format!("events/kvm/{event}/enable"), "0");
+        }
+    }
+}
+
+/// Too many vCPUs that get MSIs and take each other's files: each event is traced once, and of the vCPU
+/// whose it is.
+pub(crate) fn traced(m: &Machine) -> Result<()> {
+    let watching = Watching::new()?;
+    let mut guest = crowd(m, m.cpu(0), Mode::Auto)?;
+    let vcpus = guest.config().vcpus;
+
+    for n in 0..vcpus {
+        guest.send_from_host(n, 1, IDS, ROUNDS, Guest::signal_msi)?;
+        exact(&guest, n, 1, IDS, ROUNDS)?;
+    }
+    for n in 0..vcpus {
+        guest.stop(n)?;
+    }
+    drop(watching);
+    let trace = fs::read_to_string(format!("{ROOT}/trace")).context(format!("{ROOT}/trace"))?;
+    let mut steals = 0;
+
+    for n in 0..vcpus {
+        let stats = guest.stats(n)?;
+        let of = format!(" vm={} vcpu={n} ", std::process::id());
+
+        for (text, name) in COUNTED {
+            let lines = trace
+                .lines()
+                .filter(|line| line.contains(&of) && line.contains(text))
+                .count();
+
+            same(lines as u64, stats.get(name), || {
+                format!("lines with {text:?} of vCPU {n}")
+            })?;
+        }
+        steals += stats.get("aia_file_steals");
+    }
+    ensure(steals != 0, || "nobody took a file".into())
+}
