@@ -138,15 +138,17 @@ def kvm():
     """KVM's interrupt controllers for guests."""
     tests = ["kvm-aia-device", "kvm-aia-emul", "kvm-aia-vcpu",
              "kvm-aia-aplic", "kvm-aia-extensions", "kvm-aia-hwaccel",
-             "kvm-overcommit", "kvm-aia-race"]
+             "kvm-aia-race"]
     for name, machine in (
             ("g0-h2", Machine(smp=2, guest_files=0)),
+            ("ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA))):
+        yield Row(f"kvm-{name}", machine, tests, timeout=900)
+    for name, machine in (
             ("g1-h1", Machine(smp=1, guest_files=1)),
             ("g3-h4", Machine(smp=4, guest_files=3)),
-            ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7)),
-            ("ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA))):
-        yield Row(f"kvm-{name}", machine, tests, long=machine.smp == 8,
-                  timeout=900)
+            ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7))):
+        yield Row(f"kvm-{name}", machine, [*tests, "kvm-overcommit"],
+                  long=machine.smp == 8, timeout=900)
     # Harts without the AIA, and guests that can be without it.
     for name, aia in (("noaia", "none"), ("noaia-aplic", "aplic")):
         yield Row(f"kvm-{name}", Machine(aia=aia), ["kvm-noaia"])
@@ -170,7 +172,8 @@ def module():
     yield Row("module-g3-h4", files,
               ["kvm-module", "kvm-guestfile", "kvm-aia-device", "kvm-aia-emul",
                "kvm-aia-vcpu", "kvm-aia-aplic", "kvm-aia-extensions",
-               "kvm-aia-hwaccel", "kvm-aia-race", "kvm-memcg", "kmemleak"],
+               "kvm-aia-hwaccel", "kvm-overcommit", "kvm-aia-race",
+               "kvm-memcg", "kmemleak"],
               impl=("rust",), kernel="module", long=True, timeout=900)
     yield Row("module-ssaia", Machine(smp=2, aia="aplic", cpu=SSAIA),
               ["kvm-module", "kvm-aia-emul", "kvm-memcg", "kmemleak"],
@@ -276,7 +279,8 @@ def checked():
                 ["topology", "scftorture", "wired"], timeout=900)
     yield debug("kvm", two, ["kvm-guestfile", "kvm-aia-device",
                              "kvm-aia-extensions"], timeout=1800)
-    yield debug("kvm-overcommit", two, ["kvm-overcommit"], timeout=1800)
+    yield debug("kvm-overcommit", two, ["kvm-overcommit"],
+                args={"kvm_rounds": 4}, timeout=1800)
     yield debug("kvm-emul", two, ["kvm-aia-emul", "kvm-aia-aplic"],
                 timeout=900)
     yield debug("kvm-vcpu", two, ["kvm-aia-vcpu", "kvm-aia-scale"],

@@ -227,7 +227,7 @@ fn load(queues: &[Queue], rounds: u64) -> Result {
     ensure(read.iter().all(|count| *count > 0), || {
         format!("reads by CPU: {read:?}")
     })?;
-    ktap::diag(&format!("{rounds} times, reads by CPU: {read:?}"));
+    ktap::diag(format!("{rounds} times, reads by CPU: {read:?}"));
     let mut late = String::new();
 
     // A queue starts again soon after its CPU is back.
