@@ -6,7 +6,7 @@
 //! From the outside to the inside; each stands on those that come later:
 //!
 //! - [`abi`]: what KVM calls;
-//! - [`setup`]: CPUs come and go;
+//! - [`setup`]: CPUs come and go; [`debug`]: what debugfs shows;
 //! - [`device`]: `KVM_DEV_TYPE_RISCV_AIA`: configuration, set-up, registers and snapshots;
 //! - [`handler`]: pages of registers, emulated CSRs, and the interrupt that wakes vCPUs up;
 //! - [`ops`]: what is done with the state: MSIs, wires, guest entry, eviction;
@@ -19,6 +19,7 @@
 #![deny(unsafe_code)]
 
 mod abi;
+mod debug;
 mod device;
 mod handler;
 mod ops;

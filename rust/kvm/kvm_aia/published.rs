@@ -6,9 +6,13 @@
 
 #![expect(unsafe_code, reason = "pointers in structures of C")]
 
-use core::ptr;
+use core::{
+    ops::Deref,
+    ptr, //
+};
 
 use kernel::{
+    debugfs::File,
     prelude::*,
     sync::atomic::{
         Atomic,
@@ -28,19 +32,22 @@ use crate::state::{
     vm::VmAia, //
 };
 
-/// What [`host`] returns: null, or a box.
-static HOST: Atomic<*mut HostAia> = Atomic::new(ptr::null_mut());
+/// What [`host`] returns, with what debugfs shows of it: null, or a box.
+static HOST: Atomic<*mut File<HostAia>> = Atomic::new(ptr::null_mut());
 
 /// The host; [`None`] if it has no AIA.
 #[inline(always)]
 pub(crate) fn host() -> Option<&'static HostAia> {
     // SAFETY: Either null or set by `set_host` to a value that lives until `take_host`, after
     // everything that could call here. Dependent loads are ordered.
-    unsafe { HOST.load(Relaxed).as_ref() }
+    unsafe { HOST.load(Relaxed).as_ref() }.map(Deref::deref)
 }
 
 /// Makes `host` what [`host`] returns, as long as nobody makes a device or runs a guest.
-pub(crate) fn set_host(host: KBox<HostAia>) {
+pub(crate) fn set_host(host: Pin<KBox<File<HostAia>>>) {
+    // SAFETY: It does not move until `take_host` makes it the same box again.
+    let host = unsafe { Pin::into_inner_unchecked(host) };
+
     HOST.store(KBox::into_raw(host), Release);
 }
 
@@ -49,11 +56,11 @@ pub(crate) fn set_host(host: KBox<HostAia>) {
 /// # Safety
 ///
 /// Nobody may use it any more.
-pub(crate) unsafe fn take_host() -> Option<KBox<HostAia>> {
+pub(crate) unsafe fn take_host() -> Option<Pin<KBox<File<HostAia>>>> {
     let host = HOST.xchg(ptr::null_mut(), Relaxed);
 
     // SAFETY: Made of a box by `set_host`; by the requirements of this function, nobody has it.
-    (!host.is_null()).then(|| unsafe { KBox::from_raw(host) })
+    (!host.is_null()).then(|| Pin::from(unsafe { KBox::from_raw(host) }))
 }
 
 /// The initialised interrupt controllers of a virtual machine.

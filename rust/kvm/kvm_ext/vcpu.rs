@@ -86,6 +86,13 @@ impl Vcpu {
         unsafe { Vm::from_raw(addr_of!((*self.as_raw()).kvm).read()) }
     }
 
+    /// What user space calls it, which tells it from the other vCPUs of its virtual machine.
+    #[inline]
+    pub fn id(&self) -> u32 {
+        // SAFETY: Set when the vCPU is made.
+        unsafe { addr_of!((*self.as_raw()).vcpu_id).read() }.unsigned_abs()
+    }
+
     /// Its index among the vCPUs of its virtual machine.
     #[inline]
     pub fn index(&self) -> u32 {

@@ -4,7 +4,10 @@
 
 use core::{
     ops::Deref,
-    ptr::addr_of_mut, //
+    ptr::{
+        addr_of,
+        addr_of_mut, //
+    }, //
 };
 
 use kernel::{
@@ -58,6 +61,12 @@ impl Vm {
     #[inline(always)]
     pub fn as_raw(&self) -> *mut bindings::kvm {
         self.0.get()
+    }
+
+    /// The process that made it, as the initial PID namespace knows it; it may be gone.
+    pub fn pid(&self) -> i32 {
+        // SAFETY: Set when the virtual machine is made.
+        unsafe { addr_of!((*self.as_raw()).userspace_pid).read() }
     }
 
     /// Takes `kvm->lock`. May sleep.

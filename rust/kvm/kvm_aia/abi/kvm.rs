@@ -14,6 +14,7 @@ use kernel::{
 use kvm_ext::device;
 
 use crate::{
+    debug,
     device::aia::AiaDevice,
     handler::sgei::SgeiHandler,
     published::{
@@ -40,7 +41,7 @@ static kvm_riscv_aia_device_ops: device::Ops = device::ops::<AiaDevice>();
 pub(crate) unsafe extern "C" fn kvm_riscv_aia_init() -> c_int {
     from_result(|| {
         let fewest = i32::try_from(riscv_imsic::fewest_guest_files())?;
-        let host = KBox::new(HostAia::new::<SgeiHandler>()?, GFP_KERNEL)?;
+        let host = debug::shown(HostAia::new::<SgeiHandler>()?)?;
 
         limits::set(fewest, &host);
         device::register(

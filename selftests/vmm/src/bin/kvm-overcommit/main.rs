@@ -49,6 +49,11 @@ const TESTS: &[Test] = &[
         traced::traced,
     ),
     (
+        "debugfs tells whose each guest file is",
+        Files(1),
+        traced::shown,
+    ),
+    (
         "a vCPU that sleeps is woken up by an MSI after its file was taken",
         Files(1),
         victim::woken,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What tracepoints say of it: as much as the statistics.
+//! What tracepoints say of it, as much as the statistics; and debugfs.
 
 use crate::crowd::crowd;
 use std::{
@@ -12,6 +12,7 @@ use vmm::{
     ensure,
     exact,
     same,
+    Config,
     Context,
     Guest,
     Machine,
@@ -105,4 +106,48 @@ pub(crate) fn traced(m: &Machine) -> Result<()> {
         steals += stats.get("aia_file_steals");
     }
     ensure(steals != 0, || "nobody took a file".into())
+}
+
+/// The vCPUs of this process that have guest files of `cpu`, as debugfs says it.
+fn owners(cpu: usize) -> Result<Vec<usize>> {
+    const FILE: &str = "/sys/kernel/debug/riscv-aia/guest_files";
+    let text = fs::read_to_string(FILE).context(FILE)?;
+    let of = format!(": vm {} vcpu ", std::process::id());
+    let mut lines = text
+        .lines()
+        .skip_while(|line| !line.starts_with(&format!("CPU {cpu}:")));
+
+    ensure(lines.next().is_some(), || {
+        format!("{FILE} has no CPU {cpu}")
+    })?;
+    let mut vcpus: Vec<_> = lines
+        .take_while(|line| !line.starts_with("CPU"))
+        .filter_map(|line| line.split_once(&of)?.1.parse().ok())
+        .collect();
+
+    vcpus.sort_unstable();
+    Ok(vcpus)
+}
+
+/// Whose each guest file is, also after it was taken, and after its machine has ended.
+pub(crate) fn shown(m: &Machine) -> Result<()> {
+    let cpu = m.cpu(0);
+    let files = m.files_of(cpu) as usize;
+    let mut guest = Guest::new(m.kvm(), Config::new(files, Mode::Hwaccel))?;
+    let mut thief = Guest::new(m.kvm(), Config::new(files + 1, Mode::Hwaccel))?;
+
+    same(owners(cpu)?, Vec::new(), || "before they run".into())?;
+    for n in 0..files {
+        guest.boot(n, &[cpu])?;
+    }
+    same(owners(cpu)?, (0..files).collect(), || "each has one".into())?;
+    thief.boot(files, &[cpu])?;
+    let after = owners(cpu)?;
+
+    ensure(after.len() == files && after.last() == Some(&files), || {
+        format!("owners after one was taken by vCPU {files}: {after:?}")
+    })?;
+    drop(thief);
+    drop(guest);
+    same(owners(cpu)?, Vec::new(), || "after they have ended".into())
 }
