@@ -44,7 +44,7 @@ pub enum Activity {
 pub struct Standing {
     /// What it does.
     pub activity: Activity,
-    /// When its thread left the hart, in nanoseconds.
+    /// When its thread left its hart, in any unit.
     pub ran: u64,
 }
 

@@ -45,6 +45,26 @@ pub fn is_external_asserted(_irqs_off: &LocalInterruptDisabled) -> bool {
     pending & (1 << IRQ_EXT) != 0
 }
 
+/// What all harts count alike (CSR `time`), in units of the time base: for who wants to know which of two
+/// things came first, at the cost of one instruction. Any context.
+///
+/// # Examples
+///
+/// ```
+/// use kernel_ext::arch::riscv;
+///
+/// let before = riscv::time();
+/// assert!(riscv::time() >= before);
+/// ```
+#[inline(always)]
+pub fn time() -> u64 {
+    let time: u64;
+
+    // SAFETY: The kernel's own clock reads it on every hart; nothing else happens.
+    unsafe { asm!("csrr {time}, time", time = out(reg) time, options(nostack)) };
+    time
+}
+
 /// The logical CPU of hart `hartid`; [`None`] if the kernel does not know that hart.
 ///
 /// # Examples

@@ -10,8 +10,7 @@ use kernel::{
     cpu::CpuId,
     interrupt::local_interrupt_disable, //
 };
-
-use kernel_ext::time::monotonic_ns;
+use kernel_ext::arch::riscv;
 
 use crate::state::imsic::VcpuImsic;
 
@@ -30,7 +29,7 @@ impl VcpuImsic {
     #[inline]
     pub(crate) fn leave(&self) {
         if self.mode.uses_guest_files() {
-            self.set_ran(monotonic_ns());
+            self.set_ran(riscv::time());
         }
     }
 

@@ -53,7 +53,9 @@ pub(crate) struct VcpuImsic {
     pub(crate) mode: Mode,
     pub(crate) host: &'static HostAia,
     pub(crate) address: PhysAddr<Guest>,
-    /// When the vCPU's thread last left its CPU, in nanoseconds; for who looks for a victim.
+    /// When the vCPU's thread last left its CPU, as [`riscv::time`] counts; for who looks for a victim.
+    ///
+    /// [`riscv::time`]: kernel_ext::arch::riscv::time
     ran: Atomic<u64>,
     page: IoDevice,
 }
