@@ -10,6 +10,9 @@
 //! - Who cannot run without one gets one in any case. Who can takes none that its owner has had for
 //!   less than the [tenure](TENURE_NS): however fast vCPUs alternate, a file changes its owner at most
 //!   once in that time for their sake, and the others run with their state in memory.
+//! - What that costs is known afterwards only, and is not the same for all: it flushes translations of
+//!   all harts that run the machine, one after the other. So for the sake of those who can do without,
+//!   a hart [rests](rest) after each.
 
 /// For how long a file stays with its owner at least, if whoever wants it can do without: 1 ms.
 ///
@@ -17,6 +20,22 @@
 /// their time at most; and if it costs as much as ten MSIs that find the state in memory, those gain that
 /// get more than 10,000 MSIs in a second.
 pub const TENURE_NS: u64 = 1_000_000;
+
+/// For how long a hart takes no other file, for who can do without, after it took so many nanoseconds to
+/// take one: with them it spends a fiftieth of its time at most.
+///
+/// No longer than 100 ms: what took that long was not the steal.
+pub const fn rest(took: u64) -> u64 {
+    const TIMES: u64 = 50;
+    const MOST_NS: u64 = 100_000_000;
+    let rest = took.saturating_mul(TIMES);
+
+    if rest < MOST_NS {
+        rest
+    } else {
+        MOST_NS
+    }
+}
 
 /// When the tenure ends of who has a file since `since`.
 pub(super) const fn tenure_end(since: u64) -> u64 {
@@ -69,4 +88,19 @@ pub enum NoVictim {
     },
     /// A file is free, or is just being taken from its owner: try again.
     Busy,
+}
+
+#[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_victim))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hart_rests_for_as_long_as_it_was_busy_and_not_for_ever() {
+        assert_eq!(rest(0), 0);
+        assert_eq!(rest(20_000), 1_000_000);
+        assert_eq!(rest(2_000_000), 100_000_000);
+        assert_eq!(rest(3_000_000), 100_000_000);
+        assert_eq!(rest(u64::MAX), 100_000_000);
+    }
 }

@@ -22,9 +22,12 @@ use kernel::{
     interrupt::local_interrupt_disable,
     prelude::*, //
 };
-use kernel_ext::smp::{
-    MigrationDisabled,
-    PreemptionBorrowed, //
+use kernel_ext::{
+    smp::{
+        MigrationDisabled,
+        PreemptionBorrowed, //
+    },
+    time::monotonic_ns, //
 };
 use kvm_ext::{
     FailedEntry,
@@ -135,10 +138,14 @@ impl VcpuImsic {
     /// Fails with `ENOMEM`, and nothing changes, if there is no memory for a page table.
     #[cold]
     fn follow(&self, vcpu: &mut VcpuLocked<'_>, cpu: CpuId) -> Result<EntryOutcome> {
-        let found = match GuestFile::alloc(self.host, cpu, vcpu) {
-            Some(free) => Ok(free),
-            None => self.steal(vcpu, cpu),
-        };
+        let mut begun = None;
+        let found = GuestFile::alloc(self.host, cpu, vcpu).map_or_else(
+            || {
+                begun = Some(monotonic_ns());
+                self.steal(vcpu, cpu)
+            },
+            Ok,
+        );
         let new = match found {
             Ok(new) => new,
             Err(NoVictim::NoLine) if self.mode == Mode::Hwaccel => {
@@ -162,6 +169,9 @@ impl VcpuImsic {
             .disable(line.bit());
         moves::follow(VcpuImsicRef::new(vcpu, self), new)?;
         vcpu.set_vgein(line.get());
+        if let Some(begun) = begun {
+            self.rest(cpu, begun);
+        }
         Ok(EntryOutcome::InFile)
     }
 }

@@ -7,6 +7,7 @@ use aia_core::{
         config::Mode,
         imsic::steal,
         victim::{
+            rest,
             Demand,
             NoVictim, //
         },
@@ -14,6 +15,7 @@ use aia_core::{
     ids::Cpu, //
 };
 use kernel::cpu::CpuId;
+use kernel_ext::time::monotonic_ns;
 use kvm_ext::Vcpu;
 
 use crate::{
@@ -49,5 +51,18 @@ impl VcpuImsic {
             Cpu::new(cpu.as_u32()),
             demand,
         )
+    }
+
+    /// A vCPU has a guest file of `cpu` that was another one's, which was begun at the time `begun`: the
+    /// next that can do without waits for a while.
+    #[cold]
+    pub(crate) fn rest(&self, cpu: CpuId, begun: u64) {
+        if let Some(hart) = self.host.harts.on(cpu) {
+            let now = monotonic_ns();
+
+            // Who comes at the same time may make it another one.
+            hart.next_steal
+                .store_release(now + rest(now.saturating_sub(begun)));
+        }
     }
 }
