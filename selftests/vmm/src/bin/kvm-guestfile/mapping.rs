@@ -170,14 +170,14 @@ pub(crate) fn emul(m: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// As [`auto`] where the last vCPU takes the file of one of the others, which sleep on `full`: that one is
-/// not mapped then.
-fn shared(pages: &Pages<'_>, guest: &Guest, cpu: usize, full: usize) -> Result<()> {
+/// As [`auto`] where the last vCPU takes the file of one of the others, which are stopped on `full`: that one
+/// is not mapped then.
+fn shared(pages: &Pages<'_>, guest: &mut Guest, cpu: usize, full: usize) -> Result<()> {
     let files = guest.config().vcpus - 1;
 
     for round in 0..2 {
         for n in 0..files {
-            guest.park(n);
+            guest.stop(n)?;
         }
         pages
             .own(guest, files, cpu)
@@ -202,7 +202,7 @@ fn shared(pages: &Pages<'_>, guest: &Guest, cpu: usize, full: usize) -> Result<(
         go(guest, files, cpu)?;
         // One of them finds the file that is free now.
         for n in 0..files {
-            guest.unpark(n)?;
+            guest.start(n, &[full])?;
         }
     }
     Ok(())
@@ -222,7 +222,7 @@ pub(crate) fn auto(m: &Machine) -> Result<()> {
     }
     guest.boot(files, &[cpu])?;
     if m.overcommits()? {
-        return shared(&pages, &guest, cpu, full);
+        return shared(&pages, &mut guest, cpu, full);
     }
     for round in 0..2 {
         pages
