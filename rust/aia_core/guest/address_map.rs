@@ -90,6 +90,25 @@ impl GuestMap {
         PhysAddr::<Guest>::new(addr.get() & !(low | group)).ppn()
     }
 
+    /// Groups the pages of interrupt files, which ascend, into stretches of memory that have nothing in
+    /// them but these pages and, behind each, the others of the same hart (AIA 3.6).
+    ///
+    /// Returns where each starts, and its size in bytes.
+    pub fn stretches<'a>(
+        &'a self,
+        pages: &'a [PhysAddr<Guest>],
+    ) -> impl Iterator<Item = (PhysAddr<Guest>, u64)> + 'a {
+        let of_hart = low_mask(PAGE_SHIFT + self.guest_bits);
+
+        pages
+            .chunk_by(move |page, next| next.get().saturating_sub(1) <= page.get() | of_hart)
+            .filter_map(|stretch| {
+                let (first, last) = (stretch.first()?, stretch.last()?);
+
+                Some((*first, last.get() - first.get() + shl(1, PAGE_SHIFT)))
+            })
+    }
+
     /// Takes the target address of an MSI apart.
     ///
     /// The file at [`Target::page`] exists only if a vCPU has this very address; its
@@ -153,6 +172,38 @@ mod tests {
                 offset: 0xfff,
             }
         );
+    }
+
+    #[test]
+    fn stretches_of_pages() {
+        let check = |map: GuestMap, pages: &[u64], wanted: &[(u64, u64)]| {
+            let mut addrs = [PhysAddr::new(0); 8];
+            for (addr, &page) in addrs.iter_mut().zip(pages) {
+                *addr = PhysAddr::new(page << PAGE_SHIFT);
+            }
+            let found = map.stretches(&addrs[..pages.len()]);
+            let wanted = wanted
+                .iter()
+                .map(|(page, pages)| (PhysAddr::new(page << PAGE_SHIFT), pages << PAGE_SHIFT));
+            assert!(found.eq(wanted));
+        };
+
+        // One hart after the other; a hole; the same page twice; the last page there can be.
+        let plain = map((0, 24), 3, 0);
+        check(plain, &[], &[]);
+        check(plain, &[8], &[(8, 1)]);
+        check(plain, &[8, 9, 10, 12, 13], &[(8, 3), (12, 2)]);
+        check(plain, &[0, 0, 1], &[(0, 2)]);
+        let last = u64::MAX >> PAGE_SHIFT;
+        check(plain, &[last - 1, last], &[(last - 1, 2)]);
+
+        // With four pages per hart: those behind a page belong to it, those before it do not.
+        let spread = map((1, 24), 3, 2);
+        check(spread, &[8, 12, 16], &[(8, 9)]);
+        check(spread, &[8, 9, 12], &[(8, 5)]);
+        check(spread, &[8, 13], &[(8, 1), (13, 1)]);
+        check(spread, &[11, 12], &[(11, 2)]);
+        check(spread, &[8, 12, 0x1008, 0x100c], &[(8, 5), (0x1008, 5)]);
     }
 
     #[test]

@@ -21,15 +21,22 @@ const GRP_CTRL: u32 = 2;
 pub const GRP_APLIC: u32 = 3;
 /// The group of the interrupt files' registers; values have 64 bits.
 pub const GRP_IMSIC: u32 = 4;
-const GRP_STATE: u32 = 5;
+/// The group of what this device has beyond that of C, far from the groups that are numbered one after
+/// the other.
+pub const GRP_EXT: u32 = 0x5255_0000;
 
 const ADDR_APLIC: u64 = 0;
 const ADDR_IMSIC: u64 = 1;
 const CTRL_INIT: u64 = 0;
 const IMSIC_ISEL_BITS: u32 = 12;
-const STATE_SNAPSHOT: u64 = 0;
+/// The set of extensions, of [`GRP_EXT`]; a value of 32 bits.
+pub const EXT_ENABLE: u64 = 0;
+const EXT_SNAPSHOT: u64 = 1;
+const EXT_APLIC_STATE: u64 = 2;
+/// Added to the ID of a vCPU.
+const EXT_IMSIC_STATE: u64 = 1 << 32;
 
-/// A number in the configuration, an attribute of `KVM_DEV_RISCV_AIA_GRP_CONFIG`.
+/// A number in the configuration, an attribute of `KVM_DEV_RISCV_AIA_GRP_CONFIG` but for the last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ConfigAttr {
     /// How interrupt files are virtualised, see [`super::config::Mode`].
@@ -61,7 +68,6 @@ impl ConfigAttr {
             4 => Self::GroupShift,
             5 => Self::HartBits,
             6 => Self::GuestBits,
-            7 => Self::Extensions,
             _ => return None,
         })
     }
@@ -87,8 +93,33 @@ pub enum Attribute {
         /// The number of the register as in the CSR `siselect`, 0 to 4,095.
         isel: u32,
     },
-    /// The state of all interrupt controllers, see [`super::state`].
-    Snapshot,
+    /// A state, see [`super::state`].
+    State(Part),
+}
+
+/// Of what a state is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Part {
+    /// All interrupt controllers of the virtual machine.
+    Machine,
+    /// The APLIC.
+    Aplic,
+    /// The interrupt file of the vCPU with this ID.
+    Imsic(VcpuId),
+}
+
+impl Part {
+    /// Returns the part whose state is the attribute with this number.
+    fn decode(attr: u64) -> Option<Self> {
+        match attr {
+            EXT_SNAPSHOT => Some(Self::Machine),
+            EXT_APLIC_STATE => Some(Self::Aplic),
+            _ => u32::try_from(attr.checked_sub(EXT_IMSIC_STATE)?)
+                .ok()
+                .map(VcpuId::new)
+                .map(Self::Imsic),
+        }
+    }
 }
 
 impl Attribute {
@@ -111,12 +142,13 @@ impl Attribute {
                 // CAST: 12 bits.
                 isel: (attr & low_mask(IMSIC_ISEL_BITS)) as u32,
             }),
-            GRP_STATE if attr == STATE_SNAPSHOT => Some(Self::Snapshot),
+            GRP_EXT if attr == EXT_ENABLE => Some(Self::Config(ConfigAttr::Extensions)),
+            GRP_EXT => Part::decode(attr).map(Self::State),
             _ => None,
         }
     }
 
-    /// Returns the size in bytes of the value in user memory: 0, 4 or 8, or that of a snapshot's
+    /// Returns the size in bytes of the value in user memory: 0, 4 or 8, or that of a state's
     /// header.
     #[inline]
     pub const fn width(self) -> usize {
@@ -124,7 +156,7 @@ impl Attribute {
             Self::Init => 0,
             Self::Config(_) | Self::AplicRegister(_) => size_of::<u32>(),
             Self::AplicAddr | Self::ImsicAddr(_) | Self::ImsicRegister { .. } => size_of::<u64>(),
-            Self::Snapshot => Header::SIZE,
+            Self::State(_) => Header::SIZE,
         }
     }
 }
@@ -146,14 +178,13 @@ mod tests {
             ConfigAttr::GroupShift,
             ConfigAttr::HartBits,
             ConfigAttr::GuestBits,
-            ConfigAttr::Extensions,
         ]
         .into_iter()
         .enumerate()
         {
             assert_eq!(decode(0, n as u64), Some(Attribute::Config(attr)));
         }
-        assert_eq!(decode(0, 8), None);
+        assert_eq!(decode(0, 7), None);
         assert_eq!(decode(0, 1 << 32), None);
         assert_eq!(decode(1, 0), Some(Attribute::AplicAddr));
         assert_eq!(decode(1, 1), Some(Attribute::ImsicAddr(VcpuIndex::ZERO)));
@@ -168,11 +199,29 @@ mod tests {
             decode(3, u64::MAX),
             Some(Attribute::AplicRegister(u64::MAX))
         );
-        assert_eq!(decode(5, 0), Some(Attribute::Snapshot));
-        assert_eq!(decode(5, 1), None);
-        assert_eq!(decode(5, 1 << 32), None);
-        assert_eq!(decode(6, 0), None);
+        assert_eq!(decode(5, 0), None);
+        assert_eq!(decode(GRP_EXT + 1, 0), None);
         assert_eq!(decode(u32::MAX, 0), None);
+    }
+
+    #[test]
+    fn extensions() {
+        let state = |part| Some(Attribute::State(part));
+        let decode = |attr| Attribute::decode(GRP_EXT, attr);
+
+        assert_eq!(decode(0), Some(Attribute::Config(ConfigAttr::Extensions)));
+        assert_eq!(decode(1), state(Part::Machine));
+        assert_eq!(decode(2), state(Part::Aplic));
+        assert_eq!(decode(3), None);
+        assert_eq!(decode((1 << 32) - 1), None);
+        assert_eq!(decode(1 << 32), state(Part::Imsic(VcpuId::new(0))));
+        assert_eq!(
+            decode(0x1_0000_1234),
+            state(Part::Imsic(VcpuId::new(0x1234)))
+        );
+        assert_eq!(decode(0x1_ffff_ffff), state(Part::Imsic(VcpuId::MAX)));
+        assert_eq!(decode(2 << 32), None);
+        assert_eq!(decode(u64::MAX), None);
     }
 
     /// The ID of a vCPU is not cut off: with C, a number with more than 44 bits names another one.
@@ -205,6 +254,8 @@ mod tests {
         assert_eq!(width(2, 0), Some(0));
         assert_eq!(width(3, 0), Some(4));
         assert_eq!(width(4, 0x70), Some(8));
-        assert_eq!(width(5, 0), Some(24));
+        assert_eq!(width(GRP_EXT, 0), Some(4));
+        assert_eq!(width(GRP_EXT, 1), Some(24));
+        assert_eq!(width(GRP_EXT, 1 << 32), Some(24));
     }
 }

@@ -44,7 +44,10 @@ impl Extensions {
     /// instead of by the host's guest interrupt files.
     pub const EMUL_IDS: Self = Self(1 << 1);
 
-    const ALL: u32 = Self::AUTO_ANYWHERE.0 | Self::EMUL_IDS.0;
+    /// vCPUs that are made after the interrupt controllers are initialised can have interrupt files.
+    pub const LATE_VCPUS: Self = Self(1 << 2);
+
+    const ALL: u32 = Self::AUTO_ANYWHERE.0 | Self::EMUL_IDS.0 | Self::LATE_VCPUS.0;
 
     /// Makes a set; [`None`] if there is no such bit.
     #[inline]
@@ -341,6 +344,12 @@ impl Config {
         Ok(())
     }
 
+    /// Returns what user space has asked for beyond the interface of C.
+    #[inline]
+    pub const fn extensions(&self) -> Extensions {
+        self.extensions
+    }
+
     /// Returns how interrupt files are virtualised.
     #[inline]
     pub const fn mode(&self) -> Mode {
@@ -542,16 +551,17 @@ mod tests {
 
     #[test]
     fn extensions() {
-        range(ConfigAttr::Extensions, 0, 3, ConfigError::Extensions);
+        range(ConfigAttr::Extensions, 0, 7, ConfigError::Extensions);
         assert_eq!(
             set(ConfigAttr::Extensions, 1 << 31, &HOST),
             Err(ConfigError::Extensions)
         );
-        for bits in 0..=3 {
+        for bits in 0..=7 {
             let set = Extensions::new(bits).unwrap_or_default();
             assert_eq!(set.get(), bits);
             assert_eq!(set.contains(Extensions::AUTO_ANYWHERE), bits & 1 != 0);
             assert_eq!(set.contains(Extensions::EMUL_IDS), bits & 2 != 0);
+            assert_eq!(set.contains(Extensions::LATE_VCPUS), bits & 4 != 0);
         }
     }
 

@@ -2,21 +2,46 @@
 
 //! Which vCPU a hart index of the guest means, without a search through all of them.
 
-use core::ops::{
-    Deref,
-    DerefMut, //
-};
+use core::ops::Deref;
 
 use crate::{
     bits::shr,
-    ids::VcpuIndex, //
+    ids::VcpuIndex,
+    word::Word, //
 };
 
-/// A place in a [`HartTable`], for one vCPU.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HartTableEntry {
+/// A place in a [`HartTable`], for one vCPU: its index plus one, with the hart index above it, so that
+/// whoever looks it up sees both or neither; 0 if it is free.
+#[derive(Default)]
+pub struct HartTableEntry(Word);
+
+/// What a used [`HartTableEntry`] holds.
+#[derive(Clone, Copy, Eq, PartialEq)]
+struct Occupant {
     hart_index: u32,
-    vcpu: Option<VcpuIndex>,
+    vcpu: VcpuIndex,
+}
+
+impl Occupant {
+    const HART_INDEX_SHIFT: u32 = 32;
+
+    #[inline]
+    fn pack(self) -> u64 {
+        u64::from(self.hart_index) << Self::HART_INDEX_SHIFT | u64::from(self.vcpu.get()) + 1
+    }
+
+    #[inline]
+    fn unpack(word: u64) -> Option<Self> {
+        if word == 0 {
+            return None;
+        }
+        Some(Self {
+            // CAST: The upper half.
+            hart_index: (word >> Self::HART_INDEX_SHIFT) as u32,
+            // CAST: The lower half.
+            vcpu: VcpuIndex::new((word as u32).wrapping_sub(1))?,
+        })
+    }
 }
 
 /// Returns how many entries a table for `vcpus` vCPUs takes; [`None`] if that is more than memory.
@@ -29,7 +54,12 @@ pub const fn slots_for(vcpus: usize) -> Option<usize> {
     }
 }
 
-/// A hash table from hart indexes, of any 32-bit number, to vCPUs, made once.
+/// There is no room for another vCPU.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Full;
+
+/// A hash table from hart indexes, of any 32-bit number, to vCPUs. It is read in any context, also
+/// while one is added; none is taken out.
 ///
 /// Collisions are resolved by linear probing.
 ///
@@ -47,8 +77,9 @@ pub const fn slots_for(vcpus: usize) -> Option<usize> {
 /// };
 ///
 /// let vcpu = VcpuIndex::new(1).unwrap();
-/// let storage = vec![HartTableEntry::default(); slots_for(1).unwrap()];
-/// let table = HartTable::build(storage, [(0x8000, vcpu)]).unwrap();
+/// let storage: Vec<_> = (0..slots_for(1).unwrap()).map(|_| HartTableEntry::default()).collect();
+/// let table = HartTable::new(storage).unwrap();
+/// table.insert(0x8000, vcpu).unwrap();
 /// assert_eq!(table.get(0x8000), Some(vcpu));
 /// assert_eq!(table.get(0), None);
 /// ```
@@ -58,64 +89,77 @@ pub struct HartTable<S> {
     bits: u32,
 }
 
-impl<S: DerefMut<Target = [HartTableEntry]>> HartTable<S> {
-    /// Makes a table of `vcpus` in `storage`, whatever was in there before; of vCPUs with the same
-    /// hart index, the first one is found.
+impl<S: Deref<Target = [HartTableEntry]>> HartTable<S> {
+    /// Makes a table in `storage`, all of whose entries are free.
     ///
-    /// Returns [`None`] if the size of `storage` is not a power of two, or not enough to leave half
-    /// of it free.
-    pub fn build(storage: S, vcpus: impl IntoIterator<Item = (u32, VcpuIndex)>) -> Option<Self> {
-        let mut entries = storage;
-        let mut room = entries.len() / 2;
-        let bits = entries.len().trailing_zeros();
-
-        if !entries.len().is_power_of_two() {
+    /// Returns [`None`] if their number is not a power of two.
+    pub fn new(storage: S) -> Option<Self> {
+        if !storage.len().is_power_of_two() {
             return None;
         }
-        entries.fill(HartTableEntry::default());
-        for (hart_index, vcpu) in vcpus {
-            let index = find(&entries, bits, hart_index)?;
-            let entry = entries.get_mut(index)?;
-
-            if entry.vcpu.is_none() {
-                room = room.checked_sub(1)?;
-                *entry = HartTableEntry {
-                    hart_index,
-                    vcpu: Some(vcpu),
-                };
-            }
-        }
-        Some(Self { entries, bits })
+        // INVARIANT: Just checked, and no entry is used.
+        Some(Self {
+            bits: storage.len().trailing_zeros(),
+            entries: storage,
+        })
     }
-}
 
-impl<S: Deref<Target = [HartTableEntry]>> HartTable<S> {
-    /// Returns the vCPU with this hart index; [`None`] if there is none.
+    /// Adds a vCPU; of those with the same hart index, the one that was there first is found.
+    ///
+    /// Fails if half of the entries are used. One at a time may add; whoever finds the vCPU sees what
+    /// was written before.
+    pub fn insert(&self, hart_index: u32, vcpu: VcpuIndex) -> Result<(), Full> {
+        self.write(hart_index, vcpu, false)
+    }
+
+    /// As [`Self::insert`], but of those with the same hart index, this one is found from now on.
+    pub fn insert_over(&self, hart_index: u32, vcpu: VcpuIndex) -> Result<(), Full> {
+        self.write(hart_index, vcpu, true)
+    }
+
+    fn write(&self, hart_index: u32, vcpu: VcpuIndex, over: bool) -> Result<(), Full> {
+        let (entry, found) = self.find(hart_index).ok_or(Full)?;
+        let used = |entry: &&HartTableEntry| Occupant::unpack(entry.0.load()).is_some();
+
+        if found.is_some() && !over {
+            return Ok(());
+        }
+        if found.is_none() && self.entries.iter().filter(used).count() >= self.entries.len() / 2 {
+            return Err(Full);
+        }
+        // INVARIANT: The entry was used for this hart index, or the first free one for it.
+        entry.0.store_release(Occupant { hart_index, vcpu }.pack());
+        Ok(())
+    }
+
+    /// Returns the vCPU with this hart index; [`None`] if there is none. What is found at an address that
+    /// is made from it is as whoever added it had left it.
     #[inline]
     pub fn get(&self, hart_index: u32) -> Option<VcpuIndex> {
-        self.entries
-            .get(find(&self.entries, self.bits, hart_index)?)?
-            .vcpu
+        self.find(hart_index)?.1
     }
-}
 
-/// Returns the position of the entry of `hart_index`, or else of the free one where it belongs;
-/// [`None`] if it has none and all are used. There are 2 to the power of `bits` entries.
-#[inline]
-fn find(entries: &[HartTableEntry], bits: u32, hart_index: u32) -> Option<usize> {
-    let mask = entries.len().checked_sub(1)?;
-    let start = hash(hart_index, bits);
+    /// Returns the entry of `hart_index` and its vCPU, or else the free one where it belongs; [`None`] if
+    /// it has none and all are used.
+    #[inline]
+    fn find(&self, hart_index: u32) -> Option<(&HartTableEntry, Option<VcpuIndex>)> {
+        let mask = self.entries.len().checked_sub(1)?;
+        let start = hash(hart_index, self.bits);
 
-    for probe in 0..entries.len() {
-        // The mask also keeps what a guest chose from being an index in speculation.
-        let index = start.wrapping_add(probe) & mask;
-        let entry = entries.get(index)?;
+        for probe in 0..self.entries.len() {
+            // The mask also keeps what a guest chose from being an index in speculation.
+            let entry = self.entries.get(start.wrapping_add(probe) & mask)?;
 
-        if entry.vcpu.is_none() || entry.hart_index == hart_index {
-            return Some(index);
+            match Occupant::unpack(entry.0.load_dependent()) {
+                None => return Some((entry, None)),
+                Some(occupant) if occupant.hart_index == hart_index => {
+                    return Some((entry, Some(occupant.vcpu)));
+                }
+                Some(_) => (),
+            }
         }
+        None
     }
-    None
 }
 
 /// Returns `bits` bits of a hash of `hart_index`.
@@ -131,12 +175,16 @@ fn hash(hart_index: u32, bits: u32) -> usize {
 }
 
 #[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_hart_table))]
-#[cfg_attr(not(CONFIG_KUNIT), cfg(test))]
+#[cfg_attr(not(CONFIG_KUNIT), cfg(all(test, not(loom))))]
 mod tests {
     use super::*;
 
     fn vcpu(n: u32) -> VcpuIndex {
         VcpuIndex::new(n).unwrap_or(VcpuIndex::MAX)
+    }
+
+    fn storage<const N: usize>() -> [HartTableEntry; N] {
+        [const { HartTableEntry(Word::new(0)) }; N]
     }
 
     #[test]
@@ -153,21 +201,36 @@ mod tests {
 
     #[test]
     fn refused_storage() {
-        let mut three = [HartTableEntry::default(); 3];
-        assert!(HartTable::build(&mut three[..], []).is_none());
-        assert!(HartTable::build(&mut three[..0], []).is_none());
+        let three = storage::<3>();
+        assert!(HartTable::new(&three[..]).is_none());
+        assert!(HartTable::new(&three[..0]).is_none());
+    }
 
-        // Half of it has to be free.
-        let mut two = [HartTableEntry::default(); 2];
-        assert!(HartTable::build(&mut two[..], [(1, vcpu(0))]).is_some());
-        assert!(HartTable::build(&mut two[..], [(1, vcpu(0)), (2, vcpu(1))]).is_none());
-        assert!(HartTable::build(&mut two[..1], [(1, vcpu(0))]).is_none());
+    /// Half of it has to be free. What is refused changes nothing.
+    #[test]
+    fn full() -> Result<(), Full> {
+        let two = storage::<2>();
+        let table = HartTable::new(&two[..]).ok_or(Full)?;
+        table.insert(1, vcpu(0))?;
+        assert_eq!(table.insert(2, vcpu(1)), Err(Full));
+        assert_eq!(table.insert_over(2, vcpu(1)), Err(Full));
+        assert_eq!(table.get(2), None);
+        assert_eq!(table.get(1), Some(vcpu(0)));
+        // These take no room.
+        table.insert(1, vcpu(1))?;
+        table.insert_over(1, vcpu(2))?;
+        assert_eq!(table.get(1), Some(vcpu(2)));
+
+        let one = storage::<1>();
+        let table = HartTable::new(&one[..]).ok_or(Full)?;
+        assert_eq!(table.insert(1, vcpu(0)), Err(Full));
+        Ok(())
     }
 
     #[test]
     fn nobody() {
-        let mut one = [HartTableEntry::default(); 1];
-        let table = HartTable::build(&mut one[..], []);
+        let one = storage::<1>();
+        let table = HartTable::new(&one[..]);
         for hart_index in [0, 1, u32::MAX] {
             assert!(table
                 .as_ref()
@@ -176,49 +239,68 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_found() {
-        let mut storage = [HartTableEntry::default(); 64];
-        // What was in the storage does not matter.
-        assert!(HartTable::build(&mut storage[..], (0..32).map(|n| (n + 100, vcpu(n)))).is_some());
+    fn extremes() -> Result<(), Full> {
+        let four = storage::<4>();
+        let table = HartTable::new(&four[..]).ok_or(Full)?;
+        table.insert(0, vcpu(0))?;
+        table.insert(u32::MAX, VcpuIndex::MAX)?;
+        assert_eq!(table.get(0), Some(vcpu(0)));
+        assert_eq!(table.get(u32::MAX), Some(VcpuIndex::MAX));
+        Ok(())
+    }
 
-        // 8 groups of 4 harts, at a multiple of a large power of two.
+    #[test]
+    fn everybody_is_found() -> Result<(), Full> {
+        let storage = storage::<64>();
+        let table = HartTable::new(&storage[..]).ok_or(Full)?;
+
+        // 8 groups of 4 harts, at a multiple of a large power of two. Each is found as soon as it is
+        // there.
         let hart_index = |n: u32| n / 4 << 15 | n % 4;
-        let table = HartTable::build(&mut storage[..], (0..32).map(|n| (hart_index(n), vcpu(n))));
-        let get = |hart_index| table.as_ref().and_then(|table| table.get(hart_index));
-        for n in 0..32 {
-            assert_eq!(get(hart_index(n)), Some(vcpu(n)));
+        for added in 0..32 {
+            table.insert(hart_index(added), vcpu(added))?;
+            for n in 0..32 {
+                let found = (n <= added).then(|| vcpu(n));
+                assert_eq!(table.get(hart_index(n)), found);
+            }
         }
         for other in [4, 5, 100, 0x7fff, 0x8004, 0x4_0000, u32::MAX] {
-            assert_eq!(get(other), None);
+            assert_eq!(table.get(other), None);
         }
+        Ok(())
     }
 
     /// Numbers that all belong into the last place of a table, so that most wrap around.
     #[test]
-    fn collisions() {
-        let mut storage = [HartTableEntry::default(); 8];
+    fn collisions() -> Result<(), Full> {
+        let storage = storage::<8>();
+        let table = HartTable::new(&storage[..]).ok_or(Full)?;
         let same = || (0..).filter(|&hart_index| hash(hart_index, 3) == 7);
-        let table = HartTable::build(&mut storage[..], same().zip((0..4).map(vcpu)));
-        let get = |hart_index| table.as_ref().and_then(|table| table.get(hart_index));
         for (hart_index, n) in same().zip(0..4) {
-            assert_eq!(get(hart_index), Some(vcpu(n)));
+            table.insert(hart_index, vcpu(n))?;
         }
-        assert_eq!(same().nth(4).and_then(get), None);
+        for (hart_index, n) in same().zip(0..4) {
+            assert_eq!(table.get(hart_index), Some(vcpu(n)));
+        }
+        assert_eq!(same().nth(4).and_then(|n| table.get(n)), None);
+        Ok(())
     }
 
-    /// As a search through all vCPUs would, find the first one.
+    /// As a search through all vCPUs would, find the first one; or the one that goes before it.
     #[test]
-    fn the_first_of_the_same_index() {
-        let mut storage = [HartTableEntry::default(); 4];
+    fn the_first_of_the_same_index() -> Result<(), Full> {
+        let storage = storage::<4>();
+        let table = HartTable::new(&storage[..]).ok_or(Full)?;
         // Only two are different: that is room enough.
-        let vcpus = [(7, 5), (9, 4), (7, 3), (9, 2), (7, 1)];
-        let table = HartTable::build(
-            &mut storage[..],
-            vcpus.map(|(hart_index, n)| (hart_index, vcpu(n))),
-        );
-        let get = |hart_index| table.as_ref().and_then(|table| table.get(hart_index));
-        assert_eq!(get(7), Some(vcpu(5)));
-        assert_eq!(get(9), Some(vcpu(4)));
-        assert_eq!(get(8), None);
+        for (hart_index, n) in [(7, 5), (9, 4), (7, 3), (9, 2), (7, 1)] {
+            table.insert(hart_index, vcpu(n))?;
+        }
+        assert_eq!(table.get(7), Some(vcpu(5)));
+        assert_eq!(table.get(9), Some(vcpu(4)));
+        assert_eq!(table.get(8), None);
+        table.insert_over(9, vcpu(6))?;
+        assert_eq!(table.get(9), Some(vcpu(6)));
+        assert_eq!(table.get(7), Some(vcpu(5)));
+        Ok(())
     }
 }

@@ -497,6 +497,13 @@ mod tests {
         assert_eq!(request.check_request(), Err(SnapshotError::Reserved));
         request.version = 2;
         assert_eq!(request.check_request(), Err(SnapshotError::Version));
+        assert!(!request.only_asks());
+        request.version = 0;
+        assert!(!request.only_asks());
+        request.reserved = 0;
+        assert!(request.only_asks());
+        request.version = 1;
+        assert!(!request.only_asks());
     }
 
     // AP-9, AP-10.

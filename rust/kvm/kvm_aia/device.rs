@@ -5,4 +5,5 @@
 pub(crate) mod aia;
 pub(crate) mod config;
 pub(crate) mod init;
+mod late;
 pub(crate) mod snapshot;

@@ -73,28 +73,36 @@ pub(crate) fn aia(vm: &Vm) -> Option<&VmAia> {
 
 /// The interrupt file of a vCPU.
 ///
-/// [`None`] before the interrupt controllers are initialised, and for a vCPU that was made later.
+/// [`None`] before the interrupt controllers are initialised, and for a vCPU that was made later and has
+/// got none since.
 #[inline(always)]
 pub(crate) fn imsic(vcpu: &Vcpu) -> Option<&VcpuImsic> {
-    // SAFETY: Either null or set by `publish` to a value that lives until the vCPU is destroyed, after
+    // SAFETY: Either null or set by `publish_file` to a value that lives until the vCPU is destroyed, after
     // everything that could call here.
     unsafe { vcpu.imsic_state().cast::<VcpuImsic>().as_ref() }
 }
 
-/// Lets everybody see the interrupt controllers, and the vCPUs' interrupt files, those of `aia`. None of
-/// it is taken back.
-pub(crate) fn publish(
-    vm: &mut VmLocked<'_>,
-    aia: KBox<VmAia>,
-    files: KVec<(&Vcpu, Pin<KBox<VcpuImsic>>)>,
+/// Lets everybody see the interrupt file of a vCPU, which has none, and MSIs find it. There is room for it in
+/// `aia`, which is that of the vCPU's virtual machine or will be. It is not taken back.
+pub(crate) fn publish_file(
+    _vm: &mut VmLocked<'_>,
+    aia: &VmAia,
+    vcpu: &Vcpu,
+    imsic: Pin<KBox<VcpuImsic>>,
 ) {
-    for (vcpu, imsic) in files {
-        // SAFETY: It does not move until `take_imsic` makes it the same box again.
-        let imsic = unsafe { Pin::into_inner_unchecked(imsic) };
+    // SAFETY: It does not move until `take_imsic` makes it the same box again.
+    let imsic = KBox::leak(unsafe { Pin::into_inner_unchecked(imsic) });
 
-        // SAFETY: A `VcpuImsic`.
-        unsafe { vcpu.set_imsic_state(KBox::into_raw(imsic).cast()) };
-    }
+    vcpu.set_imsic_addr(imsic.address().get());
+    vcpu.set_hart_index(aia.map.hart_index(imsic.address()));
+    // SAFETY: A `VcpuImsic`.
+    unsafe { vcpu.set_imsic_state(ptr::from_mut(imsic).cast()) };
+    // SAFETY: The lock is held; by `take_imsic` it goes with its vCPU.
+    unsafe { aia.add(vcpu, imsic) };
+}
+
+/// Lets everybody see the interrupt controllers, which are not taken back.
+pub(crate) fn publish(vm: &mut VmLocked<'_>, aia: KBox<VmAia>) {
     // SAFETY: A `VmAia`.
     unsafe { vm.set_aia_state(KBox::into_raw(aia).cast()) };
     vm.set_aia_initialized();
@@ -125,6 +133,6 @@ pub(crate) unsafe fn take_imsic(vcpu: &Vcpu) -> Option<Pin<KBox<VcpuImsic>>> {
 
     // SAFETY: Nothing.
     unsafe { vcpu.set_imsic_state(ptr::null_mut()) };
-    // SAFETY: Made of a pinned box by `publish`; by the requirements of this function, nobody has it.
+    // SAFETY: Made of a pinned box by `publish_file`; by the requirements of this function, nobody has it.
     (!raw.is_null()).then(|| unsafe { Pin::new_unchecked(KBox::from_raw(raw)) })
 }

@@ -24,10 +24,12 @@ use crate::vm::{
 };
 
 /// The size in bytes of the registers of a guest's APLIC.
-pub const APLIC_SIZE: u32 = bindings::KVM_DEV_RISCV_APLIC_SIZE;
+// CAST: Not narrower.
+pub const APLIC_SIZE: u64 = bindings::KVM_DEV_RISCV_APLIC_SIZE as u64;
 
 /// The size in bytes of a guest's interrupt file, which is one page.
-pub const IMSIC_SIZE: u32 = bindings::KVM_DEV_RISCV_IMSIC_SIZE;
+// CAST: Not narrower.
+pub const IMSIC_SIZE: u64 = bindings::KVM_DEV_RISCV_IMSIC_SIZE as u64;
 
 impl Vm {
     #[inline(always)]
@@ -68,7 +70,8 @@ impl Vm {
         unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).aplic_state)) }.store(state, Release);
     }
 
-    /// Whether the interrupt controllers are initialised; nothing about them changes afterwards.
+    /// Whether the interrupt controllers are initialised; nothing about them changes afterwards, but that
+    /// vCPUs may be added.
     #[inline(always)]
     pub fn is_aia_initialized(&self) -> bool {
         // SAFETY: A field of a valid structure. C only reads it.

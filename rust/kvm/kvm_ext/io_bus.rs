@@ -120,7 +120,8 @@ impl IoDevice {
     /// # Safety
     ///
     /// The value must be dropped before the virtual machine is freed.
-    pub unsafe fn register<T: Mmio + 'static>(vm: &Vm, addr: u64, size: u32) -> Result<Self> {
+    pub unsafe fn register<T: Mmio + 'static>(vm: &Vm, addr: u64, size: u64) -> Result<Self> {
+        let size = i32::try_from(size)?;
         let device = KBox::pin(
             Opaque::new(bindings::kvm_io_device {
                 ops: Vtable::<T>::OPS_REF,
@@ -136,8 +137,7 @@ impl IoDevice {
                     vm.as_raw(),
                     bindings::kvm_bus_KVM_MMIO_BUS,
                     addr,
-                    // CAST: A size of a few pages.
-                    size as i32,
+                    size,
                     device.get(),
                 )
             })

@@ -28,6 +28,9 @@ use crate::{
 };
 
 impl Vm {
+    /// One more than the highest index of a vCPU.
+    pub const MAX_VCPUS: u32 = bindings::KVM_MAX_VCPUS;
+
     /// How many vCPUs there are, at least.
     #[inline]
     pub fn online_vcpus(&self) -> u32 {

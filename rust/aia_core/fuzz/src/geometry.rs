@@ -33,8 +33,10 @@ use aia_core::{
     guest::{
         address_map::GuestMap,
         attribute::{
+            self,
             Attribute,
-            ConfigAttr, //
+            ConfigAttr,
+            Part, //
         },
         config::{
             Config,
@@ -478,7 +480,7 @@ impl Values {
                 let in_use = lost & 1 != 0 && !self.may(mode, value)
                     || lost & 2 != 0 && (ids > self.max_ids || sources > self.max_ids);
 
-                (value > 3 || in_use).then_some(ConfigError::Extensions)
+                (value > 7 || in_use).then_some(ConfigError::Extensions)
             }
             _ => None,
         };
@@ -588,7 +590,10 @@ fn config(input: &mut Input<'_>) {
 /// The names of attributes.
 fn attributes(input: &mut Input<'_>) {
     while !input.is_empty() {
-        let group = small(input, 6);
+        let group = match small(input, 6) {
+            5 => attribute::GRP_EXT,
+            group => group,
+        };
         let attr = match input.below(4) {
             0 => input.u64(),
             1 => input.u16().into(),
@@ -596,7 +601,7 @@ fn attributes(input: &mut Input<'_>) {
             _ => input.u8().into(),
         };
         let expected = match (group, attr) {
-            (0, 0..=7) => Some(Attribute::Config(ATTRS[attr as usize])),
+            (0, 0..=6) => Some(Attribute::Config(ATTRS[attr as usize])),
             (1, 0) => Some(Attribute::AplicAddr),
             (1, 1..=16384) => VcpuIndex::new(attr as u32 - 1).map(Attribute::ImsicAddr),
             (2, 0) => Some(Attribute::Init),
@@ -605,7 +610,12 @@ fn attributes(input: &mut Input<'_>) {
                 vcpu: VcpuId::new((attr / 4096).min(u32::MAX.into()) as u32),
                 isel: (attr % 4096) as u32,
             }),
-            (5, 0) => Some(Attribute::Snapshot),
+            (attribute::GRP_EXT, 0) => Some(Attribute::Config(ConfigAttr::Extensions)),
+            (attribute::GRP_EXT, 1) => Some(Attribute::State(Part::Machine)),
+            (attribute::GRP_EXT, 2) => Some(Attribute::State(Part::Aplic)),
+            (attribute::GRP_EXT, _) if attr >> 32 == 1 => {
+                Some(Attribute::State(Part::Imsic(VcpuId::new(attr as u32))))
+            }
             _ => None,
         };
 
@@ -614,6 +624,7 @@ fn attributes(input: &mut Input<'_>) {
             0 | 3 => 4,
             1 | 4 => 8,
             2 => 0,
+            _ if attr == 0 => 4,
             _ => 24,
         });
         assert_eq!(expected.map(Attribute::width), width);
@@ -644,18 +655,24 @@ fn harts(input: &mut Input<'_>) {
         indexes.dedup();
         indexes.len()
     };
-    let table = HartTable::build(vec![HartTableEntry::default(); slots], list.iter().copied());
-    assert_eq!(
-        table.is_some(),
-        slots.is_power_of_two() && different <= slots / 2
-    );
+    let storage: Vec<_> = (0..slots).map(|_| HartTableEntry::default()).collect();
+    let table = HartTable::new(storage);
+    assert_eq!(table.is_some(), slots.is_power_of_two());
     if let Some(table) = table {
+        let results = list.iter().map(|&(index, vcpu)| table.insert(index, vcpu));
+        let fits = results.fold(true, |fits, result| fits & result.is_ok());
+
+        assert_eq!(fits, different <= slots / 2);
         let others = (0..8).map(|_| input.u32()).collect::<Vec<_>>();
 
         for index in list.iter().map(|(index, _)| *index).chain(others) {
             let first = list.iter().find(|(other, _)| *other == index);
 
-            assert_eq!(table.get(index), first.map(|(_, vcpu)| *vcpu));
+            if let Some(found) = table.get(index) {
+                assert_eq!(Some(found), first.map(|(_, vcpu)| *vcpu));
+            } else {
+                assert!(!fits || first.is_none());
+            }
         }
     }
 

@@ -83,6 +83,11 @@ impl Header {
         bytes
     }
 
+    /// Returns whether user space wants no more than to know the version and the numbers.
+    pub fn only_asks(&self) -> bool {
+        self.version == 0 && self.reserved == 0
+    }
+
     /// Checks what user space gives to get a snapshot, of which the numbers do not count.
     pub fn check_request(&self) -> Result<(), SnapshotError> {
         if self.version != VERSION {

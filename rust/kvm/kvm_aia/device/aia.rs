@@ -47,6 +47,7 @@ use super::{
         error, //
     },
     init::initialize,
+    late,
     snapshot, //
 };
 use crate::{
@@ -107,6 +108,7 @@ fn read_value(attr: &Attr) -> Result<Value> {
     Ok(match attr.group {
         attribute::GRP_CONFIG | attribute::GRP_APLIC => Value::U32(attr.read_u32()?),
         attribute::GRP_ADDR | attribute::GRP_IMSIC => Value::U64(attr.read_u64()?),
+        attribute::GRP_EXT if attr.attr == attribute::EXT_ENABLE => Value::U32(attr.read_u32()?),
         _ => Value::None,
     })
 }
@@ -152,8 +154,8 @@ impl Device for AiaDevice {
 
             return imsic.user_access(&vcpu, isel, Some(*value)).map(drop);
         }
-        if Attribute::decode(attr.group, attr.attr) == Some(Attribute::Snapshot) {
-            return snapshot::set(vm, attr);
+        if let Some(Attribute::State(part)) = Attribute::decode(attr.group, attr.attr) {
+            return snapshot::set(vm, attr, part);
         }
 
         let vm = vm.lock();
@@ -174,10 +176,10 @@ impl Device for AiaDevice {
                 configure(&self.config, vm, |config| config.set_aplic_addr(addr))
             }
             (Attribute::ImsicAddr(index), Value::U64(addr)) => {
-                let vcpu = by_index(&vm, index)?;
+                let vcpu = by_index(vm.vm(), index)?;
 
                 if vm.is_aia_initialized() {
-                    return Err(EBUSY);
+                    return late::add(&self.config.lock(), vm, vcpu, addr);
                 }
                 vcpu.set_imsic_addr(checked_addr(addr).map_err(error)?.get());
                 Ok(())
@@ -217,7 +219,7 @@ impl Device for AiaDevice {
 
                 Value::U64(imsic.user_access(&vcpu, isel, None)?)
             }
-            Attribute::Snapshot => return snapshot::get(vm, attr),
+            Attribute::State(part) => return snapshot::get(vm, attr, part),
         };
 
         match value {
@@ -229,9 +231,8 @@ impl Device for AiaDevice {
 
     fn has(&self, vm: &Vm, attr: &Attr) -> Result {
         match Attribute::decode(attr.group, attr.attr).ok_or(ENXIO)? {
-            Attribute::Config(_) | Attribute::AplicAddr | Attribute::Init | Attribute::Snapshot => {
-                Ok(())
-            }
+            Attribute::Config(_) | Attribute::AplicAddr | Attribute::Init => Ok(()),
+            Attribute::State(part) => snapshot::has(vm, part),
             Attribute::ImsicAddr(index) => by_index(vm, index).map(drop),
             Attribute::AplicRegister(offset) => published::aia(vm)
                 .and_then(|aia| aia.aplic.as_ref())

@@ -12,9 +12,13 @@ use aia_core::{
         Guest,
         PhysAddr, //
     },
-    guest::config::{
-        Config,
-        UNDEF_ADDR, //
+    guest::{
+        address_map::GuestMap,
+        config::{
+            Config,
+            Extensions,
+            UNDEF_ADDR, //
+        }, //
     }, //
 };
 use kernel::prelude::*;
@@ -22,15 +26,14 @@ use kvm_ext::{
     io_bus::IoDevice,
     Vm,
     VmLocked,
-    APLIC_SIZE,
-    IMSIC_SIZE, //
+    APLIC_SIZE, //
 };
 
 use super::config::error;
 use crate::{
     handler::{
         aplic_page::AplicPage,
-        imsic_page::ImsicPage, //
+        imsic_page::ImsicPages, //
     },
     published::{
         self,
@@ -44,10 +47,10 @@ use crate::{
     }, //
 };
 
-/// The device for the page of a vCPU's interrupt file.
-fn imsic_page(vm: &Vm, addr: PhysAddr<Guest>) -> Result<IoDevice> {
-    // SAFETY: Part of a `VcpuImsic`, which goes away with its vCPU.
-    unsafe { IoDevice::register::<ImsicPage>(vm, addr.get(), IMSIC_SIZE) }
+/// The device for a stretch of memory with pages of vCPUs' interrupt files.
+pub(super) fn imsic_pages(vm: &Vm, addr: PhysAddr<Guest>, size: u64) -> Result<IoDevice> {
+    // SAFETY: Part of a `VmAia` or `VcpuImsic`, which go away before their virtual machine.
+    unsafe { IoDevice::register::<ImsicPages>(vm, addr.get(), size) }
 }
 
 /// The device for the registers of an APLIC.
@@ -56,33 +59,49 @@ fn aplic_page(vm: &Vm, addr: PhysAddr<Guest>) -> Result<IoDevice> {
     unsafe { IoDevice::register::<AplicPage>(vm, addr.get(), APLIC_SIZE) }
 }
 
+/// The addresses of the vCPUs' interrupt files, by the index of the vCPU.
+///
+/// Fails with `EINVAL` if one is missing, or has not the same base as the others.
+fn addresses(vm: &Vm, map: &GuestMap) -> Result<KVec<PhysAddr<Guest>>> {
+    let mut addrs = KVec::with_capacity(usize::try_from(vm.online_vcpus())?, GFP_KERNEL_ACCOUNT)?;
+
+    for vcpu in vm.vcpus() {
+        let addr = PhysAddr::new(vcpu.imsic_addr());
+        let first = *addrs.first().unwrap_or(&addr);
+
+        if addr.get() == UNDEF_ADDR || map.base_ppn(addr) != map.base_ppn(first) {
+            return Err(EINVAL);
+        }
+        addrs.push(addr, GFP_KERNEL_ACCOUNT)?;
+    }
+    Ok(addrs)
+}
+
+/// The devices for the pages at these addresses.
+fn pages(vm: &Vm, map: &GuestMap, addrs: &[PhysAddr<Guest>]) -> Result<KVec<IoDevice>> {
+    let mut sorted = KVec::with_capacity(addrs.len(), GFP_KERNEL_ACCOUNT)?;
+    let mut pages = KVec::new();
+
+    sorted.extend_from_slice(addrs, GFP_KERNEL_ACCOUNT)?;
+    sorted.sort_unstable();
+    for (addr, size) in map.stretches(&sorted) {
+        pages.push(imsic_pages(vm, addr, size)?, GFP_KERNEL_ACCOUNT)?;
+    }
+    Ok(pages)
+}
+
 /// Makes everything that the configuration asks for.
 ///
 /// Fails with `EBUSY` if that was done, or if a vCPU is being created, and with `EINVAL` if the
 /// configuration makes no sense; then there is none of it, and it can be tried again.
-pub(crate) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
+pub(super) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
     let host = host().ok_or(ENODEV)?;
 
     if vm.is_aia_initialized() || vm.is_vcpu_creation_in_progress() {
         return Err(EBUSY);
     }
     let map = config.check(&limits(host)).map_err(error)?;
-    let vcpus = vm.vm();
-    let addresses = || {
-        vcpus.vcpus().map(|vcpu| match vcpu.imsic_addr() {
-            UNDEF_ADDR => Err(EINVAL),
-            addr => Ok((vcpu, PhysAddr::<Guest>::new(addr))),
-        })
-    };
-    let mut base = None;
-
-    for found in addresses() {
-        let (_, addr) = found?;
-
-        if *base.get_or_insert(map.base_ppn(addr)) != map.base_ppn(addr) {
-            return Err(EINVAL);
-        }
-    }
+    let addrs = addresses(&vm, &map)?;
 
     // Nobody sees any of it before all of it is there, so that it can be taken back.
     let aplic = match (config.nr_sources(), config.aplic_addr()) {
@@ -91,20 +110,21 @@ pub(crate) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
         }
         _ => None,
     };
-    let mut files = KVec::with_capacity(usize::try_from(vm.online_vcpus())?, GFP_KERNEL_ACCOUNT)?;
+    let mut files = KVec::with_capacity(addrs.len(), GFP_KERNEL_ACCOUNT)?;
 
-    for found in addresses() {
-        let (vcpu, addr) = found?;
-        let page = imsic_page(&vm, addr)?;
+    for &addr in &addrs {
+        let imsic = VcpuImsic::new(host, config, addr, None)?;
 
-        files.push(
-            (vcpu, VcpuImsic::new(host, config, addr, page)?),
-            GFP_KERNEL_ACCOUNT,
-        )?;
+        files.push(imsic, GFP_KERNEL_ACCOUNT)?;
     }
-
+    let room = if config.extensions().contains(Extensions::LATE_VCPUS) {
+        Vm::MAX_VCPUS.try_into()?
+    } else {
+        files.len()
+    };
+    let pages = pages(&vm, &map, &addrs)?;
     let aia = KBox::new(
-        VmAia::new(&files, map, config.nr_ids(), aplic)?,
+        VmAia::new(room, map, config.nr_ids(), aplic, pages)?,
         GFP_KERNEL_ACCOUNT,
     )?;
 
@@ -113,9 +133,9 @@ pub(crate) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
     }
 
     // Nothing fails from here on.
-    for (vcpu, imsic) in &files {
-        vcpu.set_hart_index(map.hart_index(imsic.address()));
+    for (vcpu, imsic) in vm.vm().vcpus().zip(files) {
+        published::publish_file(&mut vm, &aia, vcpu, imsic);
     }
-    published::publish(&mut vm, aia, files);
+    published::publish(&mut vm, aia);
     Ok(())
 }

@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The state of a virtual machine's interrupt controllers for user space: it is saved here, and
-//! restored elsewhere, with interrupts in flight.
+//! The state of a virtual machine's interrupt controllers, of all at once or one by one, for user space:
+//! it is saved here, and restored elsewhere, with interrupts in flight.
 //!
 //! The format is that of [`aia_core::guest::state`]. `Documentation/kvm-extensions.rst` tells user
 //! space what it has to do besides.
 
 use aia_core::{
-    guest::state::{
-        machine::{
-            self,
-            Machine,
-            SaveError, //
-        },
-        Header,
-        Layout,
-        Snapshot, //
-        SnapshotError,
+    guest::{
+        attribute::Part,
+        state::{
+            machine::{
+                self,
+                Machine,
+                SaveError, //
+            },
+            Header,
+            Layout,
+            Snapshot, //
+            SnapshotError,
+        }, //
     },
     guest_aplic::Aplic,
     ids::VcpuId,
@@ -28,6 +31,8 @@ use kernel::{
 };
 use kvm_ext::{
     device::Attr,
+    Vcpu,
+    VcpuLocked,
     VcpusLocked,
     Vm, //
 };
@@ -35,7 +40,11 @@ use kvm_ext::{
 use crate::{
     published,
     state::{
-        aplic::LockedWords,
+        aplic::{
+            LockedWords,
+            VmAplic, //
+        },
+        imsic::VcpuImsic,
         vm::VmAia, //
     }, //
 };
@@ -44,58 +53,151 @@ fn error(error: SnapshotError) -> Error {
     Error::from_errno(error.errno())
 }
 
-/// What a snapshot of this virtual machine consists of, which does not change any more. Fails with
-/// `ENODEV` before the interrupt controllers are initialised.
-fn layout(vm: &Vm) -> Result<(Layout, &VmAia)> {
-    let aia = published::aia(vm).ok_or(ENODEV)?;
-    let nr_sources = aia.aplic.as_ref().map(|aplic| aplic.domain.nr_sources());
-    let layout = Layout::new(aia.nr_ids, nr_sources, aia.nr_files().try_into()?).ok_or(EINVAL)?;
-
-    Ok((layout, aia))
+/// The vCPU with this ID, which has an interrupt file. Fails with `ENODEV` if there is none.
+fn with_file(vm: &Vm, id: VcpuId) -> Result<&Vcpu> {
+    vm.vcpu_by_id(id.get())
+        .filter(|vcpu| published::imsic(vcpu).is_some())
+        .ok_or(ENODEV)
 }
 
-/// Memory for a snapshot.
+/// What the state of `part` consists of, and whose. It does not change any more, but that vCPUs may be
+/// added to a machine.
+///
+/// Fails with `ENODEV` before the interrupt controllers are initialised, and if there is no such part.
+fn layout(vm: &Vm, part: Part) -> Result<(Layout, &VmAia)> {
+    let aia = published::aia(vm).ok_or(ENODEV)?;
+    let nr_sources = aia.aplic.as_ref().map(|aplic| aplic.domain.nr_sources());
+    let (nr_sources, nr_vcpus) = match part {
+        Part::Machine => (nr_sources, aia.nr_files()),
+        Part::Aplic => (Some(nr_sources.ok_or(ENODEV)?), 0),
+        Part::Imsic(id) => with_file(vm, id).map(|_| (None, 1))?,
+    };
+
+    Ok((
+        Layout::new(aia.nr_ids, nr_sources, nr_vcpus.try_into()?).ok_or(EINVAL)?,
+        aia,
+    ))
+}
+
+/// Whether there is such a part, before the interrupt controllers are initialised as far as one can tell.
+pub(super) fn has(vm: &Vm, part: Part) -> Result {
+    match part {
+        Part::Imsic(_) => layout(vm, part).map(drop),
+        Part::Machine | Part::Aplic => Ok(()),
+    }
+}
+
+/// Memory for a state.
 fn buffer(layout: &Layout) -> Result<KVVec<u8>> {
     Ok(KVVec::from_elem(0, layout.size(), GFP_KERNEL_ACCOUNT)?)
 }
 
-/// Writes a snapshot to user memory.
+/// Writes a state to user memory.
 ///
 /// Fails with `E2BIG`, with only the header written, if there is not enough of it, and with `EBUSY`
-/// if a vCPU runs.
-pub(crate) fn get(vm: &Vm, attr: &Attr) -> Result {
+/// if a vCPU runs, unless it is a state without vCPUs. That of a single vCPU waits for it instead.
+pub(super) fn get(vm: &Vm, attr: &Attr, part: Part) -> Result {
     let mut header = [0; Header::SIZE];
 
     attr.read_bytes(&mut header)?;
     let header = Header::decode(&header);
 
-    header.check_request().map_err(error)?;
-    let (layout, aia) = layout(vm)?;
+    if !header.only_asks() {
+        header.check_request().map_err(error)?;
+    }
+    let (layout, _) = layout(vm, part)?;
 
+    if header.only_asks() {
+        return attr.write_bytes(&layout.header().encode());
+    }
     if usize::try_from(header.size)? < layout.size() {
         attr.write_bytes(&layout.header().encode())?;
         return Err(E2BIG);
     }
     let mut bytes = buffer(&layout)?;
 
-    {
-        let vm = vm.lock();
-        let vcpus = &mut vm.try_lock_vcpus()?;
-
-        machine::save(&mut Controllers { vcpus, aia }, layout, &mut bytes).map_err(|error| {
-            match error {
-                SaveError::Layout => EINVAL,
-                SaveError::File(error) => error,
-            }
-        })?;
-    }
+    stopped(vm, part, layout, |controllers| {
+        machine::save(controllers, layout, &mut bytes).map_err(|error| match error {
+            SaveError::Layout => EINVAL,
+            SaveError::File(error) => error,
+        })
+    })?;
     attr.write_bytes(&bytes)
 }
 
-/// All interrupt controllers, with no vCPU running.
+/// Calls `f` with what `part` is of, which consists of what `expected` says, while none of its vCPUs runs.
+///
+/// Fails with `EBUSY` if a vCPU of a machine runs, or has been added to it.
+fn stopped<R>(
+    vm: &Vm,
+    part: Part,
+    expected: Layout,
+    f: impl FnOnce(&mut Controllers<'_, '_>) -> Result<R>,
+) -> Result<R> {
+    let call = |aia: &VmAia, files: Files<'_, '_>| {
+        let has_aplic = expected.words().next().is_some();
+        let aplic = aia.aplic.as_ref().filter(|_| has_aplic);
+
+        f(&mut Controllers { files, aplic })
+    };
+
+    match part {
+        Part::Machine => {
+            let vm = vm.lock();
+            let mut vcpus = vm.try_lock_vcpus()?;
+            let (layout, aia) = layout(&vm, part)?;
+
+            if layout != expected {
+                return Err(EBUSY);
+            }
+            call(aia, Files::All(&mut vcpus))
+        }
+        Part::Aplic => {
+            // Against others who restore it.
+            let vm = vm.lock();
+
+            call(layout(&vm, part)?.1, Files::None)
+        }
+        Part::Imsic(id) => {
+            let vcpu = with_file(vm, id)?.lock_killable()?;
+
+            call(layout(vm, part)?.1, Files::One(&vcpu))
+        }
+    }
+}
+
+/// Interrupt files of vCPUs that do not run.
+enum Files<'a, 'b> {
+    All(&'a mut VcpusLocked<'b>),
+    One(&'a VcpuLocked<'b>),
+    None,
+}
+
+impl Files<'_, '_> {
+    /// Calls `f` with the vCPU of this ID and its interrupt file, if it is one of these.
+    fn with<R>(
+        &mut self,
+        id: VcpuId,
+        f: impl FnOnce(&VcpuLocked<'_>, &VcpuImsic) -> R,
+    ) -> Option<R> {
+        let locked;
+        let vcpu = match self {
+            Self::All(vcpus) => {
+                locked = vcpus.by_id(id.get())?;
+                &locked
+            }
+            Self::One(vcpu) if vcpu.id() == id.get() => *vcpu,
+            Self::One(_) | Self::None => return None,
+        };
+
+        Some(f(vcpu, published::imsic(vcpu.vcpu())?))
+    }
+}
+
+/// The interrupt controllers that a state is of, with none of its vCPUs running.
 struct Controllers<'a, 'b> {
-    vcpus: &'a mut VcpusLocked<'b>,
-    aia: &'a VmAia,
+    files: Files<'a, 'b>,
+    aplic: Option<&'a VmAplic>,
 }
 
 impl Machine for Controllers<'_, '_> {
@@ -103,46 +205,37 @@ impl Machine for Controllers<'_, '_> {
     type Error = Error;
 
     fn aplic(&self) -> Option<&Aplic<LockedWords>> {
-        self.aia.aplic.as_ref().map(|aplic| &aplic.domain)
+        self.aplic.map(|aplic| &aplic.domain)
     }
 
     fn vcpu_from(&mut self, from: u32) -> Option<VcpuId> {
         (from..VcpusLocked::MAX_IDS)
-            .find(|id| {
-                self.vcpus
-                    .by_id(*id)
-                    .is_some_and(|vcpu| published::imsic(vcpu.vcpu()).is_some())
-            })
             .map(VcpuId::new)
+            .find(|&id| self.files.with(id, |_, _| ()).is_some())
     }
 
     fn save(&mut self, vcpu: VcpuId, image: &mut Image) -> Result {
-        let vcpu = self.vcpus.by_id(vcpu.get()).ok_or(EINVAL)?;
-
-        published::imsic(vcpu.vcpu())
+        self.files
+            .with(vcpu, |vcpu, imsic| imsic.save(vcpu, image))
             .ok_or(EINVAL)?
-            .save(&vcpu, image)
     }
 
     fn restore(&mut self, vcpu: VcpuId, image: &Image) {
-        if let Some(vcpu) = self.vcpus.by_id(vcpu.get()) {
-            if let Some(imsic) = published::imsic(vcpu.vcpu()) {
-                imsic.restore(&vcpu, image);
-            }
-        }
+        self.files
+            .with(vcpu, |vcpu, imsic| imsic.restore(vcpu, image));
     }
 }
 
-/// Restores a snapshot from user memory.
+/// Restores a state from user memory.
 ///
-/// Fails with `EINVAL` if it is none of such a virtual machine, and with `EBUSY` if a vCPU runs;
-/// then nothing has changed.
-pub(crate) fn set(vm: &Vm, attr: &Attr) -> Result {
+/// Fails with `EINVAL` if it is none of such a part of such a virtual machine, and with `EBUSY` if a vCPU
+/// runs, as [`get`]; then nothing has changed.
+pub(super) fn set(vm: &Vm, attr: &Attr, part: Part) -> Result {
     let mut header = [0; Header::SIZE];
 
     attr.read_bytes(&mut header)?;
     let header = Header::decode(&header);
-    let (layout, aia) = layout(vm)?;
+    let (layout, _) = layout(vm, part)?;
 
     // Before as much memory is read. It may be another one by then, hence all is checked once more.
     if header != layout.header() {
@@ -152,9 +245,8 @@ pub(crate) fn set(vm: &Vm, attr: &Attr) -> Result {
 
     attr.read_bytes(&mut bytes)?;
     let snapshot = Snapshot::open(layout, &bytes).map_err(error)?;
-    let vm = vm.lock();
-    let vcpus = &mut vm.try_lock_vcpus()?;
 
-    machine::restore(&mut Controllers { vcpus, aia }, layout, &snapshot)
-        .map_err(|machine::OtherVcpus| EINVAL)
+    stopped(vm, part, layout, |controllers| {
+        machine::restore(controllers, layout, &snapshot).map_err(|machine::OtherVcpus| EINVAL)
+    })
 }

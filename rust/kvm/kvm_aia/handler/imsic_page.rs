@@ -1,25 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The page of a vCPU's interrupt file while there is no guest file.
+//! The pages of the vCPUs' interrupt files while there are no guest files.
 
+use aia_core::addr::PhysAddr;
 use kernel::prelude::*;
 use kvm_ext::{
     io_bus::Mmio,
     Vcpu, //
 };
 
-use crate::{
-    ops::inject::inject_msi,
-    published, //
-};
+use crate::published;
 
-/// The page of a vCPU's interrupt file while there is no guest file.
-pub(crate) struct ImsicPage;
+/// A stretch of memory with the pages of vCPUs' interrupt files, for as long as they have no guest files.
+/// What else is in it is not ours.
+pub(crate) struct ImsicPages;
 
-impl Mmio for ImsicPage {
-    fn read(_vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
+impl Mmio for ImsicPages {
+    fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
         if data.len() != 4 || addr % 4 != 0 {
             return Err(EOPNOTSUPP);
+        }
+        if let Some(aia) = published::aia(vcpu.vm()) {
+            if !aia.has_file_at(PhysAddr::new(addr).page()) {
+                return Err(EOPNOTSUPP);
+            }
         }
         data.fill(0);
         Ok(())
@@ -31,10 +35,21 @@ impl Mmio for ImsicPage {
         if addr % 4 != 0 {
             return Err(EOPNOTSUPP);
         }
-        // What is no MSI is ignored (AIA 3.5).
-        if let Some(aia) = published::aia(vcpu.vm()) {
-            let _ = inject_msi(aia, addr, u32::from_le_bytes(data));
+        let Some(aia) = published::aia(vcpu.vm()) else {
+            return Ok(());
+        };
+        let addr = PhysAddr::new(addr);
+
+        match aia.member_at(addr.page()) {
+            Some((vcpu, imsic)) => {
+                let target = aia.map.decode(addr);
+
+                // What is no MSI is ignored (AIA 3.5).
+                let _ = imsic.inject(vcpu, target.guest, target.offset, u32::from_le_bytes(data));
+                Ok(())
+            }
+            None if aia.has_file_at(addr.page()) => Ok(()),
+            None => Err(EOPNOTSUPP),
         }
-        Ok(())
     }
 }

@@ -77,11 +77,9 @@ pub(crate) fn inject_msi(aia: &VmAia, addr: u64, data: u32) -> Result {
     let addr = PhysAddr::<Guest>::new(addr);
     let target = aia.map.decode(addr);
 
-    match aia.member(aia.map.hart_index(addr)) {
-        Some((vcpu, imsic)) if imsic.address() == target.page => {
-            imsic.inject(vcpu, target.guest, target.offset, data)
-        }
-        _ => {
+    match aia.member_at(target.page) {
+        Some((vcpu, imsic)) => imsic.inject(vcpu, target.guest, target.offset, data),
+        None => {
             if let Some(aplic) = &aia.aplic {
                 aplic.receive(addr, data, &ToVcpus(aia));
             }

@@ -57,16 +57,18 @@ pub(crate) struct VcpuImsic {
     ///
     /// [`riscv::time`]: kernel_ext::arch::riscv::time
     ran: Atomic<u64>,
-    page: IoDevice,
+    /// Its page, unless that is among those of its virtual machine.
+    _page: Option<IoDevice>,
 }
 
 impl VcpuImsic {
-    /// Makes the interrupt file of a vCPU, whose page is `page` at `address`. May sleep.
+    /// Makes the interrupt file of a vCPU at `address`, whose page is `page`, or else one of those that its
+    /// virtual machine has. May sleep.
     pub(crate) fn new(
         host: &'static HostAia,
         config: &Config,
         address: PhysAddr<Guest>,
-        page: IoDevice,
+        page: Option<IoDevice>,
     ) -> Result<Pin<KBox<Self>>> {
         KBox::pin_init(
             pin_init!(Self {
@@ -82,7 +84,7 @@ impl VcpuImsic {
                 host,
                 address,
                 ran: Atomic::new(0),
-                page,
+                _page: page,
             }),
             GFP_KERNEL_ACCOUNT,
         )

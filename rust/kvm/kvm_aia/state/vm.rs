@@ -7,9 +7,13 @@
     reason = "vCPUs and their interrupt files by their addresses"
 )]
 
-use core::ptr::NonNull;
+use core::ptr;
 
 use aia_core::{
+    addr::{
+        Guest,
+        PhysAddr, //
+    },
     guest::{
         address_map::GuestMap,
         hart_table::{
@@ -23,40 +27,45 @@ use aia_core::{
         VcpuIndex, //
     }, //
 };
-use kernel::prelude::*;
-use kvm_ext::Vcpu;
+use kernel::{
+    prelude::*,
+    sync::atomic::{
+        Atomic,
+        Relaxed, //
+    }, //
+};
+use kvm_ext::{
+    io_bus::IoDevice,
+    Vcpu,
+    VmLocked, //
+};
 
 use super::{
     aplic::VmAplic,
     imsic::VcpuImsic, //
 };
 
-/// A vCPU and its interrupt file, for who delivers MSIs.
-pub(crate) struct VcpuImsicPtr {
-    vcpu: NonNull<Vcpu>,
-    imsic: NonNull<VcpuImsic>,
+/// A vCPU and its interrupt file, for who delivers MSIs; null pointers for a vCPU that has none.
+struct Member {
+    vcpu: Atomic<*mut Vcpu>,
+    imsic: Atomic<*mut VcpuImsic>,
 }
 
-// SAFETY: What can be done with a vCPU and its file can be done on any CPU.
-unsafe impl Send for VcpuImsicPtr {}
-// SAFETY: As above.
-unsafe impl Sync for VcpuImsicPtr {}
-
-impl VcpuImsicPtr {
-    /// A vCPU and the interrupt file that it will have, as part of its virtual machine's [`VmAia`].
-    pub(crate) fn new((vcpu, imsic): &(&Vcpu, Pin<KBox<VcpuImsic>>)) -> Option<Self> {
-        Some(Self {
-            vcpu: NonNull::from(*vcpu),
-            imsic: NonNull::from(&**imsic),
-        })
-    }
+impl Member {
+    const NONE: Self = Self {
+        vcpu: Atomic::new(ptr::null_mut()),
+        imsic: Atomic::new(ptr::null_mut()),
+    };
 
     /// The vCPU and its interrupt file.
     #[inline(always)]
-    pub(crate) fn get(&self) -> (&Vcpu, &VcpuImsic) {
-        // SAFETY: The `VmAia` is published together with the files, which are destroyed with their
-        // vCPUs, together with the virtual machine, when nobody is left who delivers MSIs.
-        unsafe { (self.vcpu.as_ref(), self.imsic.as_ref()) }
+    fn get(&self) -> Option<(&Vcpu, &VcpuImsic)> {
+        let (vcpu, imsic) = (self.vcpu.load(Relaxed), self.imsic.load(Relaxed));
+
+        // SAFETY: Null, or set by `VmAia::add` to a vCPU and its file, which are destroyed together
+        // with the virtual machine, when nobody is left who delivers MSIs. Who has the index from the
+        // table, or holds the lock of the virtual machine, sees what was written to them before.
+        unsafe { Some((vcpu.as_ref()?, imsic.as_ref()?)) }
     }
 }
 
@@ -65,57 +74,90 @@ pub(crate) struct VmAia {
     pub(crate) map: GuestMap,
     /// How many identities each interrupt file has.
     pub(crate) nr_ids: NrIds,
+    /// Who is found by a hart index. Of vCPUs that differ in the guest index only, an MSI's address
+    /// finds the one of zero.
     harts: HartTable<KVec<HartTableEntry>>,
     /// By the index of the vCPU.
-    members: KVec<VcpuImsicPtr>,
+    members: KVec<Member>,
     pub(crate) aplic: Option<VmAplic>,
+    /// The pages of the interrupt files that were there at first.
+    _pages: KVec<IoDevice>,
 }
 
 impl VmAia {
-    /// Makes it of all vCPUs by their indexes, with the interrupt files that they will have, at
-    /// addresses that fit `map`. May sleep.
+    /// Makes it for vCPUs whose index is below `room`, none of which has an interrupt file yet, that are
+    /// at addresses that fit `map`. May sleep.
     pub(crate) fn new(
-        files: &[(&Vcpu, Pin<KBox<VcpuImsic>>)],
+        room: usize,
         map: GuestMap,
         nr_ids: NrIds,
         aplic: Option<VmAplic>,
+        pages: KVec<IoDevice>,
     ) -> Result<Self> {
-        let count = files.len();
-        let slots = hart_table::slots_for(count).ok_or(ENOMEM)?;
+        let slots = hart_table::slots_for(room).ok_or(ENOMEM)?;
         let mut storage = KVec::with_capacity(slots, GFP_KERNEL_ACCOUNT)?;
-        let mut members = KVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
+        let mut members = KVec::with_capacity(room, GFP_KERNEL_ACCOUNT)?;
 
-        storage.resize(slots, HartTableEntry::default(), GFP_KERNEL_ACCOUNT)?;
-        for file in files {
-            members.push(VcpuImsicPtr::new(file).ok_or(EINVAL)?, GFP_KERNEL_ACCOUNT)?;
+        for _ in 0..slots {
+            storage.push(HartTableEntry::default(), GFP_KERNEL_ACCOUNT)?;
         }
-
-        // Of those that differ in the guest index only, an MSI's address finds the one of zero.
-        let harts = |canonical| {
-            (0..)
-                .map_while(VcpuIndex::new)
-                .zip(members.iter())
-                .filter_map(move |(index, member)| {
-                    let address = member.get().1.address();
-
-                    ((map.decode(address).guest == 0) == canonical)
-                        .then(|| (map.hart_index(address), index))
-                })
-        };
-
+        for _ in 0..room {
+            members.push(Member::NONE, GFP_KERNEL_ACCOUNT)?;
+        }
         Ok(Self {
-            harts: HartTable::build(storage, Iterator::chain(harts(true), harts(false)))
-                .ok_or(EINVAL)?,
+            harts: HartTable::new(storage).ok_or(EINVAL)?,
             map,
             nr_ids,
             members,
             aplic,
+            _pages: pages,
         })
+    }
+
+    /// Whether a vCPU with this index can be [added](Self::add).
+    pub(crate) fn has_room(&self, vcpu: &Vcpu) -> bool {
+        // CAST: Not narrower.
+        (vcpu.index() as usize) < self.members.len()
+    }
+
+    /// Lets MSIs find a vCPU, for which [there is room](Self::has_room) and which has none yet, and the
+    /// interrupt file that it has or is about to have.
+    ///
+    /// # Safety
+    ///
+    /// The caller must hold the lock of the virtual machine, or be alone in knowing `self`; `imsic` must
+    /// live until `vcpu` goes away.
+    pub(crate) unsafe fn add(&self, vcpu: &Vcpu, imsic: &VcpuImsic) {
+        let Some(index) = VcpuIndex::new(vcpu.index()) else {
+            return;
+        };
+        let Some(member) = self.members.get(index.index()) else {
+            return;
+        };
+        let address = imsic.address();
+        let hart_index = self.map.hart_index(address);
+
+        member.vcpu.store(ptr::from_ref(vcpu).cast_mut(), Relaxed);
+        member.imsic.store(ptr::from_ref(imsic).cast_mut(), Relaxed);
+        // There is room for as many as there are members.
+        let _ = if self.map.decode(address).guest == 0 {
+            self.harts.insert_over(hart_index, index)
+        } else {
+            self.harts.insert(hart_index, index)
+        };
     }
 
     /// How many vCPUs have an interrupt file.
     pub(crate) fn nr_files(&self) -> usize {
-        self.members.len()
+        self.members.iter().filter_map(Member::get).count()
+    }
+
+    /// All vCPUs that have an interrupt file, and their files.
+    pub(crate) fn files<'a>(
+        &'a self,
+        _vm: &'a VmLocked<'_>,
+    ) -> impl Iterator<Item = (&'a Vcpu, &'a VcpuImsic)> {
+        self.members.iter().filter_map(Member::get)
     }
 
     /// The vCPU with this hart index, and its interrupt file.
@@ -123,6 +165,23 @@ impl VmAia {
     pub(crate) fn member(&self, hart_index: u32) -> Option<(&Vcpu, &VcpuImsic)> {
         let index = self.harts.get(hart_index)?;
 
-        Some(self.members.get(index.index())?.get())
+        self.members.get(index.index())?.get()
+    }
+
+    /// The vCPU to whom an MSI goes that is sent to this page, and its interrupt file.
+    #[inline]
+    pub(crate) fn member_at(&self, page: PhysAddr<Guest>) -> Option<(&Vcpu, &VcpuImsic)> {
+        self.member(self.map.hart_index(page))
+            .filter(|(_, imsic)| imsic.address() == page)
+    }
+
+    /// Whether this page is that of an interrupt file, be it one that no MSI finds.
+    pub(crate) fn has_file_at(&self, page: PhysAddr<Guest>) -> bool {
+        self.member_at(page).is_some()
+            || self
+                .members
+                .iter()
+                .filter_map(Member::get)
+                .any(|(_, imsic)| imsic.address() == page)
     }
 }
