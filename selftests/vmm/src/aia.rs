@@ -57,6 +57,31 @@ impl Display for Mode {
     }
 }
 
+/// What the device has beyond the one in C, see Documentation/kvm-extensions.rst.
+pub mod ext {
+    /// The group of all of it.
+    pub const GROUP: u32 = 0x5255_0000;
+
+    /// A set of bits.
+    pub const ENABLE: u64 = 0;
+    /// Mode AUTO on any host.
+    pub const AUTO_ANYWHERE: u32 = 1 << 0;
+    /// As many identities in mode EMUL as the specification has.
+    pub const EMUL_IDS: u32 = 1 << 1;
+    /// Interrupt files for vCPUs that are made after INIT.
+    pub const LATE_VCPUS: u32 = 1 << 2;
+
+    /// The state of all.
+    pub const SNAPSHOT: u64 = 1;
+    /// That of the APLIC.
+    pub const APLIC_STATE: u64 = 2;
+
+    /// That of the interrupt file of a vCPU.
+    pub const fn imsic_state(vcpu_id: u64) -> u64 {
+        1 << 32 | vcpu_id
+    }
+}
+
 /// Where a system call finds its argument in the memory of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -142,6 +167,17 @@ impl Aia {
     /// Reads an attribute of the group CONFIG.
     pub fn config(&self, attr: u32) -> io::Result<u32> {
         self.get(KVM_DEV_RISCV_AIA_GRP_CONFIG, attr.into(), 0)
+            .map(|value| value as u32)
+    }
+
+    /// Sets the extensions.
+    pub fn set_extensions(&self, bits: u32) -> io::Result<()> {
+        self.set(ext::GROUP, ext::ENABLE, bits.into())
+    }
+
+    /// Reads them.
+    pub fn extensions(&self) -> io::Result<u32> {
+        self.get(ext::GROUP, ext::ENABLE, 0)
             .map(|value| value as u32)
     }
 

@@ -36,6 +36,7 @@ mod verdict;
 pub use ktap::diag;
 
 pub use aia::{
+    ext,
     Aia,
     Mode,
     Place, //
@@ -65,6 +66,7 @@ pub use suite::{
     Test, //
 };
 pub use sys::{
+    raise_open_files,
     GuestMemory,
     TestMemory, //
 };

@@ -481,3 +481,23 @@ pub(crate) fn set_realtime(on: bool) -> io::Result<()> {
 pub(crate) fn kick_signal() -> libc::c_int {
     libc::SIGUSR1
 }
+
+/// Lets this process have so many open files at least.
+pub fn raise_open_files(count: u64) -> io::Result<()> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+
+    // SAFETY: The structure is ours.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    limit.rlim_cur = limit.rlim_cur.max(count);
+    limit.rlim_max = limit.rlim_max.max(count);
+    // SAFETY: As above.
+    if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}

@@ -9,6 +9,7 @@ use libc::{
     ENXIO, //
 };
 use vmm::{
+    ext,
     fixture::Fixture,
     refused,
     same,
@@ -149,7 +150,7 @@ pub(crate) fn unknown(m: &Machine) -> Result<()> {
             .context(format!("HAS of CONFIG {attr}"))?;
     }
     // The extensions, and the state that is one of them.
-    for (group, attr) in [(KVM_DEV_RISCV_AIA_GRP_CONFIG, 7), (5, 0)] {
+    for (group, attr) in [(ext::GROUP, ext::ENABLE), (ext::GROUP, ext::SNAPSHOT)] {
         if m.has_extensions(f.aia.has(group, attr))? {
             continue;
         }
@@ -161,7 +162,7 @@ pub(crate) fn unknown(m: &Machine) -> Result<()> {
         })?;
     }
     // The last one is 0 in its low half.
-    for attr in [8, 9, 0xffff_ffff, 1 << 32] {
+    for attr in [7, 8, 0xffff_ffff, 1 << 32] {
         let group = KVM_DEV_RISCV_AIA_GRP_CONFIG;
 
         refused(f.aia.has(group, attr), ENXIO, || {
@@ -174,7 +175,7 @@ pub(crate) fn unknown(m: &Machine) -> Result<()> {
             format!("SET of CONFIG {attr}")
         })?;
     }
-    for group in [6, 7, u32::MAX] {
+    for group in [5, 6, ext::GROUP - 1, ext::GROUP + 1, u32::MAX] {
         refused(f.aia.has(group, 0), ENXIO, || {
             format!("HAS of group {group}")
         })?;

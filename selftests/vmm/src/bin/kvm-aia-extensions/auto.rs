@@ -2,20 +2,20 @@
 
 //! The mask of extensions, and mode AUTO on any host.
 
-use crate::{
-    AUTO_ANYWHERE,
-    CONFIG,
-    CONFIG_EXTENSIONS,
-    EMUL_IDS, //
-};
 use kvm_bindings::*;
 use libc::{
     EBUSY,
     EFAULT,
-    EINVAL, //
+    EINVAL,
+    ENXIO, //
 };
 use vmm::{
     exact,
+    ext::{
+        self,
+        AUTO_ANYWHERE,
+        EMUL_IDS, //
+    },
     fixture::Fixture,
     refused,
     same,
@@ -31,22 +31,22 @@ use vmm::{
 
 /// Asks for `bits`.
 pub(crate) fn extend(aia: &vmm::Aia, bits: u32) -> Result<()> {
-    aia.set_config(CONFIG_EXTENSIONS, bits)
+    aia.set_extensions(bits)
         .context(format!("extensions {bits:#x}"))
 }
 
 pub(crate) fn bits(m: &Machine) -> Result<()> {
     let f = Fixture::new(m, 0)?;
-    let reads = |wanted, when| same(f.aia.config(CONFIG_EXTENSIONS).ok(), Some(wanted), || when);
+    let reads = |wanted, when| same(f.aia.extensions().ok(), Some(wanted), || when);
 
     f.aia
-        .has(CONFIG, CONFIG_EXTENSIONS.into())
+        .has(ext::GROUP, ext::ENABLE)
         .context("HAS of the extensions")?;
     reads(0, "at first".into())?;
-    for good in [3, 2, 1, 0, AUTO_ANYWHERE | EMUL_IDS] {
+    for good in [7, 4, 2, 1, 0, AUTO_ANYWHERE | EMUL_IDS] {
         extend(&f.aia, good)?;
-        for bad in [4, 7, 1 << 16, 1 << 31, u32::MAX] {
-            refused(f.aia.set_config(CONFIG_EXTENSIONS, bad), EINVAL, || {
+        for bad in [8, 15, 1 << 16, 1 << 31, u32::MAX] {
+            refused(f.aia.set_extensions(bad), EINVAL, || {
                 format!("extensions {bad:#x}")
             })?;
         }
@@ -60,8 +60,14 @@ pub(crate) fn bits(m: &Machine) -> Result<()> {
         Some(KVM_DEV_RISCV_AIA_MODE_EMUL),
         || "mode with extensions".into(),
     )?;
+    // The groups of C have nothing of it.
+    for (group, attr) in [(KVM_DEV_RISCV_AIA_GRP_CONFIG, 7), (5, 0)] {
+        refused(f.aia.has(group, attr), ENXIO, || {
+            format!("attribute {attr} of group {group}")
+        })?;
+    }
     // 32 bits are read and written.
-    let value = f.aia.get(CONFIG, CONFIG_EXTENSIONS.into(), u128::MAX);
+    let value = f.aia.get(ext::GROUP, ext::ENABLE, u128::MAX);
 
     same(value.ok(), Some(u128::MAX << 32 | 3), || {
         "width of GET".into()
@@ -69,8 +75,7 @@ pub(crate) fn bits(m: &Machine) -> Result<()> {
     let mem = TestMemory::new()?;
 
     refused(
-        f.aia
-            .set_at(CONFIG, CONFIG_EXTENSIONS.into(), &mem, Place::Nowhere),
+        f.aia.set_at(ext::GROUP, ext::ENABLE, &mem, Place::Nowhere),
         EFAULT,
         || "SET from nowhere".into(),
     )
@@ -82,12 +87,12 @@ pub(crate) fn fixed(m: &Machine) -> Result<()> {
     f.configure(63, 4)?;
     extend(&f.aia, AUTO_ANYWHERE)?;
     f.aia.init().context("INIT")?;
-    for value in [0, AUTO_ANYWHERE, 4] {
-        refused(f.aia.set_config(CONFIG_EXTENSIONS, value), EBUSY, || {
+    for value in [0, AUTO_ANYWHERE, 8] {
+        refused(f.aia.set_extensions(value), EBUSY, || {
             format!("extensions {value:#x} after INIT")
         })?;
     }
-    same(f.aia.config(CONFIG_EXTENSIONS).ok(), Some(1), || {
+    same(f.aia.extensions().ok(), Some(1), || {
         "extensions after INIT".into()
     })
 }
@@ -125,7 +130,7 @@ pub(crate) fn modes(m: &Machine) -> Result<()> {
     // It stays as long as the mode needs it.
     try_mode(Mode::Auto, true, "once more")?;
     for bits in [0, EMUL_IDS] {
-        let given_up = f.aia.set_config(CONFIG_EXTENSIONS, bits);
+        let given_up = f.aia.set_extensions(bits);
 
         if has_files {
             given_up.context("giving it up")?;

@@ -21,6 +21,7 @@ use std::{
 };
 use vmm::{
     abi::op,
+    ext,
     regs::{
         aplic::{
             self,
@@ -302,6 +303,29 @@ pub(crate) fn moved(m: &Machine, from: Mode, to: Mode) -> Result<()> {
     // The first one still has it all, too: reading takes nothing away.
     state.check(&a.device, "in the first machine, later")?;
     a.go_on()
+}
+
+/// As [`moved`], with the APLIC and each vCPU by itself, in any order.
+pub(crate) fn moved_in_parts(m: &Machine, from: Mode, to: Mode) -> Result<()> {
+    let mut a = Running::new(m, from)?;
+    let mut b = Running::new(m, to)?;
+    let parts = [ext::imsic_state(1), ext::APLIC_STATE, ext::imsic_state(0)];
+
+    a.load()?;
+    b.junk()?;
+    let whole = Snapshot::take(&a.device)?;
+
+    a.is_loaded(&whole)?;
+    for part in parts {
+        let state = Snapshot::take_part(&a.device, part)?;
+
+        b.device
+            .set_part(part, &state.0)
+            .context(format!("SET of {part:#x}"))?;
+    }
+    whole.check(&b.device, "in the other machine")?;
+    whole.check(&a.device, "in the first machine")?;
+    b.go_on()
 }
 
 /// A machine that has run on returns to an earlier state of its own.

@@ -9,9 +9,7 @@ use crate::{
         Snapshot,
         HEADER, //
     },
-    sys::Device,
-    SNAPSHOT,
-    STATE, //
+    sys::Device, //
 };
 use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_HART_BITS;
 use libc::{
@@ -23,6 +21,7 @@ use libc::{
     ENXIO, //
 };
 use vmm::{
+    ext,
     fixture::{
         page,
         Fixture, //
@@ -53,19 +52,25 @@ pub(crate) fn ready(
 pub(crate) fn has(m: &Machine) -> Result<()> {
     let f = Fixture::new(m, 1)?;
 
-    for attr in [1, 0xffff_ffff, 1 << 32] {
-        refused(f.aia.has(STATE, attr), ENXIO, || format!("HAS of {attr}"))?;
-        refused(f.aia.get(STATE, attr, 0), ENXIO, || {
+    for attr in [3, 0xffff_ffff, 2 << 32] {
+        refused(f.aia.has(ext::GROUP, attr), ENXIO, || {
+            format!("HAS of {attr}")
+        })?;
+        refused(f.aia.get(ext::GROUP, attr, 0), ENXIO, || {
             format!("GET of {attr}")
         })?;
-        refused(f.aia.set(STATE, attr, 0), ENXIO, || {
+        refused(f.aia.set(ext::GROUP, attr, 0), ENXIO, || {
             format!("SET of {attr}")
         })?;
     }
-    f.aia.has(STATE, SNAPSHOT).context("HAS before INIT")?;
+    f.aia
+        .has(ext::GROUP, ext::SNAPSHOT)
+        .context("HAS before INIT")?;
     f.configure(63, 4)?;
     f.aia.init().context("INIT")?;
-    f.aia.has(STATE, SNAPSHOT).context("HAS after INIT")
+    f.aia
+        .has(ext::GROUP, ext::SNAPSHOT)
+        .context("HAS after INIT")
 }
 
 pub(crate) fn before_init(m: &Machine) -> Result<()> {
@@ -89,7 +94,7 @@ pub(crate) fn header(m: &Machine) -> Result<()> {
     let (_f, device) = ready(m, 2, 63, 40)?;
     let size = Snapshot::take(&device)?.0.len() as u32;
 
-    for (version, reserved) in [(0, 0), (2, 0), (u32::MAX, 0), (1, 1), (1, 1 << 31)] {
+    for (version, reserved) in [(0, 1), (2, 0), (u32::MAX, 0), (1, 1), (1, 1 << 31)] {
         let mut bytes = request(version, size, reserved);
 
         bytes.resize(size as usize, 0xa5);
@@ -100,6 +105,22 @@ pub(crate) fn header(m: &Machine) -> Result<()> {
         })?;
         same(after == bytes, true, || "nothing is written".into())?;
     }
+    // Who does not know the version asks for it, and gets no more.
+    let mut bytes = request(0, 0, 0);
+
+    bytes.resize(size as usize, 0xa5);
+    let (got, after) = device.get(&bytes)?;
+
+    got.context("GET with version 0")?;
+    same(
+        after[..HEADER] == Snapshot::take(&device)?.0[..HEADER],
+        true,
+        || "the header".into(),
+    )?;
+    same(after[HEADER..] == bytes[HEADER..], true, || {
+        "nothing behind it is written".into()
+    })?;
+
     // The numbers do not count.
     let mut bytes = request(1, size, 0);
 
@@ -148,19 +169,31 @@ pub(crate) fn faults(m: &Machine) -> Result<()> {
     let whole = Snapshot::take(&device)?;
 
     for place in [Place::Nowhere, Place::Short(20)] {
-        refused(f.aia.get_at(STATE, SNAPSHOT, &mem, place), EFAULT, || {
-            format!("GET, header {place:?}")
-        })?;
-        refused(f.aia.set_at(STATE, SNAPSHOT, &mem, place), EFAULT, || {
-            format!("SET, header {place:?}")
-        })?;
+        refused(
+            f.aia.get_at(ext::GROUP, ext::SNAPSHOT, &mem, place),
+            EFAULT,
+            || format!("GET, header {place:?}"),
+        )?;
+        refused(
+            f.aia.set_at(ext::GROUP, ext::SNAPSHOT, &mem, place),
+            EFAULT,
+            || format!("SET, header {place:?}"),
+        )?;
     }
-    // A header of zeroes.
-    for result in [
-        f.aia.get_at(STATE, SNAPSHOT, &mem, Place::ReadOnly),
-        f.aia.set_at(STATE, SNAPSHOT, &mem, Place::ReadOnly),
+    // A header of zeroes: GET asks for the version, and cannot be told.
+    for (result, wanted) in [
+        (
+            f.aia
+                .get_at(ext::GROUP, ext::SNAPSHOT, &mem, Place::ReadOnly),
+            EFAULT,
+        ),
+        (
+            f.aia
+                .set_at(ext::GROUP, ext::SNAPSHOT, &mem, Place::ReadOnly),
+            EINVAL,
+        ),
     ] {
-        refused(result, EINVAL, || "zeroes".into())?;
+        refused(result, wanted, || "zeroes".into())?;
     }
     // A good header, and not as much memory as it says.
     for missing in [1, 8, whole.0.len() - HEADER] {

@@ -2,16 +2,15 @@
 
 //! In mode EMUL there may be as many identities and sources as the specification allows.
 
-use crate::{
-    auto::extend,
-    AUTO_ANYWHERE,
-    CONFIG_EXTENSIONS,
-    EMUL_IDS, //
-};
+use crate::auto::extend;
 use kvm_bindings::*;
 use libc::EINVAL;
 use vmm::{
     exact,
+    ext::{
+        AUTO_ANYWHERE,
+        EMUL_IDS, //
+    },
     fixture::Fixture,
     refused,
     same,
@@ -118,7 +117,7 @@ pub(crate) fn withdrawn(m: &Machine) -> Result<()> {
             .set_config(attr, value)
             .context(format!("CONFIG {attr}"))?;
         for bits in [0, AUTO_ANYWHERE] {
-            let given_up = f.aia.set_config(CONFIG_EXTENSIONS, bits);
+            let given_up = f.aia.set_extensions(bits);
 
             if ids < value {
                 refused(given_up, EINVAL, || {

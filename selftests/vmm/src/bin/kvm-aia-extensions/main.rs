@@ -11,6 +11,8 @@ mod counted;
 mod flight;
 mod get;
 mod ids;
+mod late;
+mod parts;
 mod set;
 mod snapshot;
 mod sys;
@@ -19,6 +21,7 @@ use ktap::Tap;
 use kvm_ioctls::Kvm;
 use std::process::ExitCode;
 use vmm::{
+    ext,
     suite,
     Aia,
     Context,
@@ -35,16 +38,6 @@ use vmm::{
     Result,
     Test, //
 };
-
-/// Group and numbers of the attributes.
-const CONFIG: u32 = 0;
-const CONFIG_EXTENSIONS: u32 = 7;
-const STATE: u32 = 5;
-const SNAPSHOT: u64 = 0;
-
-/// Bits of [`CONFIG_EXTENSIONS`].
-const AUTO_ANYWHERE: u32 = 1 << 0;
-const EMUL_IDS: u32 = 1 << 1;
 
 const TESTS: &[Test] = &[
     (
@@ -92,6 +85,40 @@ const TESTS: &[Test] = &[
         flight::moved(m, Auto, Auto)
     }),
     ("in flight: back to an earlier state", Nothing, flight::back),
+    ("in parts: EMUL to AUTO", Nothing, |m| {
+        flight::moved_in_parts(m, Emul, Auto)
+    }),
+    ("in parts: HWACCEL to EMUL", Files(2), |m| {
+        flight::moved_in_parts(m, Hwaccel, Emul)
+    }),
+    (
+        "in parts: each is one of the whole",
+        Nothing,
+        parts::same_as_whole,
+    ),
+    ("in parts: what is not there", Nothing, parts::missing),
+    ("in parts: refused", Nothing, parts::wrong),
+    ("in parts: while another vCPU runs", Nothing, parts::running),
+    ("late vCPUs: not without asking", Nothing, late::unasked),
+    ("late vCPUs: refused", Nothing, late::wrong),
+    ("late vCPUs: interrupts, EMUL", Nothing, |m| {
+        late::interrupts(m, Emul)
+    }),
+    ("late vCPUs: interrupts, HWACCEL", FilesAndCpus(2, 2), |m| {
+        late::interrupts(m, Hwaccel)
+    }),
+    ("late vCPUs: interrupts, AUTO", Nothing, |m| {
+        late::interrupts(m, Auto)
+    }),
+    ("late vCPUs: while others run", Nothing, late::meanwhile),
+    (
+        "late vCPUs: the page of the hart",
+        Nothing,
+        late::guest_index,
+    ),
+    ("late vCPUs: the state", Nothing, late::state),
+    ("late vCPUs: none at INIT", Nothing, late::from_none),
+    ("1024 vCPUs beside an APLIC", Nothing, late::many),
     ("statistics: MSIs to memory", Nothing, counted::memory),
     ("statistics: MSIs to a guest file", Files(1), counted::file),
     (
@@ -118,7 +145,7 @@ fn are_there() -> Result<bool> {
         .context("KVM_CREATE_VM")?;
     let aia = Aia::new(&vm).context("KVM_CREATE_DEVICE")?;
 
-    Ok(aia.has(CONFIG, CONFIG_EXTENSIONS.into()).is_ok())
+    Ok(aia.has(ext::GROUP, ext::ENABLE).is_ok())
 }
 
 fn main() -> ExitCode {

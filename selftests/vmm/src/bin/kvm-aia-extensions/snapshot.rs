@@ -68,6 +68,21 @@ impl Snapshot {
         Ok(Self(bytes))
     }
 
+    /// The state of a part, by the number of its attribute.
+    pub(crate) fn take_part(device: &Device, attr: u64) -> Result<Self> {
+        let (asked, header) = device.get_part(attr, &request(0, 0, 0))?;
+
+        asked.context("GET of the header")?;
+        let header = Self(header);
+        let mut bytes = header.with(NR_IDS, 0xa5a5_a5a5).0;
+
+        bytes.resize(header.u32(SIZE) as usize, 0xa5);
+        let (result, bytes) = device.get_part(attr, &bytes)?;
+
+        result.context("GET of a part")?;
+        Ok(Self(bytes))
+    }
+
     /// Asserts that the machine has just this state.
     pub(crate) fn check(&self, device: &Device, when: &str) -> Result<()> {
         let now = Self::take(device)?;

@@ -5,10 +5,6 @@
 
 #![expect(unsafe_code, reason = "mappings and raw system calls")]
 
-use crate::{
-    SNAPSHOT,
-    STATE, //
-};
 use kvm_bindings::kvm_device_attr;
 use kvm_ioctls::DeviceFd;
 use std::{
@@ -20,6 +16,7 @@ use std::{
     slice, //
 };
 use vmm::{
+    ext,
     Context,
     Error,
     Result, //
@@ -77,11 +74,11 @@ impl Guarded {
         unsafe { slice::from_raw_parts_mut(self.start(), self.len) }
     }
 
-    fn attr(&self) -> kvm_device_attr {
+    fn attr(&self, attr: u64) -> kvm_device_attr {
         kvm_device_attr {
             flags: 0,
-            group: STATE,
-            attr: SNAPSHOT,
+            group: ext::GROUP,
+            attr,
             addr: self.start() as u64,
         }
     }
@@ -143,8 +140,13 @@ impl Device {
     /// Reads the attribute into memory that holds `bytes`, and no more than that; gives what it
     /// holds then, too.
     pub(crate) fn get(&self, bytes: &[u8]) -> Result<(io::Result<()>, Vec<u8>)> {
+        self.get_part(ext::SNAPSHOT, bytes)
+    }
+
+    /// As [`Self::get`] for the attribute with the state of a part.
+    pub(crate) fn get_part(&self, attr: u64, bytes: &[u8]) -> Result<(io::Result<()>, Vec<u8>)> {
         let mut memory = Guarded::new(bytes).context("memory")?;
-        let mut attr = memory.attr();
+        let mut attr = memory.attr(attr);
         // SAFETY: The device cannot get past the end of the memory, whatever the header says.
         let result = unsafe { self.0.get_device_attr(&mut attr) }.map_err(errno);
 
@@ -153,8 +155,13 @@ impl Device {
 
     /// Sets the attribute to `bytes`.
     pub(crate) fn set(&self, bytes: &[u8]) -> io::Result<()> {
+        self.set_part(ext::SNAPSHOT, bytes)
+    }
+
+    /// As [`Self::set`] for the attribute with the state of a part.
+    pub(crate) fn set_part(&self, attr: u64, bytes: &[u8]) -> io::Result<()> {
         let memory = Guarded::new(bytes)?;
 
-        self.0.set_device_attr(&memory.attr()).map_err(errno)
+        self.0.set_device_attr(&memory.attr(attr)).map_err(errno)
     }
 }

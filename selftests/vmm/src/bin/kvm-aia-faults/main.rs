@@ -54,10 +54,6 @@ use vmm::{
     Test, //
 };
 
-/// The attribute that is a snapshot.
-const STATE: u32 = 5;
-const SNAPSHOT: u64 = 0;
-
 const VCPUS: usize = 3;
 const SOURCES: u32 = 12;
 const IDS: u32 = 63;
@@ -132,8 +128,8 @@ fn vcpu(m: &Machine) -> Result<()> {
 
 fn init(m: &Machine) -> Result<()> {
     each(
-        // A file, and its place on the bus, for each vCPU; tables, routes, the APLIC and its place.
-        2 * VCPUS as u32 + 5,
+        // A file for each vCPU, their place on the bus, tables, routes, the APLIC and its place.
+        VCPUS as u32 + 10,
         || {
             let f = Fixture::new(m, VCPUS)?;
 

@@ -43,6 +43,7 @@ use vmm::{
     Error,
     Guest,
     Machine,
+    Number,
     Result,
     TestMemory, //
 };
@@ -103,6 +104,12 @@ pub(crate) fn late(m: &Machine) -> Result<()> {
         m.kvm(),
         Config {
             sources: 4,
+            // Apart from each other: their pages are not one stretch.
+            numbers: &[
+                Number { id: 0, hart: 0 },
+                Number { id: 1, hart: 2 },
+                Number { id: 2, hart: 4 },
+            ],
             ..Config::new(VCPUS, m.best_mode())
         },
     )?;

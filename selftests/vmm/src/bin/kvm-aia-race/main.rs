@@ -9,8 +9,11 @@
 mod creation;
 mod end;
 mod init;
+mod late;
 mod noise;
 mod running;
+#[path = "../kvm-aia-extensions/sys.rs"]
+mod sys;
 
 use noise::Random;
 use std::{
@@ -108,6 +111,7 @@ const TESTS: &[Test] = &[
         Nothing,
         creation::files,
     ),
+    ("late vCPUs against all the rest", Nothing, late::all),
     ("INIT under running vCPUs, software", Nothing, running::emul),
     (
         "INIT under running vCPUs, guest files",

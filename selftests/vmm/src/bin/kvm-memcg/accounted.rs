@@ -8,15 +8,13 @@ use crate::{
         allocations,
         Allocation, //
     },
-    CONFIG,
-    CONFIG_EXTENSIONS,
-    EMUL_IDS,
     SOURCES, //
 };
 use kvm_ioctls::VcpuExit;
 use vmm::{
     diag,
     ensure,
+    ext,
     fixture::{
         page,
         Fixture, //
@@ -75,9 +73,7 @@ pub(crate) fn machine(m: &Machine, vcpus: usize, sources: u32) -> Result<Fixture
     let f = Fixture::new(m, vcpus)?;
 
     f.aia.set_mode(Mode::Emul).context("emul")?;
-    f.aia
-        .set(CONFIG, CONFIG_EXTENSIONS, EMUL_IDS)
-        .context("CONFIG EXTENSIONS")?;
+    f.aia.set_extensions(ext::EMUL_IDS).context("extensions")?;
     f.configure(IDS, sources)?;
     Ok(f)
 }
@@ -85,8 +81,8 @@ pub(crate) fn machine(m: &Machine, vcpus: usize, sources: u32) -> Result<Fixture
 pub(crate) fn vcpus(m: &Machine) -> Result<()> {
     let all = init(&machine(m, VCPUS, 0)?)?;
 
-    // A file, and its place on the bus.
-    judge(all.iter(), 2 * VCPUS)
+    // Files, and their place on the bus.
+    judge(all.iter(), VCPUS + 1)
 }
 
 pub(crate) fn sources(m: &Machine) -> Result<()> {

@@ -32,15 +32,6 @@ use vmm::{
     Test, //
 };
 
-/// The attribute with the extensions, and the one that allows all identities on any host.
-const CONFIG: u32 = 0;
-const CONFIG_EXTENSIONS: u64 = 7;
-const EMUL_IDS: u64 = 1 << 1;
-
-/// The attribute that is a snapshot.
-const STATE: u32 = 5;
-const SNAPSHOT: u64 = 0;
-
 /// The most sources of an APLIC.
 const SOURCES: u32 = 1023;
 
