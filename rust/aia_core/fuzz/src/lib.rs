@@ -9,6 +9,7 @@
 
 pub mod aplic;
 pub mod geometry;
+pub mod guest;
 pub mod input;
 pub mod snapshot;
 pub mod swfile;

@@ -41,16 +41,16 @@ use std::{
 const SIZES: [u32; 4] = [63, 127, 192 + 63, 2047];
 
 /// An interrupt file, identity by identity.
-struct Model {
+pub(crate) struct Model {
     /// Identity 0 is there, and never used.
-    pending: Vec<bool>,
-    enabled: Vec<bool>,
-    threshold: u64,
-    delivery: u64,
+    pub(crate) pending: Vec<bool>,
+    pub(crate) enabled: Vec<bool>,
+    pub(crate) threshold: u64,
+    pub(crate) delivery: u64,
 }
 
 impl Model {
-    fn new(nr_ids: u32) -> Self {
+    pub(crate) fn new(nr_ids: u32) -> Self {
         Self {
             pending: vec![false; nr_ids as usize + 1],
             enabled: vec![false; nr_ids as usize + 1],
@@ -60,7 +60,7 @@ impl Model {
     }
 
     /// AIA 3.5: what is written to `seteipnum_le`.
-    fn msi(&mut self, number: u32) -> bool {
+    pub(crate) fn msi(&mut self, number: u32) -> bool {
         let implemented = number != 0 && (number as usize) < self.pending.len();
 
         if implemented {
@@ -70,7 +70,7 @@ impl Model {
     }
 
     /// AIA 3.9.
-    fn topei(&self) -> u64 {
+    pub(crate) fn topei(&self) -> u64 {
         for id in 1..self.pending.len() as u64 {
             if self.threshold != 0 && id >= self.threshold {
                 break;
@@ -82,7 +82,7 @@ impl Model {
         0
     }
 
-    fn claim(&mut self) -> u64 {
+    pub(crate) fn claim(&mut self) -> u64 {
         let top = self.topei();
 
         if top != 0 {
@@ -92,7 +92,7 @@ impl Model {
     }
 
     /// AIA 3.7, 3.8, XLEN = 64: reads a register and writes those of its bits that `mask` has.
-    fn access(&mut self, select: u64, value: u64, mask: u64) -> Option<u64> {
+    pub(crate) fn access(&mut self, select: u64, value: u64, mask: u64) -> Option<u64> {
         let put = |bits: &mut u64, n: u32| {
             *bits = *bits & !(mask & 1 << n) | value & mask & 1 << n;
         };
@@ -136,7 +136,7 @@ impl Model {
     }
 
     /// The registers.
-    fn image(&self) -> Image {
+    pub(crate) fn image(&self) -> Image {
         let mut image = Image {
             eithreshold: self.threshold,
             eidelivery: self.delivery,
@@ -151,7 +151,7 @@ impl Model {
     }
 
     /// A state comes in (AIA 6.1.2): pending bits are added, the rest is replaced.
-    fn load(&mut self, image: &Image) {
+    pub(crate) fn load(&mut self, image: &Image) {
         for word in 0..32 {
             let eip = image.eip[word as usize];
 
@@ -162,29 +162,41 @@ impl Model {
         self.access(0x70, image.eidelivery, !0);
     }
 
-    fn is_asserted(&self) -> bool {
+    pub(crate) fn is_asserted(&self) -> bool {
         self.delivery == 1 && self.topei() != 0
     }
 }
 
 /// A guest interrupt file of a hart, at which stores take effect later, in their order.
-struct HartFile {
-    registers: RefCell<Model>,
-    on_the_way: RefCell<VecDeque<u32>>,
+pub(crate) struct HartFile {
+    pub(crate) registers: RefCell<Model>,
+    pub(crate) on_the_way: RefCell<VecDeque<u32>>,
 }
 
 impl HartFile {
     /// The next store takes effect.
-    fn arrive(&self) {
+    pub(crate) fn arrive(&self) {
         if let Some(number) = self.on_the_way.borrow_mut().pop_front() {
             self.registers.borrow_mut().msi(number);
         }
     }
 
-    fn arrive_all(&self) {
+    pub(crate) fn arrive_all(&self) {
         while !self.on_the_way.borrow().is_empty() {
             self.arrive();
         }
+    }
+
+    /// What a guest has in it is `model`'s.
+    pub(crate) fn check(&self, model: &Model) {
+        let registers = self.registers.borrow();
+
+        for id in 1..model.pending.len() {
+            assert_eq!(registers.pending[id], model.pending[id], "{id}");
+            assert_eq!(registers.enabled[id], model.enabled[id], "{id}");
+        }
+        assert_eq!(registers.threshold, model.threshold);
+        assert_eq!(registers.delivery, model.delivery);
     }
 
     fn access(&self, isel: Isel, value: u64, mask: u64) -> u64 {
@@ -233,7 +245,7 @@ struct Machine {
 }
 
 /// Any registers, not only those that a file can have.
-fn image(input: &mut Input<'_>) -> Image {
+pub(crate) fn image(input: &mut Input<'_>) -> Image {
     let mut image = Image {
         eidelivery: input.mask(),
         eithreshold: input.mask(),
@@ -281,14 +293,7 @@ impl Machine {
 
     /// What the guest has in the guest file is the model's.
     fn check_hart(&self, hart: usize) {
-        let registers = self.harts[hart].registers.borrow();
-
-        for id in 1..self.model.pending.len() {
-            assert_eq!(registers.pending[id], self.model.pending[id], "{id}");
-            assert_eq!(registers.enabled[id], self.model.enabled[id], "{id}");
-        }
-        assert_eq!(registers.threshold, self.model.threshold);
-        assert_eq!(registers.delivery, self.model.delivery);
+        self.harts[hart].check(&self.model);
     }
 
     /// The identity that stands for "all has arrived" may not be on its way if the guest knows it: the
