@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A machine in which our own VMM boots Linux with 2047 interrupt identities.
+"""Machines in which our own VMM boots Linux, with 2047 interrupt identities or
+to move it from one machine to another while it works.
 
 The guest has the kernel and the initramfs of the machine. The machine has both
 as files too, in a second archive after its initramfs.
@@ -53,4 +54,8 @@ def rows(make_row):
         make_row("linux-2047", Machine(smp=2, aia="aplic", cpu=SSAIA),
                  ["vmm-linux"], append="nosoftlockup", timeout=900,
                  silence=300, boot=boot),
+        make_row("linux-moves", Machine(smp=2, mem="2G"), ["vmm-linux"],
+                 args={"vmm_migrations": 100}, append="nosoftlockup",
+                 impl=("rust",), long=True, timeout=1800, silence=300,
+                 boot=boot),
     ]

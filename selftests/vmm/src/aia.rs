@@ -10,6 +10,7 @@ use crate::{
     sys::{
         get_device_attr,
         get_device_attr_at,
+        get_device_bytes,
         TestMemory, //
     },
     Context,
@@ -168,6 +169,34 @@ impl Aia {
     pub fn config(&self, attr: u32) -> io::Result<u32> {
         self.get(KVM_DEV_RISCV_AIA_GRP_CONFIG, attr.into(), 0)
             .map(|value| value as u32)
+    }
+
+    /// The state that is this attribute of the extensions.
+    pub fn state(&self, attr: u64) -> io::Result<Vec<u8>> {
+        /// The fields of the header: version, size, and four more.
+        const HEADER: usize = 24;
+        // With version 0 it is only asked for the header.
+        let mut header = vec![0; HEADER];
+
+        get_device_bytes(&self.0, ext::GROUP, attr, &mut header)?;
+        let size = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        let mut state = header;
+
+        state.resize(size as usize, 0);
+        get_device_bytes(&self.0, ext::GROUP, attr, &mut state)?;
+        Ok(state)
+    }
+
+    /// Sets it.
+    pub fn set_state(&self, attr: u64, state: &[u8]) -> io::Result<()> {
+        self.0
+            .set_device_attr(&kvm_device_attr {
+                flags: 0,
+                group: ext::GROUP,
+                attr,
+                addr: state.as_ptr() as u64,
+            })
+            .map_err(|e| io::Error::from_raw_os_error(e.errno()))
     }
 
     /// Sets the extensions.

@@ -2,6 +2,10 @@
 
 //! A virtual machine with the AIA device and the guest program.
 
+mod migrate;
+
+pub use migrate::Migration;
+
 use crate::{
     abi::*,
     bus::Bus,
@@ -707,8 +711,13 @@ impl Guest {
     pub fn irqfd(&self, line: u32) -> Result<EventFd> {
         let event = EventFd::new(libc::EFD_NONBLOCK).context("eventfd")?;
 
-        self.vm.register_irqfd(&event, line).context("KVM_IRQFD")?;
+        self.attach_irqfd(&event, line)?;
         Ok(event)
+    }
+
+    /// As [`Self::irqfd`], with an event that is there.
+    pub fn attach_irqfd(&self, event: &EventFd, line: u32) -> Result<()> {
+        self.vm.register_irqfd(event, line).context("KVM_IRQFD")
     }
 
     /// As [`Self::irqfd`], and one that tells when the guest has handled the interrupt: until then
@@ -717,10 +726,15 @@ impl Guest {
         let raise = EventFd::new(libc::EFD_NONBLOCK).context("eventfd")?;
         let handled = EventFd::new(flags).context("eventfd")?;
 
-        self.vm
-            .register_irqfd_with_resample(&raise, &handled, line)
-            .context("KVM_IRQFD with resamplefd")?;
+        self.attach_resampled(&raise, &handled, line)?;
         Ok([raise, handled])
+    }
+
+    /// As [`Self::resampled_irqfd`], with events that are there.
+    pub fn attach_resampled(&self, raise: &EventFd, handled: &EventFd, line: u32) -> Result<()> {
+        self.vm
+            .register_irqfd_with_resample(raise, handled, line)
+            .context("KVM_IRQFD with resamplefd")
     }
 
     /// Takes an event from a line.

@@ -51,6 +51,7 @@ pub use commands::{
 pub use guest::{
     Config,
     Guest,
+    Migration,
     Number,
     Program,
     PATIENCE, //

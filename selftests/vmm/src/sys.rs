@@ -25,7 +25,8 @@ use crate::{
 use kvm_bindings::{
     kvm_device_attr,
     kvm_run,
-    kvm_userspace_memory_region, //
+    kvm_userspace_memory_region,
+    KVM_MEM_LOG_DIRTY_PAGES, //
 };
 use kvm_ioctls::{
     DeviceFd,
@@ -53,6 +54,8 @@ use std::{
     },
     slice,
 };
+
+const PAGE: usize = 0x1000;
 
 const KVM_CREATE_VCPU: libc::c_ulong = 0xae41;
 const KVM_GET_STATS_FD: libc::c_ulong = 0xaece;
@@ -144,12 +147,66 @@ impl GuestMemory {
         Ok(Self(map))
     }
 
+    /// As much memory as this, of zeroes.
+    pub(crate) fn blank(&self) -> Result<Self> {
+        Self::of_size(self.0.len as u64, 0, &[])
+    }
+
+    /// Its pages that have ever been used, by numbers from 0.
+    pub(crate) fn used(&self) -> Result<Vec<usize>> {
+        let mut pages = vec![0_u8; self.0.len / PAGE];
+
+        // SAFETY: There is a byte for each page of the mapping.
+        if unsafe { libc::mincore(self.0.addr, self.0.len, pages.as_mut_ptr()) } != 0 {
+            return Err(io::Error::last_os_error()).context("mincore");
+        }
+        Ok((0..pages.len()).filter(|&n| pages[n] & 1 != 0).collect())
+    }
+
+    /// Its pages that `vm`, which [tracks](Self::track) them, has written to since this was asked.
+    pub(crate) fn written(&self, vm: &VmFd) -> Result<Vec<usize>> {
+        let log = vm
+            .get_dirty_log(0, self.0.len)
+            .context("KVM_GET_DIRTY_LOG")?;
+        let bits = log
+            .iter()
+            .enumerate()
+            .flat_map(|(word, bits)| (0..64).map(move |bit| (word * 64 + bit, bits >> bit & 1)));
+
+        Ok(bits.filter(|(_, bit)| *bit != 0).map(|(n, _)| n).collect())
+    }
+
+    /// Copies pages of `other`, which is as large, and which a guest may write to meanwhile: then it is
+    /// not known what they hold here.
+    pub(crate) fn copy(&self, other: &Self, pages: &[usize]) {
+        for &page in pages {
+            let offset = page * PAGE;
+
+            assert!(offset < self.0.len && self.0.len == other.0.len);
+            // SAFETY: The page is in both mappings, of which nobody has a reference to memory.
+            unsafe {
+                let from = other.0.addr.cast::<u8>().add(offset);
+
+                self.0.addr.cast::<u8>().add(offset).copy_from(from, PAGE);
+            }
+        }
+    }
+
     /// Makes it the RAM of `vm`. It must stay in place as long as `vm` can run,
     /// to which end [`crate::Guest`] owns both.
     pub(crate) fn attach(&self, vm: &VmFd) -> Result<()> {
+        self.region(vm, 0)
+    }
+
+    /// As [`Self::attach`], also once it is; KVM notes what is written.
+    pub(crate) fn track(&self, vm: &VmFd) -> Result<()> {
+        self.region(vm, KVM_MEM_LOG_DIRTY_PAGES)
+    }
+
+    fn region(&self, vm: &VmFd, flags: u32) -> Result<()> {
         let region = kvm_userspace_memory_region {
             slot: 0,
-            flags: 0,
+            flags,
             guest_phys_addr: RAM_BASE,
             memory_size: self.0.len as u64,
             userspace_addr: self.0.addr as u64,
@@ -374,6 +431,24 @@ impl TestMemory {
                 Place::ReadOnly => 2 * page,
             }
     }
+}
+
+/// Reads a device attribute that is as many bytes as those in `bytes` ask for, and no more than there are.
+pub(crate) fn get_device_bytes(
+    dev: &DeviceFd,
+    group: u32,
+    attr: u64,
+    bytes: &mut [u8],
+) -> io::Result<()> {
+    let mut attr = kvm_device_attr {
+        flags: 0,
+        group,
+        attr,
+        addr: bytes.as_mut_ptr() as u64,
+    };
+
+    // SAFETY: The caller says how much the attribute has.
+    unsafe { dev.get_device_attr(&mut attr) }.map_err(|e| io::Error::from_raw_os_error(e.errno()))
 }
 
 /// Reads a device attribute over the low bytes of `value`.

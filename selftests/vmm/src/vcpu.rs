@@ -2,6 +2,8 @@
 
 //! A vCPU and the thread that runs it.
 
+mod state;
+
 use crate::{
     abi::{
         APLIC_BASE,
@@ -269,6 +271,11 @@ impl Vcpu {
         Ok(new)
     }
 
+    /// Lets it have the devices of another machine.
+    pub(crate) fn set_devices(&mut self, devices: Arc<Devices>) {
+        self.devices = devices;
+    }
+
     /// What it is while it does not run.
     pub(crate) fn idle(&self) -> Result<&VcpuFd> {
         match &self.state {
@@ -295,6 +302,22 @@ impl Vcpu {
             })
             .context("KVM_MP_STATE_INIT_RECEIVED")?;
         self.set_entry()
+    }
+
+    /// Lets KVM finish what the VMM has answered, so that the registers tell all. It does not run.
+    pub(crate) fn settle(&mut self) -> Result<()> {
+        let State::Idle(fd) = &mut self.state else {
+            return Err(Error::new(format!("vCPU {} runs", self.index)));
+        };
+
+        fd.set_kvm_immediate_exit(1);
+        let left = match fd.run() {
+            Err(e) if e.errno() == libc::EINTR => Ok(()),
+            other => Err(Error::new(format!("KVM_RUN for no time: {other:?}"))),
+        };
+
+        fd.set_kvm_immediate_exit(0);
+        left
     }
 
     /// Raises or lowers its external interrupt.

@@ -74,7 +74,7 @@ fn or(result: io::Result<()>, errors: &[i32], what: &str) -> Result<bool> {
 /// and states go to those that are there or not. In the end each has one, at the address that was given
 /// first, and takes MSIs.
 pub(crate) fn all(m: &Machine) -> Result<()> {
-    let rounds = m.rounds(3);
+    let rounds = m.rounds(1);
     let mut ran = Vec::new();
 
     for _ in 0..rounds {

@@ -141,6 +141,11 @@ pub(crate) fn shown(m: &Machine) -> Result<()> {
         guest.boot(n, &[cpu])?;
     }
     same(owners(cpu)?, (0..files).collect(), || "each has one".into())?;
+    // One that runs on would take a file back.
+    for n in 0..files {
+        guest.stop(n)?;
+    }
+    same(owners(cpu)?, (0..files).collect(), || "each has one still".into())?;
     thief.boot(files, &[cpu])?;
     let after = owners(cpu)?;
 

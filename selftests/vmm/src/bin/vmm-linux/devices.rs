@@ -73,6 +73,32 @@ impl Devices {
         }
         Self(uart)
     }
+
+    /// What raises the UART's wire when it has been given to another machine.
+    pub fn wire(&self) -> Wire {
+        Wire(Arc::clone(&self.0))
+    }
+}
+
+/// The UART, for whoever has its wire.
+#[derive(Clone)]
+pub struct Wire(Arc<Mutex<Uart>>);
+
+impl Wire {
+    /// Raises the wire if the UART has an interrupt: it may have been low for some time.
+    pub fn catch_up(&self) {
+        if let Ok(uart) = self.0.lock() {
+            let _ = raise_if_due(&uart);
+        }
+    }
+}
+
+/// Raises the UART's wire if it has an interrupt.
+fn raise_if_due(uart: &Uart) -> io::Result<()> {
+    if uart.state().interrupt_identification & IIR_NONE == 0 {
+        uart.interrupt_evt().trigger()?;
+    }
+    Ok(())
 }
 
 /// Raises the UART's wire each time that a guest has handled its interrupt, and it has one still.
@@ -80,9 +106,7 @@ fn raise_again(uart: &Mutex<Uart>, handled: &EventFd) {
     while handled.read().is_ok() {
         let Ok(uart) = uart.lock() else { return };
 
-        if uart.state().interrupt_identification & IIR_NONE == 0
-            && uart.interrupt_evt().trigger().is_err()
-        {
+        if raise_if_due(&uart).is_err() {
             return;
         }
     }

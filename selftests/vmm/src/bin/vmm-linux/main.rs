@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Boots Linux as a guest with the 2047 interrupt identities that the AIA allows,
-//! which QEMU cannot give a machine (a33d16dc874a: no guest had more than 63).
+//! which QEMU cannot give a machine (a33d16dc874a: no guest had more than 63). With
+//! `vmm_migrations=N` one with 255 instead, which goes on in another machine, in another
+//! mode, N times while it works.
 //!
 //! The guest is /guest/Image with the initramfs /guest/initramfs.cpio, which runs
 //! test programs of its own. This one copies its console, and judges it.
 
+mod boot;
 mod console;
 mod devices;
 mod dtb;
+mod moves;
 
-use console::Console;
-use devices::Devices;
-use dtb::{
-    Board,
-    Host, //
+use boot::{
+    TESTS,
+    VCPUS, //
 };
+use console::Console;
 use ktap::Tap;
 use kvm_bindings::KVM_SYSTEM_EVENT_SHUTDOWN;
-use kvm_ioctls::{
-    Cap,
-    Kvm, //
-};
+use kvm_ioctls::Kvm;
 use std::{
-    fs,
     process::ExitCode,
     sync::Arc,
     thread::sleep,
@@ -33,92 +32,30 @@ use std::{
     },
 };
 use vmm::{
-    abi::RAM_BASE,
     ensure,
-    Config,
-    Context,
+    suite,
     End,
     Error,
     Guest,
     Mode,
-    Program,
     Result, //
 };
 
-/// Largest identity of the guest's interrupt files.
+/// Largest identity of the guest's interrupt files, and of those of a guest that moves.
 const IDS: u32 = 2047;
-const VCPUS: usize = 2;
-/// Test programs that the guest runs.
-const TESTS: [&str; 3] = ["topology", "trigger", "ids"];
-
-const MIB: u64 = 1 << 20;
-const RAM: u64 = 256 * MIB;
-/// Offsets in RAM. Linux wants to be aligned to 2 MiB, and its first 2 MiB may be
-/// the firmware's.
-const KERNEL: u64 = 2 * MIB;
-const TREE: u64 = 120 * MIB;
-const INITRD: u64 = 128 * MIB;
+const MOVED_IDS: u32 = 255;
 
 /// How long the guest may take, which is emulated on a machine that is emulated.
 const LIMIT: Duration = Duration::from_secs(700);
 
-fn start(kvm: &Kvm, console: &Arc<Console>) -> Result<Guest> {
-    let kernel = fs::read("/guest/Image").context("/guest/Image")?;
-    let initrd = fs::read("/guest/initramfs.cpio").context("/guest/initramfs.cpio")?;
-    let mut cfg = Config::new(VCPUS, Mode::Emul);
-
-    cfg.ids = Some(IDS);
-    cfg.sources = 32;
-    // The C code has no way to tell that the guest has handled a level.
-    let levels = kvm.check_extension(Cap::IrqfdResample);
-    let board = Board {
-        cfg: &cfg,
-        ids: IDS,
-        ram: RAM,
-        uart: if levels {
-            dtb::LEVEL_HIGH
-        } else {
-            dtb::EDGE_RISING
-        },
-        bootargs: format!(
-            // Without times, by which our own kernel's messages are known.
-            "console=ttyS0 earlycon=uart8250,mmio,{:#x} printk.time=0 panic=-1 \
-             kunit.enable=0 aia.run={}",
-            devices::UART,
-            TESTS.join(",")
-        ),
-        initrd: RAM_BASE + INITRD..RAM_BASE + INITRD + initrd.len() as u64,
-    };
-    let tree = board.tree(&Host::look()?).context("device tree")?;
-    let guest = Guest::with_program(
-        kvm,
-        cfg,
-        &Program {
-            ram: RAM,
-            parts: &[(KERNEL, &kernel), (TREE, &tree), (INITRD, &initrd)],
-            pc: RAM_BASE + KERNEL,
-            arg: RAM_BASE + TREE,
-        },
-    )?;
-    let (raise, handled) = if levels {
-        let [raise, handled] = guest.resampled_irqfd(devices::UART_SOURCE, 0)?;
-
-        (raise, Some(handled))
-    } else {
-        (guest.irqfd(devices::UART_SOURCE)?, None)
-    };
-
-    guest.plug(Devices::new(raise, handled, console.clone()))?;
-    Ok(guest)
+fn start(guest: &mut Guest) -> Result<()> {
+    (0..VCPUS).try_for_each(|vcpu| guest.start(vcpu, &[]))
 }
 
 /// Runs the guest until one of its vCPUs ends.
 fn run(guest: &mut Guest) -> Result<()> {
     let begin = Instant::now();
 
-    for vcpu in 0..VCPUS {
-        guest.start(vcpu, &[])?;
-    }
     while begin.elapsed() < LIMIT {
         if let Some(vcpu) = (0..VCPUS).find(|&v| guest.ended(v)) {
             return match guest.wait_end(vcpu)? {
@@ -161,23 +98,41 @@ fn main() -> ExitCode {
         Ok(kvm) => kvm,
         Err(e) => tap.bail_out(format!("/dev/kvm: {e}")),
     };
-    let console = Arc::new(Console::default());
-    let mut guest = match start(&kvm, &console) {
-        Ok(guest) => guest,
+    let moves = match suite::told("vmm_migrations") {
+        Ok(moves) => moves,
         Err(e) => tap.bail_out(e),
     };
+    // A guest that moves is to have enough to do.
+    let (ids, args) = match moves {
+        Some(_) => (MOVED_IDS, "aia.arg.ids=rounds=2000"),
+        None => (IDS, ""),
+    };
+    let console = Arc::new(Console::default());
+    let (mut guest, line) = match boot::machine(&kvm, &console, ids, Mode::Emul, args) {
+        Ok(made) => made,
+        Err(e) => tap.bail_out(e),
+    };
+    let begun = start(&mut guest)
+        .and_then(|()| moves.map_or(Ok(()), |count| moves::go(&kvm, &mut guest, &line, count)))
+        .and_then(|()| run(&mut guest));
 
-    tap.check(run(&mut guest), "the guest boots, and switches itself off");
+    tap.check(
+        begun,
+        match moves {
+            Some(count) => format!("the guest boots, moves {count} times, switches itself off"),
+            None => "the guest boots, and switches itself off".into(),
+        },
+    );
     drop(guest);
     let lines = console.lines();
 
     tap.check(
-        said(&lines, &format!("per-CPU IDs {IDS} at base address")),
-        format!("its driver sees {IDS} identities (a33d16dc874a)"),
+        said(&lines, &format!("per-CPU IDs {ids} at base address")),
+        format!("its driver sees {ids} identities (a33d16dc874a)"),
     );
     // One driver keeps the IPIs', another one also that by which it tells what has arrived.
     let available = [1, 2]
-        .map(|kept| VCPUS as u32 * (IDS - kept))
+        .map(|kept| VCPUS as u32 * (ids - kept))
         .map(|total| said(&lines, &format!("total {total} interrupts available")));
 
     tap.check(
