@@ -145,7 +145,9 @@ pub(crate) fn shown(m: &Machine) -> Result<()> {
     for n in 0..files {
         guest.stop(n)?;
     }
-    same(owners(cpu)?, (0..files).collect(), || "each has one still".into())?;
+    same(owners(cpu)?, (0..files).collect(), || {
+        "each has one still".into()
+    })?;
     thief.boot(files, &[cpu])?;
     let after = owners(cpu)?;
 
