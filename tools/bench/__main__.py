@@ -33,18 +33,19 @@ COLUMNS = ("insn", "load", "store", "mmio", "csr", "lrsc", "amo", "fence")
 # Those in which nothing may cost more than in C; LR/SC and AMO as one.
 JUDGED = ("insn", "mmio", "csr", "atomic", "fence")
 
-# What is counted on each path: functions that both kernels have. All calls of
-# a function on its path are the same but for chance, or there is a path each.
+# What is counted on each path: functions that both kernels have; with @NAME,
+# those of their calls that call NAME. All calls of a function on its path are
+# the same but for chance, or there is a path each.
 PATHS = {
-    "MSI to a handler": ("do_irq",),
+    "MSI to a handler": ("do_irq@handle_irq_event",),
     "mask and unmask, own CPU": ("disable_irq", "enable_irq"),
     "mask and unmask, other CPU": ("disable_irq", "enable_irq"),
     "move of an MSI": ("irq_set_affinity",),
     "move of a wired interrupt": ("irq_set_affinity",),
     "vector allocated and freed": (
         "irq_domain_alloc_irqs_parent", "irq_domain_free_irqs_top"),
-    "IPI": ("arch_send_call_function_single_ipi", "do_irq"),
-    "wired interrupt to a handler": ("do_irq",),
+    "IPI": ("arch_send_call_function_single_ipi", "do_irq@ipi_mux_process"),
+    "wired interrupt to a handler": ("do_irq@handle_irq_event",),
     "KVM: MSI to memory": (
         "kvm_send_userspace_msi", "kvm_riscv_aia_inject_msi"),
     "KVM: MSI to a guest file": (
@@ -113,6 +114,7 @@ def read_counts(path, names, where):
                      for part in (n[1:9], n[9:17])]
             for cost in costs:
                 cost["atomic"] = cost["lrsc"] + cost["amo"]
+            function, _, _ = function.partition("@")
             found[name + where, function] = (n[0], *costs)
     return found
 

@@ -3,14 +3,17 @@
  * A TCG plugin that counts what each call of some functions of the guest's kernel
  * costs, callees and interrupts in between included.
  *
- *   -plugin bench.so,map=System.map,fn=NAME[:NAME...],out=FILE
+ *   -plugin bench.so,map=System.map,fn=NAME[@WITH][:NAME[@WITH]...],out=FILE
+ *
+ * With @WITH, only those calls of NAME count that call WITH, directly or not: of
+ * all interrupts those that are handled by it.
  *
  * A call begins at the function's first instruction, and ends where the return
  * address is executed with the stack pointer that it began with. The guest says
  * which path it goes by the HINT "slti zero, zero, N": counts are kept for each N,
  * and what is counted before the first one, or with N = 1, is for nobody.
  *
- * FILE gets a line per N and function: N, function, calls, and for the cheapest
+ * FILE gets a line per N and function: N, NAME[@WITH], calls, and for the cheapest
  * call and for the one in the middle, by instructions: instructions, loads, stores,
  * accesses of devices, CSR instructions, LR and SC, AMOs, fences.
  *
@@ -45,6 +48,8 @@ struct call {
 	int function;
 	uint64_t ra;
 	uint64_t sp;
+	/* A bit for each function that was called meanwhile */
+	uint64_t called;
 	struct cost cost;
 };
 
@@ -74,6 +79,8 @@ static struct qemu_plugin_scoreboard *harts;
 static struct {
 	const char *name;
 	uint64_t addr;
+	/* What a call has to call to be counted, or -1 */
+	int with;
 } functions[MAX_FUNCTIONS];
 static int nr_functions;
 static struct ended ended[MAX_PATHS][MAX_FUNCTIONS];
@@ -125,7 +132,9 @@ static void record(const struct call *call)
 	unsigned int at = __atomic_load_n(&path, __ATOMIC_RELAXED);
 	struct ended *to;
 
-	if (at <= 1)
+	int with = functions[call->function].with;
+
+	if (at <= 1 || (with >= 0 && !(call->called >> with & 1)))
 		return;
 	pthread_mutex_lock(&lock);
 	to = &ended[at][call->function];
@@ -142,13 +151,17 @@ static void record(const struct call *call)
 static void on_entry(unsigned int vcpu, void *data)
 {
 	struct hart *hart = hart_of(vcpu);
+	int function = (intptr_t)data;
 	struct call *call;
+	uint64_t i;
 
+	for (i = 0; i < hart->depth; i++)
+		hart->calls[i].called |= 1ULL << function;
 	if (hart->depth == MAX_DEPTH)
 		return;
 	call = &hart->calls[hart->depth++];
 	memset(call, 0, sizeof(*call));
-	call->function = (intptr_t)data;
+	call->function = function;
 	call->cost.of[INSN] = 1;
 	call->ra = read_register(hart, hart->ra);
 	call->sp = read_register(hart, hart->sp);
@@ -294,11 +307,13 @@ static void on_exit_of_qemu(uint64_t id, void *data)
 	for (p = 0; p < MAX_PATHS; p++) {
 		for (f = 0; f < nr_functions; f++) {
 			struct ended *of = &ended[p][f];
+			int with = functions[f].with;
 
 			if (!of->count)
 				continue;
 			qsort(of->costs, of->count, sizeof(*of->costs), by_instructions);
-			fprintf(out, "%u %s %zu", p, functions[f].name, of->count);
+			fprintf(out, "%u %s%s%s %zu", p, functions[f].name, with < 0 ? "" : "@",
+				with < 0 ? "" : functions[with].name, of->count);
 			print_cost(&of->costs[0]);
 			print_cost(&of->costs[of->count / 2]);
 			fprintf(out, "\n");
@@ -319,6 +334,26 @@ static char *argument(int argc, char **argv, const char *name)
 			return argv[i] + length + 1;
 	}
 	return NULL;
+}
+
+/* Returns its number, or -1 if there are too many */
+static int add_function(const char *name, int with)
+{
+	if (nr_functions == MAX_FUNCTIONS)
+		return -1;
+	functions[nr_functions].name = strdup(name);
+	functions[nr_functions].with = with;
+	return nr_functions++;
+}
+
+/* NAME or NAME@WITH */
+static void add(char *name)
+{
+	char *with = strchr(name, '@');
+
+	if (with)
+		*with++ = '\0';
+	add_function(name, with ? add_function(with, -1) : -1);
 }
 
 static bool find_functions(const char *path_of_map)
@@ -357,9 +392,8 @@ EXPORT int qemu_plugin_install(uint64_t id, const struct qemu_info_t *info, int 
 		fprintf(stderr, "bench: map=, fn= and out= are needed\n");
 		return -1;
 	}
-	for (name = strtok(names, ":"); name && nr_functions < MAX_FUNCTIONS;
-	     name = strtok(NULL, ":"))
-		functions[nr_functions++].name = strdup(name);
+	for (name = strtok(names, ":"); name; name = strtok(NULL, ":"))
+		add(name);
 	out = fopen(to, "w");
 	if (!out || !find_functions(map)) {
 		perror("bench");
