@@ -179,9 +179,13 @@ impl Imsic {
         let Some(local) = self.local(current.cpu()) else {
             return;
         };
+        // As long as either forwards, another move is refused: the identity that it had there, or that of
+        // the new one, to which a device may send a mixture of both messages.
         let moving = vectors.previous.filter(|previous| {
-            self.local(previous.cpu())
-                .is_some_and(|local| local.file.forwards_to(previous.eiid(), current))
+            self.local(previous.cpu()).is_some_and(|local| {
+                local.file.forwards_to(previous.eiid(), current)
+                    || local.file.forwards_to(current.eiid(), current)
+            })
         });
 
         line!(to, indent, "target_cpu", current.cpu().get());

@@ -50,7 +50,13 @@ fn moved(irq: u32, cpu: usize) -> Result {
     });
 
     ensure(there, || {
-        format!("irq {irq}: effective {:?}", interrupts::effective(irq))
+        let shown = irqdebug::show(irq).unwrap_or_default();
+
+        format!(
+            "irq {irq}: effective {:?}, of which debugfs says: {}",
+            interrupts::effective(irq),
+            shown.split_whitespace().collect::<Vec<_>>().join(" ")
+        )
     })
 }
 
