@@ -775,6 +775,28 @@ fn an_abandoned_forwarder_ends_once() {
     });
 }
 
+/// Who counts the identities while a hart takes those back that were freed sees none that is nobody's.
+#[test]
+fn what_is_freed_is_not_counted() {
+    bounded(3, || {
+        let model = Model::new(true);
+        let before = model.file(0).in_use();
+        let eiid = model.interrupt(0, 1);
+
+        assert_eq!(model.file(0).in_use(), before + 1);
+        model.file(0).free(eiid, owner(1));
+        model.file(0).mark(eiid);
+
+        let counts = {
+            let model = model.clone();
+            thread::spawn(move || assert_eq!(model.file(0).in_use(), before))
+        };
+        operations::sync(&model.on(0));
+        counts.join().unwrap();
+        assert_eq!(model.file(0).in_use(), before);
+    });
+}
+
 /// A device that sends one MSI, at any time while another CPU moves its interrupt. The MSI may arrive
 /// much later, but if nothing proves that it has arrived, within a tick.
 ///

@@ -287,12 +287,18 @@ impl<S: Deref<Target = [Word]>> File<S> {
         retired
     }
 
-    /// How many identities are somebody's, and not only wait for the own hart. Takes long.
+    /// Whether `eiid` is somebody's, and not only waits for the own hart.
+    pub fn is_in_use(&self, eiid: Eiid) -> bool {
+        // One that the own hart takes back is free before it is in the pool again.
+        eiid == POKE || !matches!(self.slot(eiid), Slot::Free | Slot::Drain)
+    }
+
+    /// How many identities are [in use](Self::is_in_use). Takes long.
     pub fn in_use(&self) -> u32 {
         // CAST: At most 2047.
         self.pool
             .iter()
-            .filter(|eiid| self.slot(*eiid) != Slot::Drain)
+            .filter(|eiid| self.is_in_use(*eiid))
             .count() as u32
     }
 
@@ -760,6 +766,25 @@ mod tests {
         hart.pending.set(1 << 63);
         hart.stuck.set(true);
         assert!(!file.has_arrived(&hart));
+    }
+
+    /// Also while it forwards; but neither when it is only not free yet, nor in another file.
+    #[test]
+    fn an_identity_is_in_use_until_it_is_nobodys() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let hart = TestHart::default();
+
+        let _ = file.go_online(&hart);
+        assert!(file.is_in_use(POKE) && file.is_in_use(file.marker()));
+        let [kept, moved] = [(); 2].map(|()| file.assign(owner(), false).unwrap());
+        assert!(file.begin_move(moved, owner(), elsewhere(5)));
+        assert!(file.is_in_use(kept) && file.is_in_use(moved));
+        assert!(!file.is_in_use(id(40)) && !file.is_in_use(id(64)));
+        assert_eq!(file.in_use(), 4);
+        assert!(file.free(kept, owner()) && file.abandon(moved, elsewhere(5)));
+        assert!(!file.is_in_use(kept) && !file.is_in_use(moved));
+        assert_eq!((file.in_use(), file.pool().free()), (2, 59));
     }
 
     #[test]

@@ -160,15 +160,6 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
         }
     }
 
-    /// Whether `eiid` is taken.
-    pub fn is_used(&self, eiid: Eiid) -> bool {
-        let (index, mask) = position(eiid);
-
-        self.used
-            .get(index)
-            .is_some_and(|word| word.load() & mask != 0)
-    }
-
     /// Takes `eiid`; returns whether it was free.
     pub fn claim(&self, eiid: Eiid) -> bool {
         let (index, mask) = position(eiid);
@@ -283,23 +274,6 @@ mod tests {
         pool.release(id(2));
         pool.release(id(2));
         assert_eq!(pool.free(), 62);
-    }
-
-    #[test]
-    fn an_identity_is_used_until_it_is_released() {
-        let words = [Word::new(0), Word::new(0)];
-        let pool = Pool::new(&words[..]).unwrap();
-
-        for n in [1, 63, 64, 127] {
-            assert!(!pool.is_used(id(n)));
-            assert!(pool.claim(id(n)));
-            assert!(pool.is_used(id(n)));
-            assert!(!pool.is_used(id(65)));
-            pool.release(id(n));
-            assert!(!pool.is_used(id(n)));
-        }
-        // Of other files.
-        assert!(!pool.is_used(id(128)));
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Imsic {
                     file.dropped(),
                     used - reserved,
                     Ranges(self.nr_ids, |eiid| !self.is_reserved(eiid)
-                        && file.pool().is_used(eiid))
+                        && file.is_in_use(eiid))
                 );
             }
         }
