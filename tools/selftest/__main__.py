@@ -18,8 +18,9 @@ import image
 import points
 import skips
 from boot import append_line, interrupts_shape, run_row
-from machine import Machine, Unavailable, harts_at_once
+from machine import Machine, Unavailable, processors
 from rows import table
+from slots import Slots
 from tap import FAIL, PASS, SKIP, Result
 
 LOGS = image.BUILD / "logs"
@@ -73,28 +74,6 @@ def do_run(options):
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdout.flush()
     os.execv(command[0], command)
-
-
-class Slots:
-    """Lets machines run while their harts together are not too many."""
-
-    def __init__(self, capacity):
-        self.capacity = capacity
-        self.free = capacity
-        self.changed = threading.Condition()
-
-    def hold(self, harts, work, *args):
-        """Waits for room, then works."""
-        harts = min(harts, self.capacity)
-        with self.changed:
-            self.changed.wait_for(lambda: self.free >= harts)
-            self.free -= harts
-        try:
-            work(*args)
-        finally:
-            with self.changed:
-                self.free += harts
-                self.changed.notify_all()
 
 
 class Report:
@@ -227,12 +206,12 @@ def do_test(options):
     report = Report(options.results, options.verbose)
     minimum = points.load()
     picked = selected(options)
-    free = Slots(harts_at_once())
+    free = Slots(processors())
     start = time.monotonic()
     # Biggest first: these run alone, and small ones fill up what is left.
-    picked.sort(key=lambda p: -p[1].machine.smp)
+    picked.sort(key=lambda p: -p[1].processors)
     with concurrent.futures.ThreadPoolExecutor(MACHINES) as pool:
-        jobs = [pool.submit(free.hold, row.machine.smp,
+        jobs = [pool.submit(free.hold, row.processors,
                             run_one, impl, row, report, minimum, options.until)
                 for impl, row in picked]
         for job in jobs:

@@ -55,6 +55,11 @@ DIRECT_LEVELS = tuple(f"wired: {test}" for test in (
     "driver unbound and bound again"))
 
 
+# Programs that keep one hart busy at most times, and do not care how fast.
+CALM = {"malformed", "topology", "trigger", "show", "aplic_probe", "client",
+        "kvm-aia-trace", "vmm-linux"}
+
+
 @dataclasses.dataclass
 class Row:
     """One boot: a machine, the tests it runs, the kernels it is for."""
@@ -89,6 +94,11 @@ class Row:
     silence: int = 150
     # Boots it in another way: takes the row, kernel, initrd and log.
     boot: typing.Optional[typing.Callable] = None
+
+    @property
+    def processors(self):
+        """How many of the host's it wants for itself."""
+        return 1 if CALM.issuperset(self.tests) else self.machine.smp
 
     def for_impl(self, impl):
         """The row as it is for these drivers."""
