@@ -1266,3 +1266,25 @@ fn placement_converges() {
         assert_eq!(tree.best(), Some(Cpu::new(1)));
     });
 }
+
+/// Also where one change makes no difference in the middle of the tree, as another one has just been
+/// there that is not yet at its root.
+#[test]
+fn placement_converges_on_all_levels() {
+    for (first, second, best) in [(7, 6, 1), (7, 9, 0), (0, 6, 0), (0, 0, 2)] {
+        loom::model(move || {
+            let tree = Arc::new(Placement::new(Words::new(8)).unwrap());
+
+            for cpu in 0..4 {
+                tree.update(Cpu::new(cpu), 5);
+            }
+            let other = {
+                let tree = tree.clone();
+                thread::spawn(move || tree.update(Cpu::new(1), first))
+            };
+            tree.update(Cpu::new(0), second);
+            other.join().unwrap();
+            assert_eq!(tree.best(), Some(Cpu::new(best)));
+        });
+    }
+}

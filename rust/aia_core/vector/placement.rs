@@ -4,7 +4,8 @@
 //!
 //! The CPU with the most free identities, the lowest numbered one of several: the same choice as
 //! the kernel's `irq_matrix`. It is kept at the root of a tournament tree, so that asking costs one
-//! load and a change costs one step per level, without a lock and without a walk over all CPUs.
+//! load and a change costs one step per level that it changes, without a lock and without a walk over all
+//! CPUs.
 
 use core::ops::Deref;
 
@@ -62,30 +63,33 @@ impl<S: Deref<Target = [Word]>> Placement<S> {
         }
         while index > 1 {
             index /= 2;
-            self.replay(index);
+            if !self.replay(index) {
+                // Who has made the winner what it is tells it to the nodes above, or has done so.
+                return;
+            }
         }
     }
 
-    /// Makes node `index` the better of its children.
-    fn replay(&self, index: usize) {
+    /// Makes node `index` the better of its children; returns whether nobody else has done so.
+    fn replay(&self, index: usize) -> bool {
         let (Some(node), Some(left), Some(right)) = (
             self.nodes.get(index),
             self.nodes.get(2 * index),
             self.nodes.get(2 * index + 1),
         ) else {
-            return;
+            return false;
         };
 
         loop {
             let best = left.load().max(right.load());
 
             if node.swap(best) == best {
-                return;
+                return false;
             }
             // Whoever writes last has looked at the children after everyone else's write: all writes
             // to the node are of one order, in which each sees what came before.
             if left.load().max(right.load()) == best {
-                return;
+                return true;
             }
         }
     }
