@@ -4,16 +4,20 @@
 //!
 //! C header: [`include/linux/irq.h`](srctree/include/linux/irq.h)
 
+#[cfg(CONFIG_SMP)]
 use core::ptr;
 
+#[cfg(CONFIG_SMP)]
+use kernel::sync::atomic::{
+    Full,
+    Release, //
+};
 use kernel::{
     bindings,
     prelude::*,
     sync::atomic::{
         Atomic,
-        Full,
-        Relaxed,
-        Release, //
+        Relaxed, //
     }, //
 };
 
@@ -34,6 +38,7 @@ pub trait Target: Sync + 'static {
 static CREATED: Atomic<bool> = Atomic::new(false);
 
 /// What [`create`] was called with, as a per-CPU pointer; null before.
+#[cfg(CONFIG_SMP)]
 static TARGETS: Atomic<*mut c_void> = Atomic::new(ptr::null_mut());
 
 /// Creates the IPIs that the architecture needs and gives them to it; it may send some at once, each

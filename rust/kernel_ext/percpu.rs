@@ -137,6 +137,7 @@ impl<T: Sync> PerCpu<T> {
     /// # Safety
     ///
     /// `cpu` must be possible, and the allocation must live as long as the reference is used.
+    #[cfg(CONFIG_SMP)]
     #[inline(always)]
     pub(crate) unsafe fn value<'a>(raw: *mut T, cpu: u32) -> &'a T {
         // SAFETY: By the requirements of this function, and the type invariant.
