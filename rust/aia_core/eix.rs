@@ -2,9 +2,12 @@
 
 //! Pending and enable bits of an interrupt file, as 64-bit words (AIA 3.8, 3.9).
 
-use crate::ids::{
-    Eiid,
-    NrIds, //
+use crate::{
+    bits::lowest,
+    ids::{
+        Eiid,
+        NrIds, //
+    }, //
 };
 
 /// `eidelivery`: interrupts are not delivered (AIA 3.8.1).
@@ -82,12 +85,10 @@ impl EixWord {
     ///
     /// That is the one with the highest priority (AIA 3.3).
     #[inline]
-    pub const fn first(self, bits: u64) -> Option<Eiid> {
-        let bits = bits & self.valid_bits();
-        if bits == 0 {
-            return None;
-        }
-        Eiid::new(self.get() * u64::BITS + bits.trailing_zeros())
+    pub fn first(self, bits: u64) -> Option<Eiid> {
+        let bit = lowest(bits & self.valid_bits())?;
+
+        Eiid::new(self.get() * u64::BITS + bit)
     }
 
     /// Iterates over the identities of the set bits of `bits`, were they the contents of this

@@ -29,6 +29,7 @@ use crate::{
         },
         target::MsiTarget, //
     },
+    bits::Ones,
     ids::{
         NrSources,
         SourceId, //
@@ -72,27 +73,6 @@ pub struct Aplic<W> {
     domaincfg: Word,
     genmsi: Word,
     words: W,
-}
-
-/// Some of the sources of a word, lowest first.
-struct Sources {
-    word: WordIndex,
-    bits: u32,
-}
-
-impl Iterator for Sources {
-    type Item = SourceId;
-
-    #[inline]
-    fn next(&mut self) -> Option<SourceId> {
-        if self.bits == 0 {
-            return None;
-        }
-        let source = SourceId::new(self.word.get() * u32::BITS + self.bits.trailing_zeros());
-
-        self.bits &= self.bits - 1;
-        source
-    }
 }
 
 /// Whether `domaincfg` has IE set.
@@ -284,12 +264,10 @@ impl<W: SourceWords> Aplic<W> {
         bits: u32,
         which: fn(&SourceWord) -> u32,
     ) -> impl Iterator<Item = SourceId> + '_ {
-        words
-            .filter_map(WordIndex::new)
-            .flat_map(move |word| Sources {
-                word,
-                bits: bits & self.get(word, which),
-            })
+        words.filter_map(WordIndex::new).flat_map(move |word| {
+            Ones((bits & self.get(word, which)).into())
+                .filter_map(move |bit| SourceId::new(word.get() * u32::BITS + bit))
+        })
     }
 
     /// Changes the wire of `source`; ignored if there is no such source.

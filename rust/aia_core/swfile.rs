@@ -8,6 +8,7 @@ mod image;
 pub use self::image::Image;
 
 use crate::{
+    bits::lowest,
     eix::{
         mask,
         EixWord,
@@ -186,8 +187,7 @@ impl SwFile {
         let threshold = self.eithreshold.load();
         let mut summary = self.summary.load();
 
-        // The position of the lowest bit of zero, 64, is no word.
-        while let Some(word) = EixWord::new(summary.trailing_zeros()) {
+        while let Some(word) = lowest(summary).and_then(EixWord::new) {
             let eix = self.eix.get(word.index())?;
 
             if let Some(id) = word.first(load(&eix.eip) & eix.eie.load()) {

@@ -3,7 +3,10 @@
 //! The guest external interrupt lines of one hart, and whose they are (AIA 6.1).
 
 use crate::{
-    bits::low_mask,
+    bits::{
+        low_mask,
+        lowest, //
+    },
     guest::victim::{
         is_over,
         tenure_end,
@@ -84,8 +87,7 @@ impl<T: Copy> Lines<T> {
 
     /// Gives the lowest free line to `owner`, at the time `now`; [`None`] if none is free.
     pub fn alloc(&mut self, owner: T, now: u64) -> Option<Hgei> {
-        // Of 0 this is 64, which is no line.
-        let line = Hgei::new((self.existing & !self.used).trailing_zeros())?;
+        let line = lowest(self.existing & !self.used).and_then(Hgei::new)?;
 
         *self.owners.get_mut(line.index())? = Some(owner);
         *self.since.get_mut(line.index())? = now;
@@ -183,7 +185,7 @@ impl<T: Copy> Lines<T> {
         let mut left = mask & self.used;
 
         core::iter::from_fn(move || {
-            let line = Hgei::new(left.trailing_zeros())?;
+            let line = lowest(left).and_then(Hgei::new)?;
 
             left &= !line.bit();
             Some((line, self.owner(line)?))

@@ -8,6 +8,7 @@ use crate::{
         source::SourceMode,
         target::genmsi, //
     },
+    bits::Ones,
     ids::{
         Eiid,
         HartIndex,
@@ -267,14 +268,14 @@ impl SourceWord {
     /// `send`, lowest source first (AIA 4.9).
     #[inline]
     pub fn forward(&mut self, mut send: impl FnMut(u32)) {
-        let mut due = self.pending & self.enabled;
+        let due = self.pending & self.enabled;
 
         self.pending &= !due;
-        while due != 0 {
-            if let Some(&target) = self.targets.get(due.trailing_zeros() as usize) {
+        for bit in Ones(due.into()) {
+            // CAST: A bit number below 64.
+            if let Some(&target) = self.targets.get(bit as usize) {
                 send(target);
             }
-            due &= due - 1;
         }
     }
 }

@@ -5,6 +5,10 @@
 use core::ops::Deref;
 
 use crate::{
+    bits::{
+        lowest,
+        Ones, //
+    },
     ids::{
         Eiid,
         NrIds, //
@@ -95,16 +99,11 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
     /// Takes the lowest free identity.
     pub fn alloc(&self) -> Option<Eiid> {
         loop {
-            let open = self.open.load();
-
-            if open == 0 {
-                return None;
-            }
-            let index = open.trailing_zeros() as usize;
+            // CAST: A bit number below 64.
+            let index = lowest(self.open.load())? as usize;
             let word = self.used.get(index)?;
-            let used = word.load();
 
-            if used == u64::MAX {
+            let Some(bit) = lowest(!word.load()) else {
                 // Take the hint back; look again, since a release may have come in between: if it has set
                 // the hint before, what it did before that is seen here.
                 self.open.clear(1 << index);
@@ -112,9 +111,8 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
                     self.open.set(1 << index);
                 }
                 continue;
-            }
+            };
 
-            let bit = used.trailing_ones();
             if word.set(1 << bit) & (1 << bit) == 0 {
                 self.free.add(u64::MAX);
                 return eiid_at(index, bit);
@@ -194,9 +192,7 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
             .zip(other.used.iter())
             .enumerate()
             .find_map(|(index, (a, b))| {
-                let used = a.load() | b.load();
-
-                (used != u64::MAX).then(|| eiid_at(index, used.trailing_ones()))?
+                lowest(!(a.load() | b.load())).and_then(|bit| eiid_at(index, bit))
             })
     }
 
@@ -214,17 +210,10 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
 
     /// The identities that are taken.
     pub(super) fn iter(&self) -> impl Iterator<Item = Eiid> + '_ {
-        self.used.iter().enumerate().flat_map(|(index, word)| {
-            let mut bits = word.load();
-
-            core::iter::from_fn(move || {
-                let bit = (bits != 0).then(|| bits.trailing_zeros())?;
-
-                bits &= bits - 1;
-                Some(bit)
-            })
-            .filter_map(move |bit| eiid_at(index, bit))
-        })
+        self.used
+            .iter()
+            .enumerate()
+            .flat_map(|(index, word)| Ones(word.load()).filter_map(move |bit| eiid_at(index, bit)))
     }
 
     /// The bitmap of identities in use, one word after the other.

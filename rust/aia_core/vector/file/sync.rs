@@ -7,6 +7,7 @@ use core::ops::Deref;
 
 use super::File;
 use crate::{
+    bits::Ones,
     eix::{
         self,
         EixWord, //
@@ -56,17 +57,13 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Looks at all identities that are marked in the words of `summary`.
-    fn look(&self, hart: &impl HartAccess, mut summary: u64) {
-        while summary != 0 {
+    fn look(&self, hart: &impl HartAccess, summary: u64) {
+        for index in Ones(summary) {
             // CAST: A bit number below 64.
-            let index = summary.trailing_zeros() as usize;
-            summary &= summary - 1;
+            let index = index as usize;
+            let dirty = self.dirty.get(index).map_or(0, |word| word.swap(0));
 
-            let mut dirty = self.dirty.get(index).map_or(0, |word| word.swap(0));
-            while dirty != 0 {
-                let bit = dirty.trailing_zeros();
-                dirty &= dirty - 1;
-
+            for bit in Ones(dirty) {
                 if let Some(eiid) = pool::eiid_at(index, bit) {
                     self.look_at(hart, eiid);
                 }
@@ -129,7 +126,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
         last: Option<F>,
     ) -> SyncOutcome {
         let mut remains = SyncOutcome::default();
-        let mut summary = self.leaving_summary.load();
+        let summary = self.leaving_summary.load();
 
         if summary == 0 {
             return remains;
@@ -138,21 +135,15 @@ impl<S: Deref<Target = [Word]>> File<S> {
         let mut proofs = Proofs::new(self, hart);
         let mut left = 0;
 
-        while summary != 0 {
+        for index in Ones(summary) {
             // CAST: A bit number below 64.
-            let index = summary.trailing_zeros() as usize;
-            summary &= summary - 1;
-
+            let index = index as usize;
             let Some(word) = self.leaving.get(index) else {
                 continue;
             };
-            let mut leaving = word.load();
             let mut stay = 0;
 
-            while leaving != 0 {
-                let bit = leaving.trailing_zeros();
-                leaving &= leaving - 1;
-
+            for bit in Ones(word.load()) {
                 let due = pool::eiid_at(index, bit)
                     .and_then(|eiid| self.leave_one(hart, &mut proofs, eiid, last.as_ref()));
                 if let Some(due) = due {
