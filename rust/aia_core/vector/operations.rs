@@ -345,10 +345,14 @@ fn is_moving<M: Machine>(machine: &M, vectors: Vectors) -> bool {
 
 /// Whether `forwards` says that something of `cpu` forwards, also after it looked if that is this one.
 pub(super) fn still_holds<M: Machine>(machine: &M, cpu: Cpu, forwards: impl Fn() -> bool) -> bool {
-    // Another hart has been told already.
-    if forwards() && cpu == machine.cpu() {
-        sync(machine);
+    if !forwards() {
+        return false;
     }
+    if cpu != machine.cpu() {
+        // It has been told already.
+        return true;
+    }
+    sync(machine);
     forwards()
 }
 
@@ -422,9 +426,12 @@ pub fn move_to<M: Machine>(
     if let (Some(temporary), None) = (temporary, forwarder) {
         split(machine, temporary, to);
     }
-    settle(machine, from, to, source);
-    if let Some(forwarder) = forwarder {
-        settle(machine, forwarder, to, source);
+    let mut online = false;
+    for left in [Some(from), forwarder].into_iter().flatten() {
+        online |= settle_one(machine, old, left.eiid(), to, source);
+    }
+    if online {
+        look_at_settled(machine, from.cpu());
     }
 
     Ok(Vectors {
@@ -505,17 +512,6 @@ pub(super) fn has_sent_on<M: Machine>(machine: &M, from: VectorId) {
     }
 }
 
-/// The device has got its new message: lets the forwarder `from` end.
-fn settle<M: Machine>(machine: &M, from: VectorId, to: VectorId, source: MoveSource) {
-    let Some(file) = machine.file(from.cpu()) else {
-        return;
-    };
-
-    if settle_one(machine, file, from.eiid(), to, source) {
-        look_at_settled(machine, from.cpu());
-    }
-}
-
 /// The device has got its new message: lets the forwarder `from` of `file` end when its hart looks.
 /// Returns whether that is there to do so.
 pub(super) fn settle_one<M: Machine>(
@@ -526,7 +522,7 @@ pub(super) fn settle_one<M: Machine>(
     source: MoveSource,
 ) -> bool {
     // Nobody else changes a forwarder whose device has not been told.
-    file.settle(from, to, InFlight::of(source.sender, machine.now()));
+    file.settle(from, to, InFlight::of(source.sender, || machine.now()));
 
     let online = file.mark(from);
     if !online {

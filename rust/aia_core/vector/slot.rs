@@ -57,13 +57,13 @@ pub enum InFlight {
 }
 
 impl InFlight {
-    /// What is in flight when `sender` has got its new message, at `now`.
+    /// What is in flight when `sender` has got its new message, at `now`, which takes long to find out.
     #[inline]
-    pub fn of(sender: Sender, now: Tick) -> Self {
+    pub fn of(sender: Sender, now: impl FnOnce() -> Tick) -> Self {
         match sender {
             Sender::Ordered => InFlight::Ordered,
             Sender::Fenced => InFlight::Fenced,
-            Sender::Posted => InFlight::Posted(now),
+            Sender::Posted => InFlight::Posted(now()),
         }
     }
 
