@@ -20,7 +20,7 @@ pub type Pair = (HartIndex, HartIndex);
 ///
 /// # Invariants
 ///
-/// The pairs are sorted.
+/// The pairs are sorted, and `same` says whether both numbers of each are the same.
 ///
 /// # Examples
 ///
@@ -32,7 +32,10 @@ pub type Pair = (HartIndex, HartIndex);
 ///
 /// assert_eq!(numbers.of(index(4)), index(1));
 /// ```
-pub struct HartNumbers<S>(S);
+pub struct HartNumbers<S> {
+    pairs: S,
+    same: bool,
+}
 
 impl<S: Deref<Target = [Pair]>> HartNumbers<S> {
     /// Takes what is known of a domain; nothing if it has the numbers of the machine level.
@@ -41,25 +44,28 @@ impl<S: Deref<Target = [Pair]>> HartNumbers<S> {
         S: DerefMut,
     {
         pairs.sort_unstable();
-        // INVARIANT: Just sorted.
-        Self(pairs)
+        // INVARIANT: Just sorted, and compared.
+        Self {
+            same: pairs.iter().all(|(machine, own)| machine == own),
+            pairs,
+        }
     }
 
     /// Returns this domain's number of the hart that is `machine` in machine-level domains, which is
     /// the same if nothing else is known.
     #[inline]
     pub fn of(&self, machine: HartIndex) -> HartIndex {
-        if self.0.is_empty() {
+        if self.same {
             return machine;
         }
         self.look_up(machine)
     }
 
     fn look_up(&self, machine: HartIndex) -> HartIndex {
-        self.0
+        self.pairs
             .binary_search_by_key(&machine, |(machine, _)| *machine)
             .ok()
-            .and_then(|index| self.0.get(index))
+            .and_then(|index| self.pairs.get(index))
             .map_or(machine, |(_, own)| *own)
     }
 }

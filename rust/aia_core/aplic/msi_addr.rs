@@ -142,7 +142,8 @@ impl TargetError {
 ///
 /// # Invariants
 ///
-/// The values come from a valid [`Geometry`], and each fits into its field of `mmsiaddrcfgh`.
+/// The values come from a valid [`Geometry`], and each fits into its field of `mmsiaddrcfgh`. `groups`,
+/// `harts` and `guests` are the greatest indexes, and `indexes` the bits that have them in a page number.
 ///
 /// # Examples
 ///
@@ -177,6 +178,10 @@ pub struct MsiAddrConfig {
     lhxw: u8,
     hhxw: u8,
     hhxs: u8,
+    groups: u64,
+    harts: u64,
+    guests: u64,
+    indexes: u64,
 }
 
 impl MsiAddrConfig {
@@ -207,8 +212,15 @@ impl MsiAddrConfig {
         if base.ppn() >> BASE_PPN_BITS != 0 {
             return Err(MsiAddrError::BasePpn);
         }
+        let (groups, harts, guests) = (low_mask(hhxw), low_mask(lhxw), low_mask(lhxs));
+
         Ok(Self {
             base,
+            groups,
+            harts,
+            guests,
+            // As in `group_shift()`.
+            indexes: shl(groups, hhxs + 12) | shl(harts, lhxs) | guests,
             // None has more than five bits.
             lhxs: lhxs as u8,
             lhxw: lhxw as u8,
@@ -292,16 +304,17 @@ impl MsiAddrConfig {
         }
 
         let ppn = addr.ppn();
-        let group = shr(ppn, self.group_shift()) & low_mask(self.hhxw());
-        let hart = shr(ppn, self.lhxs()) & low_mask(self.lhxw());
-        let guest = ppn & low_mask(self.lhxs());
-        let indexes = shl(group, self.group_shift()) | shl(hart, self.lhxs()) | guest;
-        if ppn & !indexes != self.base.ppn() {
+        if ppn & !self.indexes != self.base.ppn() {
             return Err(TargetError::BaseMismatch);
         }
 
+        // No count is near 64.
+        let group = ppn.wrapping_shr(self.group_shift()) & self.groups;
+        let hart = ppn.wrapping_shr(self.lhxs()) & self.harts;
+        let guest = ppn & self.guests;
+
         // 22 bits at most.
-        let Some(hart) = HartIndex::new((shl(group, self.lhxw()) | hart) as u32) else {
+        let Some(hart) = HartIndex::new((group.wrapping_shl(self.lhxw()) | hart) as u32) else {
             return Err(TargetError::HartIndex);
         };
         let Some(guest) = GuestIndex::new(guest as u32) else {
