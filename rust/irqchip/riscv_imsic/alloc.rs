@@ -42,7 +42,8 @@ impl Choice for OneOf<'_> {
     }
 
     fn cpus(&self) -> impl Iterator<Item = Cpu> {
-        cpumask::iter(self.0).map(to_cpu)
+        // Others are of no use.
+        cpumask::common(self.0, cpumask::online_mask()).map(to_cpu)
     }
 }
 
