@@ -17,13 +17,8 @@ use super::vcpu::{
 /// Makes the external interrupt of the vCPU what the file in memory says.
 #[inline]
 pub(super) fn signal(vcpu: impl InterruptFile) {
-    // Evaluated under the lock: the last one leaves it right.
-    vcpu.with_vseip(|vseip| vseip.set(vcpu.sw_file().is_asserted()));
-}
-
-/// The same, by the vCPU's own thread, which is awake, and need not be told what it knows.
-#[inline]
-fn signal_own(vcpu: impl InterruptFile) {
+    // Evaluated under the lock: the last one leaves it right. Who has set it before has woken the vCPU
+    // up under the lock, too, so that nobody has to be told what is so already.
     vcpu.with_vseip(|vseip| {
         let asserted = vcpu.sw_file().is_asserted();
 
@@ -37,7 +32,7 @@ fn signal_own(vcpu: impl InterruptFile) {
 pub fn claim(vcpu: impl InterruptFile) -> Option<Eiid> {
     let claimed = vcpu.sw_file().claim();
 
-    signal_own(vcpu);
+    signal(vcpu);
     claimed
 }
 
@@ -51,7 +46,7 @@ pub fn access(
     let old = vcpu.sw_file().access(register, value, mask)?;
 
     if mask != 0 {
-        signal_own(vcpu);
+        signal(vcpu);
     }
     Some(old)
 }
