@@ -13,16 +13,21 @@ from malformed import DUMPS, IDS, both_imsics, put, write
 from tap import Console
 
 
+def blob(machine, ids):
+    """The device tree of a machine whose files have so many identities."""
+    tree = Tree(DUMPS.get(machine))
+    both_imsics(put(IDS, ids))(tree)
+    return tree.blob()
+
+
 def boot(row, kernel, initrd, log):
     """Boots a row on a machine with 63 identities; returns the results."""
     console = Console(row)
-    tree = Tree(DUMPS.get(row.machine))
-    both_imsics(put(IDS, 63))(tree)
     append = append_line(row.tests, row.args, row.kunit, row.append)
     with tempfile.TemporaryDirectory(prefix="aia-") as directory:
         command = row.machine.command(
             "-kernel", kernel, "-initrd", initrd, "-append", append,
-            "-dtb", write(directory, "dtb", tree.blob()))
+            "-dtb", write(directory, "dtb", blob(row.machine, 63)))
         why = Boot(command, console, log, row.timeout, row.silence).run()
     return console.finish(why)
 

@@ -18,6 +18,7 @@ use vmm::{
     Mode,
     Need::{
         Files,
+        FilesAndCpus,
         Nothing, //
     },
     Result,
@@ -26,6 +27,9 @@ use vmm::{
 
 const IDS: u32 = 10;
 const ROUNDS: u32 = 10;
+
+/// Interrupts are delivered, by MSIs.
+const DOMAINCFG_IE_DM: u64 = (1 << 8) | (1 << 2);
 
 /// MSIs of the host.
 fn signal<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
@@ -39,7 +43,6 @@ fn signal<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
 
 /// Edges of a wire of the guest's APLIC.
 fn wire<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
-    const DOMAINCFG_IE_DM: u64 = (1 << 8) | (1 << 2);
     const SOURCECFG: u64 = 0x4;
     const EDGE_RISE: u64 = 4;
     const SETIENUM: u64 = 0x1edc;
@@ -92,6 +95,38 @@ fn entries<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
     })
 }
 
+/// A vCPU goes from CPU to CPU, with its guest file. The others of so many have never run.
+fn moves<const N: i16>(m: &Machine, vcpus: usize) -> Result<()> {
+    let mut guest = Guest::new(m.kvm(), Config::new(vcpus, Mode::Hwaccel))?;
+
+    guest.boot(0, &[m.cpu(0)])?;
+    path::<N, _>(&format!("KVM: move of a guest file, {vcpus} vCPUs"), || {
+        (1..=5 * ROUNDS as usize).try_for_each(|round| {
+            guest.pin(0, &[m.cpu(round)])?;
+            guest.call(0, op::NOP, &[]).map(drop)
+        })
+    })
+}
+
+/// The guest writes `domaincfg` of an APLIC with so many sources, all of them idle.
+fn domaincfg<const N: i16>(m: &Machine, sources: u32) -> Result<()> {
+    let guest = m.boot(Config {
+        sources,
+        ..Config::new(1, Mode::Emul)
+    })?;
+
+    path::<N, _>(
+        &format!("KVM: guest write to domaincfg, {sources} sources"),
+        || {
+            (0..IDS * ROUNDS).try_for_each(|_| {
+                guest
+                    .call(0, op::WRITE32, &[APLIC_BASE, DOMAINCFG_IE_DM])
+                    .map(drop)
+            })
+        },
+    )
+}
+
 const TESTS: &[Test] = &[
     ("memory: KVM_SIGNAL_MSI", Nothing, |m| {
         signal::<20>(m, Mode::Emul, "KVM: MSI to memory")
@@ -113,6 +148,18 @@ const TESTS: &[Test] = &[
     }),
     ("guest file: entries", Files(1), |m| {
         entries::<26>(m, Mode::Hwaccel, "KVM: guest entry, guest file")
+    }),
+    ("guest file: moves", FilesAndCpus(1, 2), |m| {
+        moves::<27>(m, 1)?;
+        moves::<28>(m, 4)?;
+        moves::<29>(m, 16)?;
+        moves::<30>(m, 64)
+    }),
+    ("APLIC: writes to domaincfg", Nothing, |m| {
+        domaincfg::<31>(m, 31)?;
+        domaincfg::<32>(m, 63)?;
+        domaincfg::<33>(m, 127)?;
+        domaincfg::<34>(m, 254)
     }),
 ];
 
