@@ -80,7 +80,6 @@ impl DomainOps for ImsicDomain {
         }
     }
 
-    #[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
     fn debug_show(imsic: &'static Imsic, to: &SeqFile, what: Shown<ImsicData>, indent: usize) {
         match what {
             Shown::Domain => imsic.show(to, indent),

@@ -29,7 +29,6 @@ mod block;
 mod chip;
 mod chip_data;
 mod config;
-#[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
 mod debug;
 mod descriptor;
 mod domain;

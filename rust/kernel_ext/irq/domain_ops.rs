@@ -5,12 +5,11 @@
 //! C header: [`include/linux/irqdomain.h`](srctree/include/linux/irqdomain.h),
 //! `struct irq_domain_ops`
 
-use core::{
-    marker::PhantomData,
-    ptr::{
-        self,
-        NonNull, //
-    },
+use core::marker::PhantomData;
+#[cfg(CONFIG_GENERIC_IRQ_DEBUGFS)]
+use core::ptr::{
+    self,
+    NonNull, //
 };
 
 use kernel::{
