@@ -27,7 +27,7 @@ impl Occupant {
 
     #[inline]
     fn pack(self) -> u64 {
-        u64::from(self.hart_index) << Self::HART_INDEX_SHIFT | u64::from(self.vcpu.get()) + 1
+        (u64::from(self.hart_index) << Self::HART_INDEX_SHIFT) | (u64::from(self.vcpu.get()) + 1)
     }
 
     #[inline]
@@ -256,7 +256,7 @@ mod tests {
 
         // 8 groups of 4 harts, at a multiple of a large power of two. Each is found as soon as it is
         // there.
-        let hart_index = |n: u32| n / 4 << 15 | n % 4;
+        let hart_index = |n: u32| ((n / 4) << 15) | (n % 4);
         for added in 0..32 {
             table.insert(hart_index(added), vcpu(added))?;
             for n in 0..32 {
