@@ -20,6 +20,7 @@ ROW ?=
 CONFIG ?=
 SECS ?= 12
 TARGETS ?=
+SEEDS ?=
 V ?= 0
 DEBUG ?=
 # Not every shell does that in an argument.
@@ -50,6 +51,8 @@ help:
 	@echo 'make host-test		tests of the pure crates, on this machine'
 	@echo 'make fuzz		fuzz the pure crate, on this machine: SECS=12 seconds for each'
 	@echo '			target, or for those of TARGETS='
+	@echo 'make configurations	compile the drivers as users of other kernels do; SEEDS=6: in'
+	@echo '			six that Kconfig draws by chance'
 	@echo 'make lint		rustfmt, clippy, checkpatch, shellcheck'
 	@echo 'make toolchain		what tools are used, and what this machine lacks'
 	@echo 'make clean		remove build/'
@@ -118,6 +121,10 @@ host-test:
 fuzz:
 	@$(TOOLCHAIN) tools/fuzz --seconds '$(SECS)' $(TARGETS)
 
+configurations:
+	@tree=$$(tools/kernel-tree) && \
+		$(TOOLCHAIN) tools/configurations "$$tree" $(if $(SEEDS),--random '$(SEEDS)')
+
 lint:
 	@tree=$$(tools/kernel-tree) && $(TOOLCHAIN) tools/lint "$$tree"
 
@@ -130,5 +137,5 @@ clean:
 distclean: clean
 	@tools/toolchain --remove-cache
 
-.PHONY: help kernel initramfs run test test-long bench programs rows integrate revert host-test fuzz lint \
-	toolchain clean distclean
+.PHONY: help kernel initramfs run test test-long bench programs rows integrate revert host-test fuzz configurations \
+	lint toolchain clean distclean
