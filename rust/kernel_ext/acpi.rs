@@ -12,6 +12,7 @@ use kernel::{
     bindings,
     device::{
         property::FwNode,
+        Core,
         Device, //
     },
     error::to_result,
@@ -200,11 +201,11 @@ pub unsafe fn rintc_files(find: RintcFileFn) -> impl Iterator<Item = RintcFile> 
 /// # Examples
 ///
 /// ```
-/// use kernel::{device::Device, prelude::*};
+/// use kernel::{device::{Core, Device}, prelude::*};
 /// use kernel_ext::acpi;
 ///
 /// /// Called when the device of a controller in the namespace is probed.
-/// fn probe(dev: &Device) -> Result {
+/// fn probe(dev: &Device<Core<'_>>) -> Result {
 ///     let node = dev.fwnode().ok_or(ENODEV)?;
 ///     let gsis = acpi::gsis(node).ok_or(ENODEV)?;
 ///
@@ -261,9 +262,9 @@ pub fn wired_harts(id: u32) -> impl Iterator<Item = (usize, u32)> {
     })
 }
 
-/// Lets the devices be made that wait for `dev`, an interrupt controller that works from now on. May
-/// sleep.
-pub fn clear_dependencies(dev: &Device) {
+/// Lets the devices be made that wait for `dev`, an interrupt controller that is being probed and works
+/// from now on. May sleep.
+pub fn clear_dependencies(dev: &Device<Core<'_>>) {
     // CAST: `Device` is a transparent wrapper of an opaque `struct device`.
     let raw = core::ptr::from_ref(dev).cast_mut().cast();
 

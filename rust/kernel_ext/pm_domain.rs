@@ -8,10 +8,16 @@
 use kernel::{
     bindings,
     error::to_result,
-    sync::rcu, //
+    sync::{
+        aref::ARef,
+        rcu, //
+    }, //
 };
 use kernel::{
-    device::Device,
+    device::{
+        Core,
+        Device, //
+    },
     prelude::*, //
 };
 
@@ -48,7 +54,7 @@ struct Follower<T: 'static> {
 /// # Examples
 ///
 /// ```
-/// use kernel::{device::Device, prelude::*};
+/// use kernel::{device::{Core, Device}, prelude::*};
 /// use kernel_ext::pm_domain::{self, Powered};
 ///
 /// struct Controller;
@@ -63,7 +69,7 @@ struct Follower<T: 'static> {
 ///     }
 /// }
 ///
-/// fn probe(dev: &Device, controller: &'static Controller) -> Result {
+/// fn probe(dev: &Device<Core<'_>>, controller: &'static Controller) -> Result {
 ///     if pm_domain::follow(dev, controller)? {
 ///         dev_info!(dev, "without power as long as it is not used\n");
 ///     }
@@ -71,7 +77,7 @@ struct Follower<T: 'static> {
 /// }
 /// ```
 #[cfg(CONFIG_PM_GENERIC_DOMAINS)]
-pub fn follow<T: Powered>(dev: &Device, target: &'static T) -> Result<bool> {
+pub fn follow<T: Powered>(dev: &Device<Core<'_>>, target: &'static T) -> Result<bool> {
     let Some(node) = dev.fwnode().filter(|node| node.is_of_node()) else {
         return Ok(false);
     };
@@ -102,6 +108,9 @@ pub fn follow<T: Powered>(dev: &Device, target: &'static T) -> Result<bool> {
         return Err(error);
     }
 
+    // What follows refers to the device for ever, also if it is unbound.
+    core::mem::forget(ARef::<Device>::from(dev));
+
     // SAFETY: The device and its node are valid; the interrupt domain, if there is one, lives for ever.
     // The device has power while it is probed, and nothing has enabled that power before.
     unsafe {
@@ -124,7 +133,7 @@ pub fn follow<T: Powered>(dev: &Device, target: &'static T) -> Result<bool> {
 
 /// There are no power domains.
 #[cfg(not(CONFIG_PM_GENERIC_DOMAINS))]
-pub fn follow<T: Powered>(_dev: &Device, _target: &'static T) -> Result<bool> {
+pub fn follow<T: Powered>(_dev: &Device<Core<'_>>, _target: &'static T) -> Result<bool> {
     Ok(false)
 }
 

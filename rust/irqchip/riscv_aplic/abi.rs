@@ -27,7 +27,8 @@ use crate::probe;
 #[export]
 pub(crate) unsafe extern "C" fn riscv_aplic_probe(pdev: *mut bindings::platform_device) -> c_int {
     from_result(|| {
-        // SAFETY: The device is valid while it is probed. A wrapper of it is transparent.
+        // SAFETY: The device is valid, and it is being probed, with its lock held. A wrapper of it is
+        // transparent.
         let (dev, registers) = unsafe {
             (
                 Device::from_raw(ptr::addr_of_mut!((*pdev).dev)),

@@ -3,7 +3,10 @@
 //! APLICs without power: when the system sleeps, or as long as nobody uses them.
 
 use kernel::{
-    device::Device,
+    device::{
+        Core,
+        Device, //
+    },
     interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
@@ -43,7 +46,7 @@ impl syscore::Operations for Sleep {
 }
 
 /// Lets `aplic`, which is published and delivers from now on, outlive times without power.
-pub(crate) fn outlive<T: Powered>(dev: &Device, aplic: &'static T) {
+pub(crate) fn outlive<T: Powered>(dev: &Device<Core<'_>>, aplic: &'static T) {
     SLEEP.register();
 
     if let Err(error) = pm_domain::follow(dev, aplic) {

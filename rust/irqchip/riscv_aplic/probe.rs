@@ -5,6 +5,7 @@
 use kernel::{
     device::{
         property::FwNode,
+        Core,
         Device, //
     },
     prelude::*, //
@@ -39,7 +40,7 @@ fn read(node: &FwNode, registers: Option<Range>) -> Result<Description> {
 
 /// Sets the APLIC `dev`, which firmware gives the registers `registers`, up. On an error, everything
 /// that was done is undone.
-pub(crate) fn probe(dev: &Device, registers: Option<Range>) -> Result {
+pub(crate) fn probe(dev: &Device<Core<'_>>, registers: Option<Range>) -> Result {
     let node = dev.fwnode().ok_or(ENODEV)?;
     let config = AplicConfig::new(node, read(node, registers)?)?;
 

@@ -10,6 +10,7 @@ use kernel::{
     bindings,
     device::{
         property::FwNode,
+        Core,
         Device, //
     },
     prelude::*, //
@@ -39,14 +40,14 @@ pub trait WiredToMsi: 'static {
 /// Creates the domain of a controller that turns `count` wires, the numbers 0..count, into
 /// messages. May sleep.
 ///
-/// The domain and its controller live for ever; if it cannot be created, `host` is dropped. `dev`
-/// must not be unbound. Fails with `ENODEV` if it has no MSI controller, see [`has_parent`],
-/// and with `EINVAL` if the chip lacks what the core calls.
+/// The domain lives until `dev`, which is being probed, is unbound, and the controller for ever; if
+/// the domain cannot be created, `host` is dropped. Fails with `ENODEV` if `dev` has no MSI
+/// controller, see [`has_parent`], and with `EINVAL` if the chip lacks what the core calls.
 ///
 /// # Examples
 ///
 /// ```
-/// use kernel::{device::Device, prelude::*};
+/// use kernel::{device::{Core, Device}, prelude::*};
 /// use kernel_ext::{
 ///     io::Mapping,
 ///     irq::{chip, desc::Locked, fwspec::Fwspec, trigger::Trigger, Chip, IrqData},
@@ -91,7 +92,7 @@ pub trait WiredToMsi: 'static {
 ///     }
 /// }
 ///
-/// fn probe(dev: &Device, registers: Mapping) -> Result {
+/// fn probe(dev: &Device<Core<'_>>, registers: Mapping) -> Result {
 ///     if !wired::has_parent(dev, None) {
 ///         return Err(EPROBE_DEFER);
 ///     }
@@ -107,10 +108,10 @@ pub trait WiredToMsi: 'static {
 /// something else:
 ///
 /// ```compile_fail,E0308
-/// # use kernel::{device::Device, prelude::*};
+/// # use kernel::{device::{Core, Device}, prelude::*};
 /// # use kernel_ext::{irq::{data::ChipWord, Chip}, msi::wired::{self, WiredToMsi}};
 /// fn create<T: WiredToMsi>(
-///     dev: &Device,
+///     dev: &Device<Core<'_>>,
 ///     chip: Chip<ChipWord>,
 ///     host: Pin<KBox<T::Host>>,
 /// ) -> Result<&'static T::Host> {
@@ -118,7 +119,7 @@ pub trait WiredToMsi: 'static {
 /// }
 /// ```
 pub fn create<T: WiredToMsi>(
-    dev: &Device,
+    dev: &Device<Core<'_>>,
     chip: Chip<&'static T::Host>,
     host: Pin<KBox<T::Host>>,
     count: u32,
@@ -146,7 +147,7 @@ pub fn create<T: WiredToMsi>(
     template.info.handler = FlowHandler::FastEoi.as_raw();
     template.info.handler_name = c"fasteoi".as_char_ptr().cast_mut();
 
-    // SAFETY: The device is valid. The template is copied. The host lives for ever.
+    // SAFETY: The device is valid and probing. The template is copied. The host lives for ever.
     let created = unsafe {
         bindings::msi_create_device_irq_domain(
             device_raw(dev),
@@ -203,9 +204,19 @@ unsafe extern "C" fn translate_wired<T: WiredToMsi>(
     unsafe { Fwspec::translate(spec, hwirq, kind, |spec| T::translate(host, spec)) }
 }
 
-/// Makes sure that `dev` knows its MSI controller: the one that its node in a device tree names, or
-/// `other`. Returns whether the controller's domain exists. May sleep.
-pub fn has_parent(dev: &Device, other: Option<&FwNode>) -> bool {
+/// Makes sure that `dev`, which is being probed, knows its MSI controller: the one that its node in a
+/// device tree names, or `other`. Returns whether the controller's domain exists. May sleep.
+///
+/// Nobody else can change it, as it may have interrupts then:
+///
+/// ```compile_fail,E0308
+/// # use kernel::device::Device;
+/// # use kernel_ext::msi::wired;
+/// fn has_parent(dev: &Device) -> bool {
+///     wired::has_parent(dev, None)
+/// }
+/// ```
+pub fn has_parent(dev: &Device<Core<'_>>, other: Option<&FwNode>) -> bool {
     let raw = device_raw(dev);
 
     // SAFETY: The device is valid, and probing, so that nothing else sets its MSI domain.

@@ -9,6 +9,7 @@ use aia_core::{
 use kernel::{
     device::{
         property::FwNode,
+        Core,
         Device, //
     },
     prelude::*, //
@@ -112,7 +113,7 @@ fn enable_everywhere() {
 
 /// Sets the APLIC of `node` up to deliver directly.
 pub(crate) fn setup(
-    dev: &Device,
+    dev: &Device<Core<'_>>,
     node: &FwNode,
     config: &AplicConfig,
     wires: &[HartWire],

@@ -6,6 +6,7 @@ use aia_core::aplic::msi_addr::MsiAddrConfig;
 use kernel::{
     device::{
         property::FwNode,
+        Core,
         Device, //
     },
     prelude::*, //
@@ -33,7 +34,7 @@ use crate::{
 ///
 /// Fails with `EPROBE_DEFER` as long as there is no MSI controller, before anything is touched.
 pub(crate) fn setup(
-    dev: &Device,
+    dev: &Device<Core<'_>>,
     node: &FwNode,
     config: &AplicConfig,
     harts: &[HartWire],
