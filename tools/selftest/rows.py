@@ -236,6 +236,10 @@ def scale():
             ("g3-h4", four, False),
             ("g7-h8-s2", Machine(smp=8, sockets=2, guest_files=7), True)):
         yield Row(f"kvm-scale-{name}", machine, tests, long=long, timeout=900)
+    # Without KCOV it learns from answers only, but does several times as much.
+    yield Row("kvm-fuzz", four, ["kvm-aia-fuzz"],
+              args={"kvm_fuzz_seconds": 120}, impl=("rust",), long=True,
+              timeout=900)
     yield Row("kvm-million", four, tests, args={"kvm_aia_scale": 1000000},
               long=True, timeout=2400)
 
@@ -302,6 +306,11 @@ def checked():
     yield debug("kvm-faults", two, ["kvm-aia-faults"], timeout=900)
     yield debug("kvm-races", two, ["kvm-aia-hwaccel", "kvm-aia-race"],
                 args={"kvm_rounds": 8}, timeout=1800)
+    # Ten minutes of it, and what is left of a guest file, or memory.
+    yield debug("kvm-fuzz", two, ["kvm-aia-fuzz"],
+                args={"kvm_fuzz_seconds": 600},
+                # Machines come and go all the time, and wait for that.
+                append="rcupdate.rcu_expedited=1", timeout=1800)
     yield debug("kvm-noaia", Machine(smp=2, aia="aplic"), ["kvm-noaia"],
                 timeout=900)
     yield debug("kvm-hvien", Machine(smp=2, qemu="bpo", cpu=SSCOFPMF),

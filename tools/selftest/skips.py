@@ -49,6 +49,7 @@ TRUE_OF = (
      lambda row, number: files(row) < number),
     (r"needs (\d+) guest files on all CPUs together$",
      lambda row, number: files(row) * row.machine.smp < number),
+    (r"needs KCOV$", lambda row, _: row.kernel != "debug"),
     (r"the kernel does not check locks$",
      lambda row, _: row.kernel not in ("debug", "rt")),
 )
