@@ -13,7 +13,6 @@ use super::{
     operations::{
         abandon,
         abandon_away,
-        account,
         disable_lazily,
         give_back,
         has_sent_on,
@@ -201,7 +200,7 @@ pub fn move_to<M: Machine>(
         return Err(MoveError::Busy);
     }
     if temporary.is_some() {
-        account(machine, from.cpu(), old);
+        machine.placement().take(from.cpu(), size);
     }
     for vector in (0..size)
         .filter(|n| !enabled(*n))

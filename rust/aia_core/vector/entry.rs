@@ -91,7 +91,7 @@ fn elsewhere<E: Entry>(entry: &E, eiid: Eiid) {
         Arrival::Stray if entry.stray(eiid) && file.pool().claim(eiid) => {
             // Something is broken and must not keep the hart busy.
             file.switch_off(machine, eiid);
-            operations::account(machine, machine.cpu(), file);
+            machine.placement().take(machine.cpu(), 1);
             entry.switched_off(eiid);
         }
         Arrival::Forwarded | Arrival::Dropped | Arrival::Stray => {}

@@ -252,22 +252,6 @@ impl<S: Deref<Target = [Word]>> File<S> {
         is_owned
     }
 
-    /// Whether few identities are left, so that those that are [`Slot::Drain`] should come back soon.
-    pub fn is_short(&self) -> bool {
-        self.pool.free() < self.low_water()
-    }
-
-    /// Whether it has just become so by the `taken` identities that were given last.
-    pub fn becomes_short(&self, taken: u32) -> bool {
-        let free = self.pool.free();
-
-        free < self.low_water() && free + taken >= self.low_water()
-    }
-
-    fn low_water(&self) -> u32 {
-        self.marker.get() / 4
-    }
-
     /// Disables `eiid`, which the caller has taken from the pool, until the hart is reset: MSIs for
     /// nobody keep or may keep arriving there.
     pub fn switch_off(&self, hart: &impl HartAccess, eiid: Eiid) {

@@ -127,33 +127,24 @@ pub(super) fn refresh<M: Machine>(machine: &M) {
 }
 
 fn sync_by<M: Machine>(machine: &M, apply: impl FnOnce(&File<M::Words>) -> SyncOutcome) {
-    let file = machine.here();
-    let before = file.retired();
-
-    if let Some(due) = apply(file).due {
+    if let Some(due) = count_retired(machine, apply).due {
         machine.look_again(due);
-    }
-    if file.retired() != before {
-        account(machine, machine.cpu(), file);
     }
 }
 
-/// Tells the placement how many identities `file`, that of `cpu`, has left.
-pub(super) fn account<M: Machine>(machine: &M, cpu: Cpu, file: &File<M::Words>) {
-    let left = || match file.is_online() {
-        true => file.pool().free(),
-        false => 0,
-    };
-    let mut told = left();
+/// Does `what` with the file of the running hart, and tells the placement how many identities have come
+/// back meanwhile.
+fn count_retired<M: Machine, R>(machine: &M, what: impl FnOnce(&File<M::Words>) -> R) -> R {
+    let file = machine.here();
+    let before = file.retired();
+    let result = what(file);
+    // CAST: Less than an interrupt file has.
+    let retired = file.retired().wrapping_sub(before) as u32;
 
-    // Whoever tells last has looked after all that the others have done.
-    loop {
-        machine.placement().update(cpu, told);
-        match left() {
-            now if now == told => return,
-            now => told = now,
-        }
+    if retired != 0 {
+        machine.placement().give_back(machine.cpu(), retired);
     }
+    result
 }
 
 /// Makes `cpu` look at what waits for it, soon, without waiting for it.
@@ -220,8 +211,7 @@ pub(super) fn place<M: Machine>(
         let file = file_of(cpu)?;
         let vector = VectorId::new(cpu, assign(file)?)?;
 
-        account(machine, cpu, file);
-        if file.becomes_short(size) && file.needs_sync() {
+        if machine.placement().take(cpu, size) && file.needs_sync() {
             hurry(machine, cpu);
         }
         Some(vector)
@@ -275,7 +265,7 @@ pub(super) fn give_back<M: Machine>(machine: &M, vector: VectorId, owner: SlotOw
 /// `vector`, one of `file`, is nobody's any more. Its hart need not hurry to look at it, unless it
 /// has few others.
 fn release<M: Machine>(machine: &M, vector: VectorId, file: &File<M::Words>) {
-    if file.mark(vector.eiid()) && file.is_short() {
+    if file.mark(vector.eiid()) && machine.placement().is_short(vector.cpu()) {
         hurry(machine, vector.cpu());
     }
 }
@@ -406,7 +396,7 @@ pub fn move_to<M: Machine>(
     let forwarder = temporary.filter(|t| old.assign_forwarder(t.eiid(), to));
 
     if forwarder.is_some() {
-        account(machine, from.cpu(), old);
+        machine.placement().take(from.cpu(), 1);
     }
     if let Some(passing) = passing {
         write(passing);
@@ -541,20 +531,16 @@ pub(super) fn look_at_settled<M: Machine>(machine: &M, cpu: Cpu) {
 
 /// The running hart comes up, with all its enable bits set.
 pub fn go_online<M: Machine>(machine: &M) {
-    let file = machine.here();
-
-    if let Some(due) = file.go_online(machine).due {
-        machine.look_again(due);
-    }
-    account(machine, machine.cpu(), file);
+    sync_by(machine, |file| file.go_online(machine));
+    machine.placement().go_online(machine.cpu());
 }
 
 /// The running hart goes away; its interrupts have moved away before, as far as they could.
 pub fn go_offline<M: Machine>(machine: &M) {
-    let file = machine.here();
-
-    file.go_offline(machine, |vector| owner_of(machine, vector));
-    account(machine, machine.cpu(), file);
+    machine.placement().go_offline(machine.cpu());
+    count_retired(machine, |file| {
+        file.go_offline(machine, |vector| owner_of(machine, vector));
+    });
 }
 
 /// Whose `vector` is, or was before it moved away.

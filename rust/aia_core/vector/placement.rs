@@ -3,121 +3,121 @@
 //! Which CPU a new vector goes to.
 //!
 //! The CPU with the most free identities, the lowest numbered one of several: the same choice as
-//! the kernel's `irq_matrix`. It is kept at the root of a tournament tree, so that asking costs one
-//! load and a change costs one step per level that it changes, without a lock and without a walk over all
-//! CPUs.
+//! the kernel's `irq_matrix`. There is one word per CPU that counts what is taken there, side by side,
+//! so that a change is one step on one word, without a lock and with nothing to be kept up to date
+//! besides. Who asks looks at each of them, which are some instructions per CPU.
 
 use core::ops::Deref;
 
 use crate::{
-    ids::Cpu,
+    ids::{
+        Cpu,
+        NrIds, //
+    },
     word::Word, //
 };
 
-/// A player of the tournament: free identities in the high half, the CPU's complement in the low
-/// half, so that the greatest number is the best CPU. Zero is nobody.
-#[inline]
-fn entry(cpu: Cpu, free: u32) -> u64 {
-    if free == 0 {
-        0
-    } else {
-        (u64::from(free) << 32) | u64::from(!cpu.get())
-    }
-}
+/// One identity that is taken, in the word of a CPU. The low half is the CPU's number, so that the least
+/// word is that of the best CPU.
+const ONE: u64 = 1 << 32;
 
-/// A tournament tree over the CPUs 0..`leaves`.
+/// Set in the word of a CPU that is offline.
+const OFFLINE: u64 = 1 << 63;
+
+/// How many identities of each of the CPUs from 0 on are taken.
 ///
-/// Concurrent changes may leave a stale winner for a moment, never for good; whoever takes a vector
-/// verifies on that CPU's pool anyway.
+/// Counted after an identity has been taken from the pool, and, by its own hart, after it has come back.
+/// Between these two somebody else may have taken it again, so that a count may be too high for a
+/// moment, never too low; whoever takes a vector verifies on that CPU's pool anyway.
 pub struct Placement<S> {
-    /// A heap: node `i` has the children `2 * i` and `2 * i + 1`, the root is node 1, and the
-    /// second half are the leaves.
-    nodes: S,
-}
-
-/// Words that a tree over `nr_cpus` CPUs takes; [`None`] if there are too many.
-pub fn words_for(nr_cpus: u32) -> Option<usize> {
-    usize::try_from(nr_cpus.max(1).checked_next_power_of_two()?)
-        .ok()?
-        .checked_mul(2)
+    words: S,
+    /// How many there are to be taken of each CPU.
+    room: u32,
 }
 
 impl<S: Deref<Target = [Word]>> Placement<S> {
-    /// Creates a tree without players on `nodes`, [`words_for`] zeroed words.
-    ///
-    /// Returns [`None`] if their number is not a power of two above one.
-    pub fn new(nodes: S) -> Option<Self> {
-        (nodes.len() >= 2 && nodes.len().is_power_of_two()).then_some(Self { nodes })
-    }
-
-    /// Says that `cpu` now has `free` identities left; zero also stands for an offline CPU.
-    pub fn update(&self, cpu: Cpu, free: u32) {
-        let leaves = self.nodes.len() / 2;
-        let mut index = match usize::try_from(cpu.get()) {
-            Ok(n) if n < leaves => leaves + n,
-            _ => return,
-        };
-
-        if let Some(leaf) = self.nodes.get(index) {
-            leaf.swap(entry(cpu, free));
+    /// Creates the placement of the CPUs that `words` has a zeroed word for, all of them offline.
+    pub fn new(words: S, nr_ids: NrIds) -> Self {
+        for (cpu, word) in (0..).zip(words.iter()) {
+            word.set(OFFLINE | cpu);
         }
-        while index > 1 {
-            index /= 2;
-            if !self.replay(index) {
-                // Who has made the winner what it is tells it to the nodes above, or has done so.
-                return;
-            }
+        Self {
+            words,
+            // The poke and the marker are nobody's.
+            room: nr_ids.get() - 2,
         }
     }
 
-    /// Makes node `index` the better of its children; returns whether nobody else has done so.
-    fn replay(&self, index: usize) -> bool {
-        let (Some(node), Some(left), Some(right)) = (
-            self.nodes.get(index),
-            self.nodes.get(2 * index),
-            self.nodes.get(2 * index + 1),
-        ) else {
-            return false;
-        };
+    fn word(&self, cpu: Cpu) -> Option<&Word> {
+        self.words.get(cpu.index())
+    }
 
-        loop {
-            let best = left.load().max(right.load());
-
-            if node.swap(best) == best {
-                return false;
-            }
-            // Whoever writes last has looked at the children after everyone else's write: all writes
-            // to the node are of one order, in which each sees what came before.
-            if left.load().max(right.load()) == best {
-                return true;
-            }
+    /// `cpu` takes part.
+    pub fn go_online(&self, cpu: Cpu) {
+        if let Some(word) = self.word(cpu) {
+            word.clear(OFFLINE);
         }
+    }
+
+    /// `cpu` has nothing to give from now on. What is taken there is still counted.
+    pub fn go_offline(&self, cpu: Cpu) {
+        if let Some(word) = self.word(cpu) {
+            word.set(OFFLINE);
+        }
+    }
+
+    /// Of `cpu`, `n` identities have been taken. Returns whether it has become [short](Self::is_short)
+    /// by that.
+    pub fn take(&self, cpu: Cpu, n: u32) -> bool {
+        self.word(cpu).is_some_and(|word| {
+            let before = taken(word.add(u64::from(n) * ONE));
+
+            !self.leaves_few(before) && self.leaves_few(before + n)
+        })
+    }
+
+    /// Of `cpu`, `n` identities have come back.
+    pub fn give_back(&self, cpu: Cpu, n: u32) {
+        if let Some(word) = self.word(cpu) {
+            word.add((u64::from(n) * ONE).wrapping_neg());
+        }
+    }
+
+    /// Whether few identities of `cpu` are left, so that those that only wait for their hart should
+    /// come back soon.
+    pub fn is_short(&self, cpu: Cpu) -> bool {
+        self.word(cpu)
+            .is_some_and(|word| self.leaves_few(taken(word.load())))
+    }
+
+    /// Whether less than a quarter is left when so many are taken.
+    fn leaves_few(&self, taken: u32) -> bool {
+        taken > self.room - self.room / 4
     }
 
     /// The best of all CPUs.
-    #[inline]
     pub fn best(&self) -> Option<Cpu> {
-        let root = self.nodes.get(1)?.load();
-
-        // CAST: The low half is the CPU's complement.
-        (root != 0).then(|| Cpu::new(!(root as u32)))
+        self.least(self.words.iter())
     }
 
     /// The best of `cpus`.
     pub fn best_of(&self, cpus: impl Iterator<Item = Cpu>) -> Option<Cpu> {
-        let leaves = self.nodes.len() / 2;
-        let best = cpus
-            .filter_map(|cpu| {
-                self.nodes
-                    .get(leaves..)?
-                    .get(usize::try_from(cpu.get()).ok()?)
-            })
-            .map(Word::load)
-            .max()?;
-
-        // CAST: As above.
-        (best != 0).then(|| Cpu::new(!(best as u32)))
+        self.least(cpus.filter_map(|cpu| self.word(cpu)))
     }
+
+    /// The CPU of the least of `words`, if it has something to give.
+    fn least<'a>(&self, words: impl Iterator<Item = &'a Word>) -> Option<Cpu> {
+        let least = words.map(Word::load).min()?;
+
+        // CAST: The low half is the CPU.
+        (least < u64::from(self.room) * ONE).then(|| Cpu::new(least as u32))
+    }
+}
+
+/// How many identities are taken by a word, be the CPU online or not.
+fn taken(word: u64) -> u32 {
+    // CAST: Less than 31 bits are left.
+    ((word & !OFFLINE) / ONE) as u32
 }
 
 #[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_vector_placement))]
@@ -125,47 +125,83 @@ impl<S: Deref<Target = [Word]>> Placement<S> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn most_free_then_lowest_number() {
-        let words = [const { Word::new(0) }; 16];
-        let tree = Placement::new(&words[..]).unwrap();
-
-        assert_eq!(tree.best(), None);
-        for cpu in 0..5 {
-            tree.update(Cpu::new(cpu), 10);
-        }
-        assert_eq!(tree.best(), Some(Cpu::new(0)));
-        tree.update(Cpu::new(0), 9);
-        assert_eq!(tree.best(), Some(Cpu::new(1)));
-        tree.update(Cpu::new(4), 11);
-        assert_eq!(tree.best(), Some(Cpu::new(4)));
-        tree.update(Cpu::new(4), 0);
-        tree.update(Cpu::new(1), 0);
-        assert_eq!(tree.best(), Some(Cpu::new(2)));
-        assert_eq!(
-            tree.best_of([0, 3, 4].into_iter().map(Cpu::new)),
-            Some(Cpu::new(3))
-        );
-        assert_eq!(tree.best_of([1, 4, 99].into_iter().map(Cpu::new)), None);
-        for cpu in 0..8 {
-            tree.update(Cpu::new(cpu), 0);
-        }
-        assert_eq!(tree.best(), None);
+    fn cpu(n: u32) -> Cpu {
+        Cpu::new(n)
     }
 
     #[test]
-    fn sizes() {
-        assert_eq!(words_for(0), Some(2));
-        assert_eq!(words_for(1), Some(2));
-        assert_eq!(words_for(3), Some(8));
-        assert_eq!(words_for(64), Some(128));
-        assert_eq!(words_for(u32::MAX), None);
+    fn most_free_then_lowest_number() {
+        let words = [const { Word::new(0) }; 5];
+        let placement = Placement::new(&words[..], NrIds::MIN);
 
-        let one = [Word::new(0), Word::new(0)];
-        let tree = Placement::new(&one[..]).unwrap();
+        assert_eq!(placement.best(), None);
+        for n in 0..5 {
+            placement.go_online(cpu(n));
+            placement.take(cpu(n), 2);
+        }
+        assert_eq!(placement.best(), Some(cpu(0)));
+        placement.take(cpu(0), 1);
+        assert_eq!(placement.best(), Some(cpu(1)));
+        placement.give_back(cpu(4), 1);
+        assert_eq!(placement.best(), Some(cpu(4)));
+        placement.take(cpu(4), 60);
+        placement.go_offline(cpu(1));
+        assert_eq!(placement.best(), Some(cpu(2)));
+        assert_eq!(
+            placement.best_of([0, 3, 4].map(cpu).into_iter()),
+            Some(cpu(3))
+        );
+        assert_eq!(placement.best_of([1, 4, 99].map(cpu).into_iter()), None);
+        placement.give_back(cpu(4), 1);
+        assert_eq!(placement.best_of([1, 4].map(cpu).into_iter()), Some(cpu(4)));
+        placement.take(cpu(0), 61 - 3);
+        assert_eq!(placement.best_of([cpu(0)].into_iter()), None);
+        for n in 0..5 {
+            placement.go_offline(cpu(n));
+        }
+        assert_eq!(placement.best(), None);
+    }
 
-        tree.update(Cpu::new(0), 3);
-        tree.update(Cpu::new(1), 9);
-        assert_eq!(tree.best(), Some(Cpu::new(0)));
+    /// What is taken of a CPU that is offline counts when it is back.
+    #[test]
+    fn offline_cpus_count() {
+        let words = [const { Word::new(0) }; 2];
+        let placement = Placement::new(&words[..], NrIds::MIN);
+
+        placement.take(cpu(0), 2);
+        placement.go_online(cpu(0));
+        placement.go_online(cpu(1));
+        placement.take(cpu(1), 1);
+        assert_eq!(placement.best(), Some(cpu(1)));
+        placement.go_offline(cpu(0));
+        placement.go_offline(cpu(0));
+        placement.give_back(cpu(0), 2);
+        placement.go_online(cpu(0));
+        placement.go_online(cpu(0));
+        assert_eq!(placement.best(), Some(cpu(0)));
+    }
+
+    #[test]
+    fn short_is_less_than_a_quarter() {
+        for nr_ids in [NrIds::MIN, NrIds::MAX] {
+            let words = [Word::new(0)];
+            let placement = Placement::new(&words[..], nr_ids);
+            let quarter = nr_ids.get() / 4;
+            let all = nr_ids.get() - 2;
+
+            // Online or not.
+            assert!(!placement.take(cpu(0), all - quarter));
+            assert!(!placement.is_short(cpu(0)));
+            assert!(placement.take(cpu(0), 1));
+            assert!(placement.is_short(cpu(0)));
+            placement.go_online(cpu(0));
+            assert!(placement.is_short(cpu(0)));
+            assert!(!placement.take(cpu(0), 1));
+            placement.give_back(cpu(0), 2);
+            assert!(!placement.is_short(cpu(0)));
+            placement.give_back(cpu(0), 1);
+            assert!(placement.take(cpu(0), 16));
+            assert!(!placement.take(cpu(9), 1) && !placement.is_short(cpu(9)));
+        }
     }
 }

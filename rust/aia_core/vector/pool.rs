@@ -66,7 +66,6 @@ fn highest_free(used: u64, size: u32) -> Option<u32> {
 pub struct Pool<S> {
     used: S,
     open: Word,
-    free: Word,
 }
 
 impl<S: Deref<Target = [Word]>> Pool<S> {
@@ -84,16 +83,14 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
 
         Some(Self {
             open: Word::new(u64::MAX >> (64 - words)),
-            free: Word::new((words * 64 - 1) as u64),
             used,
         })
     }
 
-    /// The number of free identities; exact when nobody allocates or frees.
-    #[inline]
+    /// The number of free identities; exact when nobody allocates or frees. Takes long: who takes or
+    /// gives back counts elsewhere, see [`Placement`](super::placement::Placement).
     pub fn free(&self) -> u32 {
-        // CAST: At most 2047.
-        self.free.load() as u32
+        self.used.iter().map(|word| word.load().count_zeros()).sum()
     }
 
     /// Takes the lowest free identity.
@@ -114,7 +111,6 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
             };
 
             if word.set(1 << bit) & (1 << bit) == 0 {
-                self.free.add(u64::MAX);
                 return eiid_at(index, bit);
             }
         }
@@ -152,7 +148,6 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
                 return false;
             }
             if word.replace(used, used | mask) {
-                self.free.add(u64::from(size).wrapping_neg());
                 return true;
             }
         }
@@ -162,13 +157,9 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
     pub fn claim(&self, eiid: Eiid) -> bool {
         let (index, mask) = position(eiid);
 
-        match self.used.get(index) {
-            Some(word) if word.set(mask) & mask == 0 => {
-                self.free.add(u64::MAX);
-                true
-            }
-            _ => false,
-        }
+        self.used
+            .get(index)
+            .is_some_and(|word| word.set(mask) & mask == 0)
     }
 
     /// Gives `eiid` back; nothing happens if it was not taken.
@@ -177,7 +168,6 @@ impl<S: Deref<Target = [Word]>> Pool<S> {
 
         if let Some(word) = self.used.get(index) {
             if word.clear(mask) & mask != 0 {
-                self.free.add(1);
                 self.open.set(1 << index);
             }
         }

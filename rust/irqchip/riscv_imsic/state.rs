@@ -13,10 +13,7 @@ use aia_core::{
     vector::{
         file::File,
         operations::Counts,
-        placement::{
-            self,
-            Placement, //
-        },
+        placement::Placement,
         pool,
         power::SavedPending,
         strays::{
@@ -167,14 +164,15 @@ impl Imsic {
                 .find(|(of, _)| *of == cpu)
                 .map(|(_, doorbell)| *doorbell)
         };
-        let nodes = placement::words_for(cpu::nr_cpu_ids()).ok_or(EINVAL)?;
+        // CAST: A small number.
+        let counts = words(cpu::nr_cpu_ids() as usize)?;
 
         Ok(Self {
             locals: PerCpu::new(|cpu| LocalHart::new::<L>(config.nr_ids, doorbell(cpu)))?,
             aia,
             node,
             parent,
-            placement: Placement::new(words(nodes)?).ok_or(EINVAL)?,
+            placement: Placement::new(counts, config.nr_ids),
             nr_ids: config.nr_ids,
             geometry: config.geometry,
             counts: Counts::default(),

@@ -40,10 +40,7 @@ use aia_core::{
             MoveError,
             MoveSource, //
         },
-        placement::{
-            self,
-            Placement, //
-        },
+        placement::Placement,
         pool,
         power::{
             PendingAccess,
@@ -206,7 +203,7 @@ impl<'a> World<'a> {
             input: RefCell::new(input),
             harts: rooms.into_iter().map(Hart::new).collect(),
             devices: RefCell::default(),
-            placement: Placement::new(words(placement::words_for(harts).unwrap())).unwrap(),
+            placement: Placement::new(words(harts as usize), NrIds::MIN),
             counts: Counts::default(),
             // The clock may wrap around.
             now: Cell::new(if setup & 1 == 0 { 1000 } else { (1 << 28) - 2 }),
@@ -221,7 +218,8 @@ impl<'a> World<'a> {
             nested: Cell::new(0),
         };
 
-        for cpu in 0..harts {
+        for (cpu, hart) in (0..).zip(&world.harts) {
+            world.placement.take(Cpu::new(cpu), 61 - hart.room);
             world.online(cpu);
         }
         world

@@ -34,10 +34,7 @@ use aia_core::{
             MoveError,
             MoveSource, //
         },
-        placement::{
-            self,
-            Placement, //
-        },
+        placement::Placement,
         pool,
         power::{
             PendingAccess,
@@ -161,7 +158,7 @@ impl Model {
     pub(crate) fn new(harts: u32) -> Self {
         let model = Self {
             harts: (0..harts).map(|_| TestHart::new()).collect(),
-            placement: Placement::new(words(placement::words_for(harts).unwrap())).unwrap(),
+            placement: Placement::new(words(harts as usize), NrIds::MIN),
             counts: Counts::default(),
             slow: Cell::new(false),
             stuck: Cell::new(false),
@@ -320,6 +317,25 @@ impl Model {
             }),
             message: Cell::new(current),
         })
+    }
+}
+
+/// Whatever a test has done, what is taken is counted, also on harts that are offline.
+impl Drop for Model {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for (cpu, hart) in (0..).map(Cpu::new).zip(&self.harts) {
+            let best = || self.placement.best_of([cpu].into_iter());
+
+            self.placement.go_online(cpu);
+            for left in (1..=hart.file.pool().free()).rev() {
+                assert_eq!(best(), Some(cpu), "{left} are left");
+                self.placement.take(cpu, 1);
+            }
+            assert_eq!(best(), None);
+        }
     }
 }
 
