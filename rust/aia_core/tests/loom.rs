@@ -605,26 +605,54 @@ impl Choice for Any {
     }
 }
 
-/// An interrupt that takes the poke takes the change with it.
+/// A change that finds another one waiting is not left behind when the hart has just looked at that.
 #[test]
-fn a_change_is_seen_by_the_sync_after_the_poke() {
+fn a_change_is_not_left_behind_by_another_one() {
     loom::model(|| {
         let model = Model::new(true);
-        let eiid = model.assign(0, 1);
-        model.on(0).disable(eiid);
+        let [first, second] = [1, 2].map(|n| on(1, model.interrupt(1, n)));
 
+        operations::mask(&model.on(0), first);
         let remote = {
             let model = model.clone();
-            thread::spawn(move || operations::unmask(&model.on(1), on(0, eiid)))
+            thread::spawn(move || operations::mask(&model.on(0), second))
         };
-        entry::handle(&model.on(0));
-        if *model.hart(0).poked.lock().unwrap() > 0 {
-            assert!(model.hart(0).is_enabled(eiid));
-        }
+        operations::sync(&model.on(1));
         remote.join().unwrap();
-        entry::handle(&model.on(0));
-        assert!(model.hart(0).is_enabled(eiid));
+        if model.file(1).needs_sync() {
+            operations::sync(&model.on(1));
+        }
+        for vector in [first, second] {
+            assert!(!model.hart(1).is_enabled(vector.eiid()));
+        }
     });
+}
+
+/// An interrupt that takes the poke takes the change with it, also if another one was waiting before.
+#[test]
+fn a_change_is_seen_by_the_sync_after_the_poke() {
+    for waiting in [false, true] {
+        loom::model(move || {
+            let model = Model::new(true);
+            let eiid = model.assign(0, 1);
+            model.on(0).disable(eiid);
+            if waiting {
+                operations::mask(&model.on(1), on(0, model.assign(0, 2)));
+            }
+
+            let remote = {
+                let model = model.clone();
+                thread::spawn(move || operations::unmask(&model.on(1), on(0, eiid)))
+            };
+            entry::handle(&model.on(0));
+            if *model.hart(0).poked.lock().unwrap() > 0 {
+                assert!(model.hart(0).is_enabled(eiid));
+            }
+            remote.join().unwrap();
+            entry::handle(&model.on(0));
+            assert!(model.hart(0).is_enabled(eiid));
+        });
+    }
 }
 
 /// A freed identity returns to the pool exactly once, also if its CPU goes offline meanwhile: then

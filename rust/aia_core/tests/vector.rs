@@ -81,6 +81,23 @@ fn all_identities_of_every_size_can_be_had() {
     }
 }
 
+/// A hart finds all identities that wait for it, also if another one waits already.
+#[test]
+fn changes_in_all_words_are_found() {
+    let nr_ids = NrIds::MAX;
+    let file = file(nr_ids);
+    let owner = SlotOwner::new(16).unwrap();
+
+    let _ = file.go_online(&Still::default());
+    let all: Vec<_> = std::iter::from_fn(|| file.assign(owner, true)).collect();
+    for eiid in all {
+        assert!(file.free(eiid, owner));
+        assert!(file.mark(eiid));
+    }
+    let _ = file.sync(&Still::default());
+    assert_eq!(file.pool().free(), nr_ids.get() - 2);
+}
+
 /// A hart at which nothing happens.
 #[derive(Default)]
 struct Still(Word);

@@ -186,7 +186,12 @@ impl<S: Deref<Target = [Word]>> File<S> {
 
         if let Some(word) = self.dirty.get(index) {
             word.set(mask);
-            self.summary.set(1 << index);
+            // The hart takes the bit of the summary before it takes the word. If it took the word before
+            // this mark, it is seen here that it has taken the bit; if it did not, it will find the mark.
+            // A bit that is seen here is seen by the hart, too, when it takes a poke that is sent now.
+            if self.summary.load() & 1 << index == 0 {
+                self.summary.set(1 << index);
+            }
         }
         self.is_online()
     }
@@ -194,7 +199,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     /// Whether the own hart takes part.
     ///
     /// After [`Self::mark`]: of a mark and a concurrent [`Self::go_offline`] at least one sees the
-    /// other, since both have changed the summary before.
+    /// other, since both have changed the word of the mark before.
     #[inline]
     pub fn is_online(&self) -> bool {
         self.online.load() != 0
