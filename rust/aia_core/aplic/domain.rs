@@ -210,8 +210,11 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
 
         let sourcecfg = regs::sourcecfg(source);
         let former = self.mode_of(source);
-        // The hardware may take an unsupported mode for Inactive, which loses an edge.
-        let pending = former.is_edge() && self.is_pending(source);
+        // The hardware may take an unsupported mode for Inactive, which loses an edge. The input first:
+        // an edge that comes just now is pending then, or its input has risen.
+        let before = former
+            .is_edge()
+            .then(|| (self.is_high(source), self.is_pending(source)));
 
         self.write(sourcecfg, mode.sourcecfg());
         if self.read(sourcecfg) == mode.sourcecfg() {
@@ -222,9 +225,8 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
 
         self.write(sourcecfg, former.sourcecfg());
         self.activated(source, former);
-        if former.is_edge() {
-            // Any write of it may set the pending bit if the input is high.
-            self.set_pending(source, pending);
+        if let Some((high, pending)) = before {
+            self.restore_edge(source, high, pending);
         }
         Err(Unsupported)
     }
@@ -286,15 +288,28 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         }
     }
 
-    /// Makes an edge-sensitive source pending, or not.
-    fn set_pending(&self, source: SourceId, pending: bool) {
-        let register = if pending {
-            regs::SETIPNUM_LE
-        } else {
-            regs::CLRIPNUM
-        };
+    /// Makes an edge-sensitive source, whose mode was just written, pending if it was before, or if
+    /// its input has risen since.
+    ///
+    /// The write may have made an edge if the input is high (AIA 4.5.2). That is undone before the input
+    /// is read, so that an edge that comes later stays.
+    fn restore_edge(&self, source: SourceId, was_high: bool, was_pending: bool) {
+        if !was_pending {
+            self.write(regs::CLRIPNUM, source.get());
+        }
+        if was_pending || !was_high && self.is_high(source) {
+            self.set_pending(source);
+        }
+    }
 
-        self.write(register, source.get());
+    /// Makes an edge-sensitive source pending.
+    fn set_pending(&self, source: SourceId) {
+        self.write(regs::SETIPNUM_LE, source.get());
+    }
+
+    /// Whether the rectified input of `source` is high.
+    fn is_high(&self, source: SourceId) -> bool {
+        self.read(regs::in_clrip(WordIndex::of(source))) & regs::mask(source) != 0
     }
 
     fn is_pending(&self, source: SourceId) -> bool {

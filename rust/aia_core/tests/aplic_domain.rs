@@ -93,6 +93,10 @@ struct State {
     no_targets: bool,
     /// Sources and targets of the MSIs.
     sent: Vec<(usize, u32)>,
+    /// MSIs leave later.
+    lazy: bool,
+    /// After how many accesses which wire changes.
+    moves: Option<(u32, SourceId)>,
     started: bool,
 }
 
@@ -172,7 +176,7 @@ impl State {
     }
 
     fn forward(&mut self) {
-        if self.mode != DeliveryMode::Msi || !self.is_on() {
+        if self.mode != DeliveryMode::Msi || !self.is_on() || self.lazy {
             return;
         }
         for (number, source) in self.sources.iter_mut().enumerate() {
@@ -316,6 +320,8 @@ impl Model {
             hart_mask: 0x3fff,
             no_targets: false,
             sent: Vec::new(),
+            lazy: false,
+            moves: None,
             started: false,
         }))
     }
@@ -346,13 +352,61 @@ impl Model {
     }
 }
 
+impl Model {
+    /// The registers lose what they held.
+    fn lose(&self) {
+        let fresh = Self::new(DeliveryMode::Msi).0.into_inner().sources;
+
+        self.with(|state| {
+            for (source, fresh) in state.sources.iter_mut().zip(fresh) {
+                *source = Source {
+                    wire: source.wire,
+                    lacks: source.lacks,
+                    fallback: source.fallback,
+                    ..fresh
+                };
+            }
+            state.domaincfg = 0;
+        });
+    }
+
+    /// A register has been accessed.
+    fn accessed(&self) {
+        let moves = self.with(|state| match state.moves.take() {
+            Some((0, source)) => Some(source),
+            Some((count, source)) => {
+                state.moves = Some((count - 1, source));
+                None
+            }
+            None => None,
+        });
+
+        if let Some(source) = moves {
+            self.wire(source, !self.source(source, |s| s.wire));
+        }
+    }
+
+    /// `f` runs, and after `count` accesses or at the end of it the wire of `source` changes.
+    fn while_it_moves(&self, source: SourceId, count: u32, f: impl FnOnce()) {
+        self.with(|state| state.moves = Some((count, source)));
+        f();
+        while self.with(|state| state.moves.is_some()) {
+            self.accessed();
+        }
+    }
+}
+
 impl DomainRegisters for &Model {
     fn read(&self, offset: usize) -> u32 {
-        self.0.borrow_mut().read(offset)
+        let value = self.0.borrow_mut().read(offset);
+
+        self.accessed();
+        value
     }
 
     fn write(&self, offset: usize, value: u32) {
         self.0.borrow_mut().write(offset, value);
+        self.accessed();
     }
 }
 
@@ -475,6 +529,8 @@ fn any_state() -> impl Strategy<Value = State> {
                 hart_mask: 0x3fff,
                 no_targets: false,
                 sent: Vec::new(),
+                lazy: false,
+                moves: None,
                 started: false,
             }
         })
@@ -866,4 +922,101 @@ fn registers_that_are_gone_are_not_looked_at() {
     domain.restore(|_| true, |_| ());
     assert!(set_target(&domain, source, 7));
     assert_eq!(model.source(source, |s| s.target), 7);
+}
+
+/// Wherever it comes: the input is low before and high afterwards.
+#[test]
+fn an_edge_in_the_middle_of_save_or_restore_is_kept() {
+    for (count, eager) in (0..400).flat_map(|count| [(count, false), (count, true)]) {
+        for in_save in [false, true] {
+            let model = Model::new(DeliveryMode::Msi);
+            let domain = started(&model, DeliveryMode::Msi);
+            let source = source(33);
+
+            model.source(source, |s| s.eager = eager);
+            domain.set_target(source, 6);
+            domain.configure(source, SourceMode::Edge1).unwrap();
+            let restore = || domain.restore(|_| true, |_| ());
+            if in_save {
+                model.while_it_moves(source, count, || domain.save());
+                model.lose();
+                restore();
+            } else {
+                domain.save();
+                model.lose();
+                model.while_it_moves(source, count, restore);
+            }
+            domain.unmask(source);
+            assert_eq!(model.sent(), [(33, 6)], "{count} {in_save} {eager}");
+        }
+    }
+}
+
+#[test]
+fn an_edge_in_the_middle_of_a_change_that_fails_is_kept() {
+    for count in 0..20 {
+        for fallback in [Fallback::Keep, Fallback::Inactive, Fallback::Detached] {
+            let model = Model::new(DeliveryMode::Msi);
+            let domain = started(&model, DeliveryMode::Msi);
+            let source = source(7);
+
+            model.source(source, |s| {
+                (s.lacks, s.fallback) = (Some(SourceMode::Level0), fallback);
+            });
+            domain.set_target(source, 6);
+            domain.configure(source, SourceMode::Edge1).unwrap();
+            model.while_it_moves(source, count, || {
+                assert_eq!(
+                    domain.configure(source, SourceMode::Level0),
+                    Err(Unsupported)
+                );
+            });
+            domain.unmask(source);
+            assert_eq!(model.sent(), [(7, 6)], "{count} {fallback:?}");
+        }
+    }
+}
+
+/// The registers are kept, but the MSI may have met a hart without power.
+#[test]
+fn an_edge_that_left_after_save_is_sent_again() {
+    let model = Model::new(DeliveryMode::Msi);
+    let domain = started(&model, DeliveryMode::Msi);
+    let source = source(40);
+
+    domain.set_target(source, 6);
+    domain.configure(source, SourceMode::Edge1).unwrap();
+    domain.unmask(source);
+    model.with(|state| state.lazy = true);
+    model.wire(source, true);
+    domain.save();
+    model.with(|state| {
+        state.lazy = false;
+        state.forward();
+    });
+    assert_eq!(model.sent(), [(40, 6)]);
+    domain.restore(|_| true, |_| ());
+    assert_eq!(model.sent(), [(40, 6)]);
+}
+
+/// No MSI can have taken it along.
+#[test]
+fn an_edge_that_only_lost_its_pending_bit_is_claimed() {
+    for enabled in [false, true] {
+        let model = Model::new(DeliveryMode::Direct);
+        let domain = started(&model, DeliveryMode::Direct);
+        let source = source(40);
+
+        domain.set_target(source, target(1));
+        domain.configure(source, SourceMode::Edge1).unwrap();
+        if enabled {
+            domain.unmask(source);
+        }
+        model.wire(source, true);
+        domain.save();
+        model.source(source, |s| s.pending = false);
+        domain.restore(|_| true, |_| ());
+        domain.unmask(source);
+        assert_eq!(claim(&domain, 1).map(|top| top.source), Some(source));
+    }
 }

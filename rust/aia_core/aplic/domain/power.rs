@@ -13,10 +13,7 @@ use super::{
 };
 use crate::{
     aplic::{
-        domaincfg::{
-            DeliveryMode,
-            DomainCfg, //
-        },
+        domaincfg::DomainCfg,
         regs::{
             self,
             WordIndex, //
@@ -53,11 +50,12 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
             return;
         }
         for (word, bits, inputs) in self.saved_words() {
+            // First: an edge that comes just now is pending then, or its input has risen.
+            inputs.store_release(self.read(regs::in_clrip(word)).into());
             bits.store_release(
                 u64::from(self.read(regs::setip(word))) << u32::BITS
                     | u64::from(self.read(regs::setie(word))),
             );
-            inputs.store_release(self.read(regs::in_clrip(word)).into());
         }
     }
 
@@ -89,19 +87,18 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         }
     }
 
-    /// Makes pending what may have been forwarded in vain.
+    /// Makes pending what was or should be, and may have been forwarded in vain. Without MSIs that
+    /// changes nothing, as nobody has claimed anything.
     fn send_again(&self) {
-        if self.mode == DeliveryMode::Direct {
-            return;
-        }
         for (word, saved) in self.saved() {
-            let risen = self.read(regs::in_clrip(word)) & !saved.inputs;
+            // What was pending may have left after that.
+            let edges = saved.pending | self.read(regs::in_clrip(word)) & !saved.inputs;
 
             for source in self.sources_of(word) {
                 let mode = self.mode_of(source);
 
-                if mode.is_edge() && risen & regs::mask(source) != 0 {
-                    self.set_pending(source, true);
+                if mode.is_edge() && edges & regs::mask(source) != 0 {
+                    self.set_pending(source);
                 }
                 self.retrigger(source, mode);
             }
@@ -178,32 +175,19 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         }
         self.write(regs::sourcecfg(source), mode.sourcecfg());
         self.activated(source, mode);
-        if mode.is_level() {
-            return;
+        if !mode.is_level() {
+            self.restore_edge(source, saved.inputs & mask != 0, saved.pending & mask != 0);
         }
-
-        // That the input is high may have made an edge of the write (AIA 4.5.2); the edge was there
-        // if it was low before.
-        let inputs = self.read(regs::in_clrip(WordIndex::of(source)));
-        self.set_pending(source, (saved.pending | inputs & !saved.inputs) & mask != 0);
     }
 
-    /// Whether the registers hold what they did at [`Self::save`], but for what has become pending.
+    /// Whether the registers hold what they did at [`Self::save`], but for pending bits.
     fn is_kept(&self) -> bool {
-        // An edge of a source that is not enabled stays pending.
-        let is_pending = |word, saved: SavedWord| {
-            let pending = self.read(regs::setip(word));
-
-            self.sources_of(word)
-                .filter(|source| self.mode_of(*source).is_edge())
-                .all(|source| saved.pending & !saved.enabled & !pending & regs::mask(source) == 0)
-        };
         let domaincfg = DomainCfg::new(self.on.load() != 0, self.mode);
 
         DomainCfg::from_register(self.read(regs::DOMAINCFG)).is_some_and(|c| c.satisfies(domaincfg))
-            && self.saved().all(|(word, saved)| {
-                self.read(regs::setie(word)) == saved.enabled && is_pending(word, saved)
-            })
+            && self
+                .saved()
+                .all(|(word, saved)| self.read(regs::setie(word)) == saved.enabled)
             && self.nr_sources.iter().all(|source| {
                 let mode = self.mode_of(source);
 
