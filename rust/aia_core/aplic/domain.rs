@@ -73,6 +73,9 @@ pub struct Domain<R, S> {
     untaken: Word,
 }
 
+/// The mark of what was recorded for a source without power, and nobody has written yet.
+const UNWRITTEN: u64 = 1 << 63;
+
 /// How many words [`Domain::new`] takes for what is lost without power.
 pub const fn saved_words(nr_sources: NrSources) -> usize {
     // CAST: At most 32.
@@ -198,8 +201,10 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// On an error it works as before: the mode is read back, as a source need not have them all
     /// (AIA 4.5.2). Without power, it is configured when that is back.
     pub fn configure(&self, source: SourceId, mode: SourceMode) -> Result<(), Unsupported> {
+        let former = self.mode_of(source);
+
         if self.is_off() {
-            if mode != self.mode_of(source) {
+            if mode != former {
                 self.forget(source);
             }
             self.record(source, mode, self.target_of(source));
@@ -209,7 +214,6 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         }
 
         let sourcecfg = regs::sourcecfg(source);
-        let former = self.mode_of(source);
         // The hardware may take an unsupported mode for Inactive, which loses an edge. The input first:
         // an edge that comes just now is pending then, or its input has risen.
         let before = former
@@ -223,6 +227,8 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
             return Ok(());
         }
 
+        // Before it is written: if power has come back just now, `restore` may have seen the other one.
+        self.record(source, former, self.target_of(source));
         self.write(sourcecfg, former.sourcecfg());
         self.activated(source, former);
         if let Some((high, pending)) = before {
@@ -251,10 +257,10 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     /// then [`Self::restore`] writes it. If power is there just now, the caller has to.
     #[cold]
     fn is_still_off(&self, source: SourceId) -> bool {
-        // Changes nothing, but orders: of the store of the record and that of `restore` to `off`, the
-        // other one's later load sees one at least.
+        // Orders, too: of this mark and what `restore` stores to `off`, the other one's later load sees
+        // one at least.
         if let Some(word) = self.sources.get(source.index()) {
-            word.add(0);
+            word.set(UNWRITTEN);
         }
         self.is_off()
     }
@@ -268,7 +274,7 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
     #[inline]
     fn mode_of(&self, source: SourceId) -> SourceMode {
         // CAST: The upper half.
-        SourceMode::try_from((self.recorded(source) >> u32::BITS) as u32)
+        SourceMode::try_from(((self.recorded(source) & !UNWRITTEN) >> u32::BITS) as u32)
             .unwrap_or(SourceMode::Inactive)
     }
 
@@ -322,10 +328,10 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         let Some(word) = self.sources.get(source.index()) else {
             return;
         };
-        let mode = word.load() >> u32::BITS;
+        let mode = word.load() & !u64::from(u32::MAX);
 
-        word.store(mode << u32::BITS | u64::from(target));
-        if mode == SourceMode::Inactive.sourcecfg().into()
+        word.store(mode | u64::from(target));
+        if mode & !UNWRITTEN == u64::from(SourceMode::Inactive.sourcecfg()) << u32::BITS
             || (self.is_off() && self.is_still_off(source))
         {
             return;

@@ -5,7 +5,18 @@
 
 #![cfg(not(loom))]
 
-use std::cell::RefCell;
+use std::{
+    cell::{
+        Cell,
+        OnceCell,
+        RefCell, //
+    },
+    ops::Deref,
+    rc::{
+        Rc,
+        Weak, //
+    },
+};
 
 use aia_core::{
     aplic::{
@@ -58,6 +69,7 @@ enum Fallback {
     Keep,
     Inactive,
     Detached,
+    Level1,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +130,7 @@ impl Source {
             Fallback::Keep => former,
             Fallback::Inactive => SourceMode::Inactive,
             Fallback::Detached => SourceMode::Detached,
+            Fallback::Level1 => SourceMode::Level1,
         };
         if !self.mode.is_active() {
             (self.pending, self.enabled, self.target) = (false, false, 0);
@@ -1018,5 +1031,145 @@ fn an_edge_that_only_lost_its_pending_bit_is_claimed() {
         domain.restore(|_| true, |_| ());
         domain.unmask(source);
         assert_eq!(claim(&domain, 1).map(|top| top.source), Some(source));
+    }
+}
+
+type Deed = fn(&Domain<&'static Model, Watched>);
+
+/// A domain to which something happens when somebody looks at its words.
+struct Shared {
+    domain: OnceCell<Domain<&'static Model, Watched>>,
+    /// After how many looks, and what.
+    deed: Cell<Option<(u32, Deed)>>,
+}
+
+struct Watched(Vec<Word>, Weak<Shared>);
+
+impl Deref for Watched {
+    type Target = [Word];
+
+    fn deref(&self) -> &[Word] {
+        if let Some(shared) = self.1.upgrade() {
+            match shared.deed.take() {
+                Some((0, deed)) => deed(shared.domain.get().unwrap()),
+                Some((looks, deed)) => shared.deed.set(Some((looks - 1, deed))),
+                None => {}
+            }
+        }
+        &self.0
+    }
+}
+
+/// A domain that delivers MSIs, with an edge-sensitive source 9.
+fn shared() -> (&'static Model, Rc<Shared>) {
+    let model: &'static Model = Box::leak(Box::new(Model::new(DeliveryMode::Msi)));
+    let sources = NrSources::new(SOURCES as u32).unwrap();
+    let shared = Rc::new(Shared {
+        domain: OnceCell::new(),
+        deed: Cell::new(None),
+    });
+    let watched = |count| Watched(words(count), Rc::downgrade(&shared));
+    let (all, saved) = (watched(SOURCES + 1), watched(saved_words(sources)));
+    let domain = Domain::new(model, sources, DeliveryMode::Msi, all, saved).unwrap();
+
+    domain.choose_mode().unwrap();
+    domain.set_target(source(9), 6);
+    domain.configure(source(9), SourceMode::Edge1).unwrap();
+    domain.start().unwrap();
+    assert!(shared.domain.set(domain).is_ok());
+    (model, shared)
+}
+
+/// A source is configured while power comes back.
+#[test]
+fn a_change_that_fails_as_power_comes_back_leaves_the_former_mode() {
+    for (looks, lacks) in (0..12).flat_map(|looks| [(looks, false), (looks, true)]) {
+        let (model, shared) = shared();
+        let domain = shared.domain.get().unwrap();
+        let source = source(9);
+
+        model.source(source, |s| {
+            s.lacks = lacks.then_some(SourceMode::Level1);
+        });
+        domain.save();
+        model.lose();
+        shared
+            .deed
+            .set(Some((looks, |domain| domain.restore(|_| true, |_| ()))));
+        let done = domain.configure(source, SourceMode::Level1);
+
+        if shared.deed.take().is_some() {
+            // Too late: nobody can know what the source has.
+            assert!(domain.is_off());
+            continue;
+        }
+        let (wanted, mode) = match lacks {
+            true => (Err(Unsupported), SourceMode::Edge1),
+            false => (Ok(()), SourceMode::Level1),
+        };
+        assert_eq!(done, wanted);
+        assert_eq!(model.source(source, |s| s.mode), mode, "{looks}");
+    }
+}
+
+/// The source takes a mode that it does not have for the one that it gets while power comes back.
+#[test]
+fn a_level_whose_mode_is_there_by_chance_comes() {
+    for looks in 0..400 {
+        let (model, shared) = shared();
+        let domain = shared.domain.get().unwrap();
+        let source = source(9);
+
+        model.source(source, |s| {
+            (s.lacks, s.fallback) = (Some(SourceMode::Level0), Fallback::Level1);
+        });
+        domain.save();
+        // Nobody can know without power.
+        domain.configure(source, SourceMode::Level0).unwrap();
+        model.lose();
+        model.wire(source, true);
+        let deed: Deed = |domain| {
+            domain
+                .configure(self::source(9), SourceMode::Level1)
+                .unwrap()
+        };
+        shared.deed.set(Some((looks, deed)));
+        domain.restore(|_| true, |_| ());
+        if let Some((_, deed)) = shared.deed.take() {
+            deed(domain);
+        }
+        domain.unmask(source);
+        assert_eq!(model.sent(), [(9, 6)], "{looks}");
+    }
+}
+
+/// When power is back, sources are in the hands of others, who may be about to change them.
+#[test]
+fn what_nobody_has_changed_is_left_alone_when_power_is_back() {
+    for kept in [false, true] {
+        let model = Model::new(DeliveryMode::Msi);
+        let domain = started(&model, DeliveryMode::Msi);
+        let (changed, other) = (source(3), source(4));
+
+        for source in [changed, other] {
+            domain.configure(source, SourceMode::Edge1).unwrap();
+        }
+        domain.save();
+        if !kept {
+            model.lose();
+        }
+        domain.restore(
+            |domain| {
+                domain.set_target(changed, 7);
+                // Somebody who has found power.
+                model.source(other, |s| s.target = 8);
+                true
+            },
+            |domain| domain.set_target(changed, 7),
+        );
+        let target = |source| model.source(source, |s| s.target);
+
+        assert_eq!(target(changed), 7);
+        assert_eq!(target(other), if kept { 8 } else { 0 });
     }
 }

@@ -9,7 +9,8 @@ use core::ops::Deref;
 
 use super::{
     Domain,
-    DomainRegisters, //
+    DomainRegisters,
+    UNWRITTEN, //
 };
 use crate::{
     aplic::{
@@ -75,13 +76,17 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
             }
         }
 
+        // All that is recorded until now is seen below.
+        for word in self.sources.iter() {
+            word.clear(UNWRITTEN);
+        }
         if self.is_kept() && kept(self) {
             self.send_again();
         } else {
             self.write_all(prepare);
         }
         self.off.add(u64::MAX);
-        // What was configured meanwhile, by who found that there is no power yet.
+        // What was recorded meanwhile, by who found that there is no power yet.
         for source in self.nr_sources.iter() {
             self.catch_up(source);
         }
@@ -127,20 +132,26 @@ impl<R: DomainRegisters, S: Deref<Target = [Word]>> Domain<R, S> {
         }
     }
 
-    /// Writes mode and target of `source` if they are not what they shall be.
+    /// Writes what was recorded for `source` and not written. Others that have found power write
+    /// theirs themselves.
     fn catch_up(&self, source: SourceId) {
+        let Some(word) = self.sources.get(source.index()) else {
+            return;
+        };
+        if word.load() & UNWRITTEN == 0 {
+            return;
+        }
         loop {
-            let recorded = self.recorded(source);
-            let (mode, target) = (self.mode_of(source), self.target_of(source));
+            let recorded = word.load();
+            let mode = self.mode_of(source);
 
             if self.read(regs::sourcecfg(source)) != mode.sourcecfg() {
                 self.write(regs::sourcecfg(source), mode.sourcecfg());
-                self.activated(source, mode);
-            } else if mode.is_active() && self.read(regs::target(source)) != target {
-                self.write(regs::target(source), target);
             }
+            // Also if it is the mode already: the source may have taken another one for it.
+            self.activated(source, mode);
             // Somebody else may have written something newer before.
-            if self.recorded(source) == recorded {
+            if word.replace(recorded, recorded & !UNWRITTEN) {
                 return;
             }
         }
