@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 pub mod aplic;
+pub mod domain;
 pub mod geometry;
 pub mod guest;
 pub mod input;
