@@ -408,6 +408,15 @@ fn instruction(input: &mut Input<'_>) -> Instruction {
         0x150, 0x151, 0x15c, 0x15c, 0xdb0, 0x104, 0x104, 0x144, 0x100, 0x100, 0x106, 0x14d, 0x114,
         0x154, 0x214, 0x250, 0x251, 0x25c, 0xeb0, 0x612, 0xe12, 0x120,
     ];
+    /// Extensions of the SBI: the base, HSM as the most useful, IPI, RFENCE and TIME.
+    const SBI: [u64; 6] = [
+        0x10,
+        0x0048_534d,
+        0x0048_534d,
+        0x0073_5049,
+        0x5246_4e43,
+        0x5449_4d45,
+    ];
     let vcpu = usize::from(input.u8() % VCPUS as u8);
 
     match input.u8() {
@@ -453,17 +462,10 @@ fn instruction(input: &mut Input<'_>) -> Instruction {
         },
         220..=234 => Instruction::Wait,
         _ => {
-            let base = input.one_of(&[
-                0x10,
-                0x4853_4d,
-                0x4853_4d,
-                0x73_5049,
-                0x5246_4e43,
-                0x5449_4d45,
-            ]);
+            let extension = input.one_of(&SBI);
 
             Instruction::Sbi {
-                extension: base,
+                extension,
                 function: input.u8() % 8,
                 args: [
                     u64::from(input.u8() % 8),
