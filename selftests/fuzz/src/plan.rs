@@ -131,6 +131,8 @@ impl Plan {
             steps: [Vec::new(), Vec::new()],
             programs: Vec::new(),
         };
+        // Some things can be checked only if there is one thread.
+        let others = usize::from(input.flag());
         let mut away = false;
 
         for _ in 0..STEPS {
@@ -145,8 +147,7 @@ impl Plan {
                 step = Step::Signal;
             }
 
-            // The other thread has something to do in few inputs: these are dearer.
-            plan.steps[usize::from(kind >> 7)].push(step);
+            plan.steps[usize::from(kind >> 7) * others].push(step);
         }
         plan
     }
