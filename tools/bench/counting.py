@@ -37,6 +37,8 @@ def boot(impl, shape, plugin, out, counts):
     log = str(LOGS / f"{name}.log")
     kernel = image.BUILD / f"kernel-{impl}"
     functions = sorted({f for fs in PATHS.values() for f in fs})
+    # What only these drivers have.
+    told = {"c": "", "rust": "aia.arg.kvm_overcommit=1"}
     tree = []
     if shape.ids:
         path = out / f"{shape.name}.dtb"
@@ -45,7 +47,8 @@ def boot(impl, shape, plugin, out, counts):
     command = shape.machine.command(
         "-kernel", str(kernel / "arch/riscv/boot/Image"),
         "-initrd", image.for_tests(impl, tests),
-        "-append", append_line(tests, extra="nosoftlockup"), *tree,
+        "-append", append_line(tests, extra=f"nosoftlockup {told[impl]}"),
+        *tree,
         # A thread per hart, or plugins are told wrong harts.
         "-accel", "tcg,thread=multi",
         "-plugin", f"{plugin},map={kernel}/System.map,out={counts},fn="

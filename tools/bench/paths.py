@@ -29,11 +29,15 @@ PATHS = {
         "kvm_io_bus_write", "kvm_riscv_vcpu_aia_rmw_topei"),
     "KVM: guest entry, memory": ("kvm_riscv_vcpu_aia_update",),
     "KVM: guest entry, guest file": ("kvm_riscv_vcpu_aia_update",),
+    "KVM: guest file of another vCPU": (
+        "kvm_riscv_vcpu_aia_update@kvm_riscv_mmu_unmap_io_page",),
     # Of several sizes, see curves.NAME.
     "KVM: move of a guest file": (
         "kvm_riscv_vcpu_aia_update@arch_send_call_function_single_ipi",),
     "KVM: guest write to domaincfg": ("kvm_io_bus_write",),
 }
+# What the drivers in C do not do at all.
+RUST_ONLY = ("KVM: guest file of another vCPU",)
 
 
 @dataclasses.dataclass

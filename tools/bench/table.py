@@ -30,8 +30,14 @@ def show(lines):
     print(f"{'path':44} {'function':36} {'C':>13} {'Rust':>13} "
           f"{'ratio':>6}  atomics fences MMIO CSR (C/Rust)")
     for (path, function), c, rust, remark in lines:
-        if c is None:
+        if c is None and rust is None:
             print(f"{path:44} {function:36} {remark}")
+            continue
+        if c is None:
+            other = "  ".join(f"-/{rust[1][column]}" for column in
+                              ("atomic", "fence", "mmio", "csr"))
+            print(f"{path:44} {function:36} {'-':>13} "
+                  f"{rust[1]['insn']:6}/{rust[2]['insn']:6} {'-':>6}  {other}")
             continue
         ratio = rust[1]["insn"] / c[1]["insn"]
         other = "  ".join(f"{c[1][column]}/{rust[1][column]}"

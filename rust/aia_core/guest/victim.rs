@@ -16,9 +16,9 @@
 
 /// For how long a file stays with its owner at least, if whoever wants it can do without: 1 ms.
 ///
-/// Estimated, not measured: if a steal takes 10 µs, vCPUs that gain nothing by it lose a hundredth of
-/// their time at most; and if it costs as much as ten MSIs that find the state in memory, those gain that
-/// get more than 10,000 MSIs in a second.
+/// A steal takes as many instructions as two IPIs of a vCPU to itself that find the state in memory
+/// (`Documentation/performance.rst`). So those gain who get more than 2,000 or so in a second; at 1 GHz and
+/// an instruction per cycle, those that gain nothing lose less than a hundredth of their time.
 pub const TENURE_NS: u64 = 1_000_000;
 
 /// For how long a hart takes no other file, for who can do without, after it took so many nanoseconds to

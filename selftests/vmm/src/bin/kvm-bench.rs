@@ -10,9 +10,11 @@ use vmm::{
         op,
         APLIC_BASE, //
     },
+    ensure,
     exact,
     suite,
     Config,
+    End,
     Guest,
     Machine,
     Mode,
@@ -108,6 +110,38 @@ fn moves<const N: i16>(m: &Machine, vcpus: usize) -> Result<()> {
     })
 }
 
+/// There is a vCPU more than guest files: who runs takes the file of who has left the CPU first. The
+/// drivers in C have that for nobody.
+fn takes<const N: i16>(m: &Machine) -> Result<()> {
+    let cpu = m.cpu(0);
+    let last = m.files_of(cpu) as usize;
+    let mut guest = Guest::new(m.kvm(), Config::new(last + 1, Mode::Hwaccel))?;
+
+    for n in 0..last {
+        guest.boot(n, &[cpu])?;
+    }
+    if !m.overcommits()? {
+        guest.start(last, &[cpu])?;
+        let end = guest.wait_end(last)?;
+
+        return ensure(matches!(end, End::FailEntry { .. }), || {
+            format!("a vCPU without a guest file ended by {end:?}")
+        });
+    }
+    guest.boot(last, &[cpu])?;
+    path::<N, _>("KVM: guest file of another vCPU", || {
+        (0..5 * ROUNDS as usize)
+            .try_for_each(|round| guest.call(round % (last + 1), op::NOP, &[]).map(drop))
+    })?;
+    let taken: Result<u64> = (0..=last).try_fold(0, |taken, n| {
+        Ok(taken + guest.stats(n)?.get("aia_file_steals"))
+    });
+
+    ensure(taken? >= u64::from(ROUNDS), || {
+        "hardly a guest file was taken".into()
+    })
+}
+
 /// The guest writes `domaincfg` of an APLIC with so many sources, all of them idle.
 fn domaincfg<const N: i16>(m: &Machine, sources: u32) -> Result<()> {
     let guest = m.boot(Config {
@@ -154,6 +188,9 @@ const TESTS: &[Test] = &[
         moves::<28>(m, 4)?;
         moves::<29>(m, 16)?;
         moves::<30>(m, 64)
+    }),
+    ("guest file: taken from others", Files(1), |m| {
+        takes::<35>(m)
     }),
     ("APLIC: writes to domaincfg", Nothing, |m| {
         domaincfg::<31>(m, 31)?;
