@@ -238,8 +238,7 @@ def scale():
         yield Row(f"kvm-scale-{name}", machine, tests, long=long, timeout=900)
     # Without KCOV it learns from answers only, but does several times as much.
     yield Row("kvm-fuzz", four, ["kvm-aia-fuzz"],
-              args={"kvm_fuzz_seconds": 120}, impl=("rust",), long=True,
-              timeout=900)
+              args={"kvm_fuzz_seconds": 120}, long=True, timeout=900)
     yield Row("kvm-million", four, tests, args={"kvm_aia_scale": 1000000},
               long=True, timeout=2400)
 
