@@ -176,8 +176,9 @@ unsafe fn ioctl(fd: RawFd, number: libc::c_ulong, argument: u64) -> io::Result<(
     }
 }
 
-/// An attribute of a device, which is at `offset` of `memory`, or where as many bytes are left as the
-/// offset is larger than that.
+/// An attribute of the device `fd`: writes it from `addr` in `memory`, reads it to there, or asks for it.
+///
+/// What does not fit ends at the page that is not there.
 pub fn attribute(
     fd: RawFd,
     verb: Verb,
@@ -199,7 +200,7 @@ pub fn attribute(
     unsafe { ioctl(fd, number, argument.as_mut_ptr() as u64) }
 }
 
-/// A register of a vCPU: reads it to `memory`, or writes it from there.
+/// A register of the vCPU `fd`: writes it from `addr` in `memory`, or reads it to there.
 pub fn one_reg(fd: RawFd, verb: Verb, id: u64, memory: &Memory, addr: u64) -> io::Result<()> {
     assert!(addr >= memory.start() && addr <= memory.start() + memory.len as u64);
     let mut argument = [id, addr];
