@@ -13,6 +13,7 @@
 //! - [`power`]: a hart loses its guest files for a while;
 //! - [`binding`]: where the state of a vCPU's interrupt file is, and who may move it;
 //! - [`imsic`]: a vCPU's interrupt file: MSIs, moves, and what user space does to it;
+//! - [`shootdown`]: harts forget how a guest's page was translated;
 //! - [`victim`]: whose guest file is taken where there are too few;
 //! - [`state`]: the format of the state of all interrupt controllers, for migration.
 
@@ -27,5 +28,6 @@ pub mod hgei;
 pub mod imsic;
 pub mod iprio;
 pub mod power;
+pub mod shootdown;
 pub mod state;
 pub mod victim;
