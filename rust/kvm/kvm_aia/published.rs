@@ -101,11 +101,15 @@ pub(crate) fn publish_file(
     unsafe { aia.add(vcpu, imsic) };
 }
 
-/// Lets everybody see the interrupt controllers, which are not taken back.
-pub(crate) fn publish(vm: &mut VmLocked<'_>, aia: KBox<VmAia>) {
+/// Lets everybody see the interrupt controllers, which are not taken back, before those who wait until they
+/// are initialised look for them.
+pub(crate) fn publish<'a>(vm: &mut VmLocked<'a>, aia: KBox<VmAia>) -> &'a VmAia {
+    // It lives until `take_aia`.
+    let aia = KBox::leak(aia);
+
     // SAFETY: A `VmAia`.
-    unsafe { vm.set_aia_state(KBox::into_raw(aia).cast()) };
-    vm.set_aia_initialized();
+    unsafe { vm.set_aia_state(ptr::from_mut(aia).cast()) };
+    aia
 }
 
 /// Takes the interrupt controllers of a virtual machine, if it has some.

@@ -9,5 +9,6 @@ pub(crate) mod host;
 pub(crate) mod imsic;
 pub(crate) mod limits;
 pub(crate) mod trace;
+pub(crate) mod translations;
 pub(crate) mod undisturbed;
 pub(crate) mod vm;

@@ -26,6 +26,7 @@ use kvm_ext::{
 
 use crate::{
     published::{
+        aia,
         host,
         imsic,
         take_imsic, //
@@ -134,6 +135,22 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_load(
 
     ncsr::set_vsiselect(csrs.vsiselect);
     ncsr::set_hviprio([csrs.hviprio1, csrs.hviprio2]);
+}
+
+/// A vCPU has been loaded on the running CPU, and a full barrier was executed since.
+///
+/// # Safety
+///
+/// `vcpu` must be valid and loaded by the calling task; if the task has gone to another CPU since then, it
+/// will call this again before it enters the guest.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_loaded(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the requirements of this function.
+    let vm = unsafe { Vcpu::from_raw(vcpu) }.vm();
+
+    if let Some(aia) = aia(vm) {
+        aia.translations.loaded(vm);
+    }
 }
 
 /// Whether an external interrupt has to wake `vcpu` up, whose thread stops running.

@@ -43,6 +43,7 @@ use crate::{
         aplic::VmAplic,
         imsic::VcpuImsic,
         limits::limits,
+        translations::VmTranslations,
         vm::VmAia, //
     }, //
 };
@@ -112,8 +113,10 @@ pub(super) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
     };
     let mut files = KVec::with_capacity(addrs.len(), GFP_KERNEL_ACCOUNT)?;
 
+    let translations = VmTranslations::new()?;
+
     for &addr in &addrs {
-        let imsic = VcpuImsic::new(host, config, addr, None)?;
+        let imsic = VcpuImsic::new(host, config, translations.clone(), addr, None)?;
 
         files.push(imsic, GFP_KERNEL_ACCOUNT)?;
     }
@@ -124,7 +127,7 @@ pub(super) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
     };
     let pages = pages(&vm, &map, &addrs)?;
     let aia = KBox::new(
-        VmAia::new(room, map, config.nr_ids(), aplic, pages)?,
+        VmAia::new(room, map, config.nr_ids(), aplic, translations, pages)?,
         GFP_KERNEL_ACCOUNT,
     )?;
 
@@ -132,10 +135,13 @@ pub(super) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
         vm.set_default_routing(aplic.domain.nr_sources().get() + 1)?;
     }
 
-    // Nothing fails from here on.
+    // Nothing fails from here on. A vCPU whose file is there may run and move; those that run after it
+    // has moved have to know of it.
+    let aia = published::publish(&mut vm, aia);
+
     for (vcpu, imsic) in vm.vm().vcpus().zip(files) {
-        published::publish_file(&mut vm, &aia, vcpu, imsic);
+        published::publish_file(&mut vm, aia, vcpu, imsic);
     }
-    published::publish(&mut vm, aia);
+    vm.set_aia_initialized();
     Ok(())
 }

@@ -54,7 +54,7 @@ pub(super) fn add(config: &Config, mut vm: VmLocked<'_>, vcpu: &Vcpu, addr: u64)
 
     check(aia, &vm, addr)?;
     let page = imsic_pages(&vm, addr, IMSIC_SIZE)?;
-    let imsic = VcpuImsic::new(host, config, addr, Some(page))?;
+    let imsic = VcpuImsic::new(host, config, aia.translations.clone(), addr, Some(page))?;
 
     // Nothing fails from here on.
     published::publish_file(&mut vm, aia, vcpu, imsic);

@@ -111,15 +111,21 @@ impl InterruptFile for VcpuImsicRef<'_> {
     }
 
     fn map(self, file: &GuestFile) -> Result {
-        self.vcpu
-            .vm()
-            .map_device_page(self.imsic.address.get(), file.page())
+        let (vm, address) = (self.vcpu.vm(), self.imsic.address);
+
+        if vm.map_device_page(address.get(), file.page())? {
+            self.imsic.translations.changed(vm, address);
+        } else {
+            self.imsic.translations.added(address);
+        }
+        Ok(())
     }
 
     fn unmap(self, file: &GuestFile) {
-        self.vcpu
-            .vm()
-            .unmap_device_page(self.imsic.address.get(), file.page());
+        let (vm, address) = (self.vcpu.vm(), self.imsic.address);
+
+        vm.unmap_device_page(address.get(), file.page());
+        self.imsic.translations.changed(vm, address);
     }
 
     fn call_on<R: Send>(self, cpu: Cpu, f: impl FnOnce() -> R + Send) -> Result<R, Offline> {

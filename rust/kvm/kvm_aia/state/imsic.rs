@@ -20,9 +20,12 @@ use aia_core::{
 use kernel::{
     prelude::*,
     static_lock_class,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
     }, //
 };
 use kernel_ext::sync::ScopedLock;
@@ -30,7 +33,8 @@ use kvm_ext::io_bus::IoDevice;
 
 use super::{
     guest_file::GuestFile,
-    host::HostAia, //
+    host::HostAia,
+    translations::VmTranslations, //
 };
 
 /// The right to change `hvip.VSEIP` of a vCPU.
@@ -53,6 +57,8 @@ pub(crate) struct VcpuImsic {
     pub(crate) mode: Mode,
     pub(crate) host: &'static HostAia,
     pub(crate) address: PhysAddr<Guest>,
+    /// Those of its virtual machine.
+    pub(crate) translations: Arc<VmTranslations>,
     /// When the vCPU's thread last left its CPU, as [`riscv::time`] counts; for who looks for a victim.
     ///
     /// [`riscv::time`]: kernel_ext::arch::riscv::time
@@ -67,6 +73,7 @@ impl VcpuImsic {
     pub(crate) fn new(
         host: &'static HostAia,
         config: &Config,
+        translations: Arc<VmTranslations>,
         address: PhysAddr<Guest>,
         page: Option<IoDevice>,
     ) -> Result<Pin<KBox<Self>>> {
@@ -83,6 +90,7 @@ impl VcpuImsic {
                 mode: config.mode(),
                 host,
                 address,
+                translations,
                 ran: Atomic::new(0),
                 _page: page,
             }),

@@ -29,9 +29,12 @@ use aia_core::{
 };
 use kernel::{
     prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc, //
     }, //
 };
 use kvm_ext::{
@@ -42,7 +45,8 @@ use kvm_ext::{
 
 use super::{
     aplic::VmAplic,
-    imsic::VcpuImsic, //
+    imsic::VcpuImsic,
+    translations::VmTranslations, //
 };
 
 /// A vCPU and its interrupt file, for who delivers MSIs; null pointers for a vCPU that has none.
@@ -80,6 +84,7 @@ pub(crate) struct VmAia {
     /// By the index of the vCPU.
     members: KVec<Member>,
     pub(crate) aplic: Option<VmAplic>,
+    pub(crate) translations: Arc<VmTranslations>,
     /// The pages of the interrupt files that were there at first.
     _pages: KVec<IoDevice>,
 }
@@ -92,6 +97,7 @@ impl VmAia {
         map: GuestMap,
         nr_ids: NrIds,
         aplic: Option<VmAplic>,
+        translations: Arc<VmTranslations>,
         pages: KVec<IoDevice>,
     ) -> Result<Self> {
         let slots = hart_table::slots_for(room).ok_or(ENOMEM)?;
@@ -110,6 +116,7 @@ impl VmAia {
             nr_ids,
             members,
             aplic,
+            translations,
             _pages: pages,
         })
     }
