@@ -285,6 +285,13 @@ impl SwFile {
         }
     }
 
+    /// Returns whether any identity is pending, be it one that the file does not deliver. For who knows
+    /// that none becomes pending meanwhile.
+    #[inline]
+    pub fn has_pending(&self) -> bool {
+        self.words().any(|(_, eix)| eix.eip.load() != 0)
+    }
+
     /// Moves only the pending bits out, adding them to those in `image`.
     pub fn take_pending(&self, image: &mut Image) {
         for ((word, eix), eip) in self.words().zip(&mut image.eip) {

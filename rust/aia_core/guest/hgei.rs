@@ -22,8 +22,9 @@ use crate::{
 /// A line comes with the guest interrupt file of the same number. The caller serialises all
 /// methods by a lock.
 ///
-/// A file is *settled* if no MSI can arrive there any more that was meant for a former owner
-/// ([`super::file`] says how that is known). Nobody knows of a file that had no owner yet.
+/// A file is *settled* if nothing of a former owner is in it, and no MSI can arrive there any more that
+/// was meant for one ([`super::file`] says how that is known). Nobody knows of a file that had no owner
+/// yet, or whose hart was without power.
 ///
 /// # Invariants
 ///
@@ -65,9 +66,12 @@ impl<T: Copy> Lines<T> {
     /// Makes lines 1 to `count` the ones that exist; more than 63 are as good as 63.
     ///
     /// Owners survive, also those of lines that no longer exist: they keep what they have until
-    /// they give it back. So this may be called each time the CPU comes online.
+    /// they give it back. So this may be called each time the CPU comes online. No free file is settled
+    /// then ([`Self::unsettle`]).
     pub fn set_count(&mut self, count: u32) {
         let count = count.min(Hgei::MAX.get());
+
+        self.unsettle();
 
         // Bit 0 is no line.
         self.existing = low_mask(count + 1) & !1;
@@ -165,6 +169,11 @@ impl<T: Copy> Lines<T> {
         self.used &= !line.bit();
         self.settled = self.settled & !line.bit() | if settled { line.bit() } else { 0 };
         Some(owner)
+    }
+
+    /// The hart may have lost what is in its files: of those that are free, none is settled any more.
+    pub fn unsettle(&mut self) {
+        self.settled = 0;
     }
 
     /// Returns whether the file of `line` was settled when it was last given back.
@@ -291,6 +300,18 @@ mod tests {
             assert_eq!(lines.is_settled(Hgei::MIN), settled);
         }
         assert!(!lines.is_settled(Hgei::MAX));
+
+        // Its hart loses what is in it.
+        for lose in [Lines::unsettle, |lines: &mut Lines<u8>| lines.set_count(2)] {
+            lines.free(Hgei::MIN, true);
+            lose(&mut lines);
+            assert_eq!(lines.alloc(1, 0), Some(Hgei::MIN));
+            assert!(!lines.is_settled(Hgei::MIN));
+        }
+        // Who has it meanwhile knows what is in it.
+        lines.unsettle();
+        lines.free(Hgei::MIN, true);
+        assert!(lines.is_settled(Hgei::MIN));
     }
 
     // Fix 2026-04 of kvm-requirements.rst: a CPU that comes back must not hand out what is in use.

@@ -304,6 +304,7 @@ proptest! {
             match step {
                 0 => {
                     lines.set_count(n);
+                    settled = 0;
                     count = n.min(63);
                     prop_assert_eq!(lines.count(), count);
                 }

@@ -430,6 +430,29 @@ fn a_file_that_was_moved_from_is_settled() {
     });
 }
 
+/// Nor does it have anything to clear, unless the hart was without power in between.
+#[test]
+fn a_settled_file_is_not_cleared_again() {
+    for without_power in [false, true] {
+        loom::model(move || {
+            let machine = Machine::on_hart_0(&[3]);
+
+            assert!(machine.follow(1).is_ok());
+            if without_power {
+                machine.harts.lose_free(0);
+            }
+            let before = machine.harts.words_replaced(0);
+
+            assert!(machine.follow(0).is_ok());
+            // Two words, and what is pending and enabled in them.
+            let expected = if without_power { 4 } else { 0 };
+
+            assert_eq!(machine.harts.words_replaced(0) - before, expected);
+            assert_eq!(machine.file(0), [3]);
+        });
+    }
+}
+
 /// A hart sleeps, and its guest files lose what they hold.
 #[test]
 fn a_file_outlives_the_sleep_of_its_hart() {

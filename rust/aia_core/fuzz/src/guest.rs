@@ -21,6 +21,7 @@ use crate::{
     trace, //
 };
 use aia_core::{
+    eix::EixWord,
     guest::{
         binding::{
             Binding,
@@ -390,6 +391,23 @@ impl<'w, 'i> steal::FullHart for Owners<'w, 'i> {
 
         self.lines().lock().unwrap().pass_on(line, thief, now);
     }
+}
+
+/// What a file holds whose hart was without power. Nothing and everything are as likely as the rest.
+fn anything(input: &mut Input<'_>) -> Image {
+    let words = [0, !0, input.mask()];
+    let mut any = || words[input.below(3) as usize];
+    let mut image = Image {
+        eidelivery: any(),
+        eithreshold: any(),
+        ..Default::default()
+    };
+
+    for word in EixWord::all(NrIds::new(HART_IDS).unwrap()) {
+        image.eip[word.index()] = any();
+        image.eie[word.index()] = any();
+    }
+    image
 }
 
 impl<'i> World<'i> {
@@ -879,13 +897,14 @@ impl<'i> World<'i> {
             return;
         }
         trace!("hart {hart} is back");
+        here.lines.lock().unwrap().unsettle();
         for file in &here.files {
             let file = file.lock().unwrap();
 
             file.arrive_all();
             file.registers
                 .borrow_mut()
-                .load(&image(&mut self.input.lock().unwrap()));
+                .load(&anything(&mut self.input.lock().unwrap()));
         }
         here.gone.store(false, Relaxed);
         here.closed.store(false, Relaxed);
@@ -915,8 +934,9 @@ impl<'i> World<'i> {
                 file.arrive_all();
                 file.registers
                     .borrow_mut()
-                    .load(&image(&mut self.input.lock().unwrap()));
+                    .load(&anything(&mut self.input.lock().unwrap()));
             }
+            here.lines.lock().unwrap().unsettle();
             lines().for_each(|line| evict::unpark(&owners, cpu, line));
         });
     }

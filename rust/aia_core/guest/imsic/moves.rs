@@ -20,7 +20,7 @@ use super::{
     },
 };
 
-/// Moves the state to `new`, a guest file of the running hart, which holds anything.
+/// Moves the state to `new`, a guest file of the running hart, which holds anything unless it is settled.
 ///
 /// By the vCPU's thread on its way into the guest, which does not leave the hart meanwhile. A hart
 /// that goes offline is not gone before this has returned. Fails, and the state is where it was, if
@@ -28,10 +28,11 @@ use super::{
 pub fn follow<V: InterruptFile>(vcpu: V, mut new: V::File) -> Result<(), V::Error> {
     let (hart_ids, guest_ids) = (vcpu.hart_ids(), vcpu.sw_file().nr_ids());
     let line = new.hgei();
-    let settled = new.take_settled();
 
-    // If former MSIs cannot be waited for, they may come later, and be spurious.
-    let _ = new.here(|registers| file::clear(registers, hart_ids, settled));
+    if !new.take_settled() {
+        // If former MSIs cannot be waited for, they may come later, and be spurious.
+        let _ = new.here(|registers| file::clear(registers, hart_ids, false));
+    }
 
     // From here on MSIs of the guest go to the new file, which does not deliver them yet; those of the
     // host still go to where the state is. This is all that can fail.
@@ -63,10 +64,10 @@ pub fn follow<V: InterruptFile>(vcpu: V, mut new: V::File) -> Result<(), V::Erro
 
     new.here(|registers| file::load(registers, hart_ids, &image));
     change(vcpu, |binding| {
-        let mut late = Image::default();
+        if vcpu.sw_file().has_pending() {
+            let mut late = Image::default();
 
-        vcpu.sw_file().take_pending(&mut late);
-        if late.has_pending() {
+            vcpu.sw_file().take_pending(&mut late);
             new.here(|registers| file::pend(registers, hart_ids, &late));
         }
         binding.finish_move(begun, new);

@@ -37,7 +37,9 @@ pub trait GuestFile: GuestFileLocation {
     /// Calls `f` with the registers. On its own hart, where nobody interrupts that.
     fn here<R>(&self, f: impl FnOnce(&Self::Registers<'_>) -> R) -> R;
 
-    /// Returns whether it was settled when it was last given back. It is not from now on.
+    /// Returns whether it was settled when it was last given back ([`Lines`]). It is not from now on.
+    ///
+    /// [`Lines`]: crate::guest::hgei::Lines
     fn take_settled(&mut self) -> bool;
 
     /// Says whether it is settled, for its next owner.

@@ -122,6 +122,8 @@ struct FileState {
     on_their_way: Vec<Eiid>,
     /// How many have arrived.
     received: usize,
+    /// How many words of bits were replaced.
+    words_replaced: usize,
 }
 
 impl FileState {
@@ -231,6 +233,18 @@ impl Harts {
         file.eip = [0b1010_0000, 1];
         file.eie = [!0; 2];
         file.eithreshold = 7;
+    }
+
+    /// The same of a file that nobody has, which the hart says when it is back.
+    pub(crate) fn lose_free(&self, hart: usize) {
+        assert_eq!(self.in_use(hart), 0);
+        self.lose(hart);
+        self.harts[hart].lines.lock().unwrap().unsettle();
+    }
+
+    /// How many words of pending or enabled bits of the file of `hart` were replaced.
+    pub(crate) fn words_replaced(&self, hart: usize) -> usize {
+        self.file(hart).words_replaced
     }
 
     pub(crate) fn in_use(&self, hart: usize) -> u64 {
@@ -350,7 +364,12 @@ impl FileRegisters for File {
     }
 
     fn swap(&self, isel: Isel, value: u64) -> u64 {
-        std::mem::replace(self.harts.file(self.hart).register(isel), value)
+        let mut file = self.harts.file(self.hart);
+
+        if !matches!(isel, Isel::EIDELIVERY | Isel::EITHRESHOLD) {
+            file.words_replaced += 1;
+        }
+        std::mem::replace(file.register(isel), value)
     }
 
     fn set(&self, isel: Isel, bits: u64) {

@@ -32,7 +32,10 @@ use crate::{
             registers_here,
             OwnRegisters, //
         },
-        host::HostAia,
+        host::{
+            HostAia,
+            LockedLines, //
+        },
         limits::lower_nr_hgei, //
     }, //
 };
@@ -114,23 +117,34 @@ impl HostAia {
         let here = self.harts.here(irqs_off);
 
         here.saved.swap(hart::suspend(Csrs(self.hart(irqs_off))));
-        self.each_file(irqs_off, |line, file| here.saved_files.save(line, file));
+        self.each_file(&here.lines.lock(), irqs_off, |line, file| {
+            here.saved_files.save(line, file);
+        });
     }
 
     /// Undoes [`Self::enter_low_power`].
     pub(crate) fn exit_low_power(&self, irqs_off: &LocalInterruptDisabled) {
         let here = self.harts.here(irqs_off);
 
-        // One that was given back meanwhile is nobody's.
-        self.each_file(irqs_off, |line, file| here.saved_files.restore(line, file));
+        let mut lines = here.lines.lock();
+
+        // One that was given back meanwhile is nobody's, and nobody knows what is in it.
+        lines.unsettle();
+        self.each_file(&lines, irqs_off, |line, file| {
+            here.saved_files.restore(line, file);
+        });
+        drop(lines);
         self.without(hart::resume(Csrs(self.hart(irqs_off)), here.saved.load()));
     }
 
-    /// Calls `f` for each guest file of this CPU that is somebody's. Nobody takes one meanwhile, which
-    /// only a vCPU's thread does that runs here.
-    fn each_file(&self, irqs_off: &LocalInterruptDisabled, f: impl Fn(Hgei, &OwnRegisters<'_>)) {
-        let lines = self.harts.here(irqs_off).lines.lock();
-
+    /// Calls `f` for each guest file of this CPU, whose lines are `lines`, that is somebody's. Nobody takes
+    /// one meanwhile, which only a vCPU's thread does that runs here.
+    fn each_file(
+        &self,
+        lines: &LockedLines<'_>,
+        irqs_off: &LocalInterruptDisabled,
+        f: impl Fn(Hgei, &OwnRegisters<'_>),
+    ) {
         for (line, _) in lines.owners(!0) {
             if let Some(file) = registers_here(self, line, irqs_off) {
                 f(line, &file);

@@ -63,7 +63,7 @@ pub(crate) struct HgeiOwner(NonNull<Vcpu>);
 unsafe impl Send for HgeiOwner {}
 
 /// The lines of a hart, locked.
-type LockedLines<'a> = Guard<'a, Lines<HgeiOwner>, RawSpinLockBackend>;
+pub(crate) type LockedLines<'a> = Guard<'a, Lines<HgeiOwner>, RawSpinLockBackend>;
 
 impl HgeiOwner {
     /// Makes `vcpu` an owner.
