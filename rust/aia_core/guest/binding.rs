@@ -55,9 +55,10 @@ pub trait GuestFileLocation {
 }
 
 /// Where the state of a vCPU's interrupt file is; `F` is the owned guest file.
-// Each MSI looks at the tag: one of its own is cheaper than a niche of the file.
+// Each MSI looks at the tag: one of its own is cheaper than a niche of the file. A whole word, after which
+// a file can be copied by words.
 #[derive(Debug, Default, Eq, PartialEq)]
-#[repr(u8)]
+#[repr(u64)]
 pub enum Binding<F> {
     /// In the SW-file.
     #[default]
