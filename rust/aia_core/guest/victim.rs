@@ -10,14 +10,14 @@
 //! - Who cannot run without one gets one in any case. Who can takes none that its owner has had for
 //!   less than the [tenure](TENURE_NS): however fast vCPUs alternate, a file changes its owner at most
 //!   once in that time for their sake, and the others run with their state in memory.
-//! - What that costs is known afterwards only, and is not the same for all: it flushes translations of
-//!   all harts that run the machine, one after the other. So for the sake of those who can do without,
+//! - What that costs is known afterwards only, and is not the same for all: all harts on which the
+//!   victim's machine runs have to forget a page. So for the sake of those who can do without,
 //!   a hart [rests](rest) after each.
 
 /// For how long a file stays with its owner at least, if whoever wants it can do without: 1 ms.
 ///
-/// A steal takes as many instructions as two IPIs of a vCPU to itself that find the state in memory
-/// (`Documentation/performance.rst`). So those gain who get more than 2,000 or so in a second; at 1 GHz and
+/// A steal takes somewhat more instructions than an IPI of a vCPU to itself that finds the state in memory
+/// (`Documentation/performance.rst`). So those gain who get more than 1,200 or so in a second; at 1 GHz and
 /// an instruction per cycle, those that gain nothing lose less than a hundredth of their time.
 pub const TENURE_NS: u64 = 1_000_000;
 

@@ -4,7 +4,20 @@
 //! each costs. As a test, it shows that the benchmark measures what it says: each interrupt arrives.
 
 use irqtest::bench::path;
-use std::process::ExitCode;
+use std::{
+    process::ExitCode,
+    sync::{
+        atomic::{
+            AtomicBool,
+            Ordering::Relaxed, //
+        },
+        Arc, //
+    },
+    thread::{
+        self,
+        JoinHandle, //
+    },
+};
 use vmm::{
     abi::{
         op,
@@ -12,6 +25,7 @@ use vmm::{
     },
     ensure,
     exact,
+    host,
     suite,
     Config,
     End,
@@ -97,13 +111,53 @@ fn entries<const N: i16>(m: &Machine, mode: Mode, name: &str) -> Result<()> {
     })
 }
 
+/// Keeps a CPU from sleeping, as long as it lives.
+struct KeptAwake {
+    end: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl KeptAwake {
+    fn new(cpu: usize) -> Self {
+        let end = Arc::new(AtomicBool::new(false));
+        let seen = end.clone();
+        let thread = thread::spawn(move || {
+            // Where it cannot be there, it is of no use, and no harm.
+            let _ = host::pin_self(&[cpu]);
+
+            while !seen.load(Relaxed) {
+                thread::yield_now();
+            }
+        });
+
+        Self {
+            end,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for KeptAwake {
+    fn drop(&mut self) {
+        self.end.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It does not panic.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// A vCPU goes from CPU to CPU, with its guest file. The others of so many have never run.
+///
+/// The CPU that it comes from is asked for the registers of the file, and does not sleep: how long it
+/// takes to wake up is not what is counted.
 fn moves<const N: i16>(m: &Machine, vcpus: usize) -> Result<()> {
     let mut guest = Guest::new(m.kvm(), Config::new(vcpus, Mode::Hwaccel))?;
+    let _awake = [m.cpu(0), m.cpu(1)].map(KeptAwake::new);
 
     guest.boot(0, &[m.cpu(0)])?;
     path::<N, _>(&format!("KVM: move of a guest file, {vcpus} vCPUs"), || {
-        (1..=5 * ROUNDS as usize).try_for_each(|round| {
+        (1..=40 * ROUNDS as usize).try_for_each(|round| {
             guest.pin(0, &[m.cpu(round)])?;
             guest.call(0, op::NOP, &[]).map(drop)
         })
