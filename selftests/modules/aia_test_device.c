@@ -22,7 +22,7 @@
 
 #include "aia_test.h"
 
-#define AIA_MAX_VECS		4096
+#define AIA_MAX_VECS		32768
 
 static LIST_HEAD(aia_devs);
 static struct aia_dev *aia_last;
