@@ -6,13 +6,10 @@ use crate::{
     addr::{
         Guest,
         PhysAddr,
-        PAGE_SHIFT, //
+        PAGE_SHIFT,
+        PAGE_SIZE, //
     },
-    bits::{
-        low_mask,
-        shl,
-        shr, //
-    },
+    bits::low_mask, //
 };
 
 /// What the target address of a guest's MSI means.
@@ -39,10 +36,42 @@ pub struct Target {
 /// the bits below.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct GuestMap {
-    group_bits: u32,
-    group_shift: u32,
+    /// The bits of an address below the hart index.
+    below_hart: u64,
+    hart: Index,
+    group: Index,
     hart_bits: u32,
-    guest_bits: u32,
+}
+
+/// An index in an address.
+///
+/// Masks are made once, not for each MSI.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Index {
+    /// Below 64.
+    shift: u32,
+    mask: u64,
+}
+
+impl Index {
+    /// The index with `bits` bits from `shift` on, which is below 64.
+    const fn new(bits: u32, shift: u32) -> Self {
+        Self {
+            shift,
+            mask: low_mask(bits),
+        }
+    }
+
+    /// Returns what the index is in `addr`.
+    #[inline(always)]
+    const fn of(self, addr: u64) -> u64 {
+        addr.wrapping_shr(self.shift) & self.mask
+    }
+
+    /// Returns the bits of an address that the index takes.
+    const fn bits(self) -> u64 {
+        self.mask.wrapping_shl(self.shift)
+    }
 }
 
 impl GuestMap {
@@ -61,10 +90,10 @@ impl GuestMap {
         }
         // INVARIANT: Just checked; the ranges are those of the caller.
         Some(Self {
-            group_bits,
-            group_shift,
+            below_hart: low_mask(PAGE_SHIFT + guest_bits),
+            hart: Index::new(hart_bits, PAGE_SHIFT + guest_bits),
+            group: Index::new(group_bits, group_shift),
             hart_bits,
-            guest_bits,
         })
     }
 
@@ -72,22 +101,19 @@ impl GuestMap {
     /// hart index.
     #[inline]
     pub const fn hart_index(&self, addr: PhysAddr<Guest>) -> u32 {
-        let hart = shr(addr.get(), PAGE_SHIFT + self.guest_bits) & low_mask(self.hart_bits);
-        // Of no bits, nothing is left.
-        let group = shr(addr.get(), self.group_shift) & low_mask(self.group_bits);
+        let group = self.group.of(addr.get());
 
         // CAST: 7 and 15 bits at most.
-        (shl(group, self.hart_bits) | hart) as u32
+        (group.wrapping_shl(self.hart_bits) | self.hart.of(addr.get())) as u32
     }
 
     /// Returns the page number of `addr` without all index bits: what all interrupt files of the
     /// virtual machine must have in common.
     #[inline]
     pub const fn base_ppn(&self, addr: PhysAddr<Guest>) -> u64 {
-        let low = low_mask(PAGE_SHIFT + self.guest_bits + self.hart_bits);
-        let group = shl(low_mask(self.group_bits), self.group_shift);
+        let indexes = self.below_hart | self.hart.bits() | self.group.bits();
 
-        PhysAddr::<Guest>::new(addr.get() & !(low | group)).ppn()
+        PhysAddr::<Guest>::new(addr.get() & !indexes).ppn()
     }
 
     /// Groups the pages of interrupt files, which ascend, into stretches of memory that have nothing in
@@ -98,14 +124,14 @@ impl GuestMap {
         &'a self,
         pages: &'a [PhysAddr<Guest>],
     ) -> impl Iterator<Item = (PhysAddr<Guest>, u64)> + 'a {
-        let of_hart = low_mask(PAGE_SHIFT + self.guest_bits);
+        let of_hart = self.below_hart;
 
         pages
             .chunk_by(move |page, next| next.get().saturating_sub(1) <= page.get() | of_hart)
             .filter_map(|stretch| {
                 let (first, last) = (stretch.first()?, stretch.last()?);
 
-                Some((*first, last.get() - first.get() + shl(1, PAGE_SHIFT)))
+                Some((*first, last.get() - first.get() + PAGE_SIZE))
             })
     }
 
@@ -115,12 +141,10 @@ impl GuestMap {
     /// [`Self::hart_index`] says which one that can be.
     #[inline]
     pub const fn decode(&self, addr: PhysAddr<Guest>) -> Target {
-        let below_hart = low_mask(PAGE_SHIFT + self.guest_bits);
-
         Target {
-            page: PhysAddr::new(addr.get() & !below_hart),
+            page: PhysAddr::new(addr.get() & !self.below_hart),
             // CAST: 7 and 12 bits at most.
-            guest: shr(addr.get() & below_hart, PAGE_SHIFT) as u32,
+            guest: PhysAddr::<Guest>::new(addr.get() & self.below_hart).ppn() as u32,
             offset: addr.page_offset() as u32,
         }
     }

@@ -5,7 +5,6 @@
 use core::ops::Deref;
 
 use crate::{
-    bits::shr,
     ids::VcpuIndex,
     word::Word, //
 };
@@ -170,8 +169,8 @@ impl<S: Deref<Target = [HartTableEntry]>> HartTable<S> {
 fn hash(hart_index: u32, bits: u32) -> usize {
     let product = u64::from(hart_index).wrapping_mul(0x9e37_79b9_7f4a_7c15);
 
-    // CAST: There are that many entries.
-    shr(product, u64::BITS.saturating_sub(bits)) as usize
+    // CAST: There are that many entries; of one, any number is as good.
+    product.wrapping_shr(u64::BITS.wrapping_sub(bits)) as usize
 }
 
 #[cfg_attr(CONFIG_KUNIT, kernel::macros::kunit_tests(aia_core_guest_hart_table))]
