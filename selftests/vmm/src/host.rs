@@ -68,6 +68,11 @@ pub fn urgent(on: bool) -> Result<()> {
     sys::set_realtime(on).context(format!("urgent = {on}"))
 }
 
+/// Lets the calling thread run only where nobody else wants to.
+pub fn idle() -> Result<()> {
+    sys::set_idle().context("SCHED_IDLE")
+}
+
 /// Puts a CPU on- or offline.
 pub fn set_online(cpu: usize, online: bool) -> Result<()> {
     let start = Instant::now();

@@ -552,6 +552,18 @@ pub(crate) fn set_realtime(on: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the calling thread run only where nobody else wants to.
+pub(crate) fn set_idle() -> io::Result<()> {
+    // SAFETY: All zeroes are valid parameters.
+    let param: libc::sched_param = unsafe { std::mem::zeroed() };
+
+    // SAFETY: The parameters are valid, and only read.
+    if unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &param) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// The signal that gets a vCPU out of KVM_RUN.
 pub(crate) fn kick_signal() -> libc::c_int {
     libc::SIGUSR1

@@ -5,6 +5,7 @@
 
 use irqtest::bench::path;
 use std::{
+    hint,
     process::ExitCode,
     sync::{
         atomic::{
@@ -122,11 +123,11 @@ impl KeptAwake {
         let end = Arc::new(AtomicBool::new(false));
         let seen = end.clone();
         let thread = thread::spawn(move || {
-            // Where it cannot be there, it is of no use, and no harm.
-            let _ = host::pin_self(&[cpu]);
-
-            while !seen.load(Relaxed) {
-                thread::yield_now();
+            // Where it cannot be there, or would be in the way, it is of no use.
+            if host::pin_self(&[cpu]).and_then(|()| host::idle()).is_ok() {
+                while !seen.load(Relaxed) {
+                    hint::spin_loop();
+                }
             }
         });
 
