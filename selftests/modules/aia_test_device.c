@@ -84,7 +84,7 @@ static void aia_free(struct aia_dev *adev)
 
 	list_del(&adev->node);
 	platform_device_unregister(adev->pdev);
-	kfree(adev);
+	kvfree(adev);
 }
 
 void aia_free_all(void)
@@ -130,14 +130,14 @@ static struct aia_dev *aia_new(u32 nr_vecs)
 	struct aia_dev *adev;
 	int rc;
 
-	adev = kzalloc_flex(*adev, vecs, nr_vecs);
+	adev = kvzalloc_flex(*adev, vecs, nr_vecs);
 	if (!adev)
 		return ERR_PTR(-ENOMEM);
 	adev->nr_vecs = nr_vecs;
 
 	pdev = platform_device_register_simple("aia-test", PLATFORM_DEVID_AUTO, NULL, 0);
 	if (IS_ERR(pdev)) {
-		kfree(adev);
+		kvfree(adev);
 		return ERR_CAST(pdev);
 	}
 	adev->pdev = pdev;
