@@ -19,7 +19,7 @@ PROGRAMS = BUILD / "programs"
 USES = {
     "show": ("rtc-ticks", "vmm-demo"),
     "kvm-module": ("vmm-demo",),
-    "vmm-linux": ("topology", "trigger", "ids"),
+    "vmm-linux": ("disk", "topology", "trigger", "ids"),
 }
 TARGET = "riscv64gc-unknown-linux-gnu"
 

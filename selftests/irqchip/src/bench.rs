@@ -25,10 +25,20 @@ fn mark<const N: i16>() {
 
 /// Calls `f`, which goes the path `name` many times, number `N` from 2 to 255.
 pub fn path<const N: i16, R>(name: &str, f: impl FnOnce() -> R) -> R {
-    diag(format!("path {N} {name}"));
-    mark::<N>();
+    begin::<N>(name);
     let result = f();
 
-    mark::<NONE>();
+    end();
     result
+}
+
+/// Says that a path begins, where it ends elsewhere, by [`end`].
+pub fn begin<const N: i16>(name: &str) {
+    diag(format!("path {N} {name}"));
+    mark::<N>();
+}
+
+/// Says that the path that was begun has ended.
+pub fn end() {
+    mark::<NONE>();
 }

@@ -17,7 +17,8 @@ use crate::{
     stats::Stats,
     sys::{
         GuestMemory,
-        HugeMemory, //
+        HugeMemory,
+        Ram, //
     },
     vcpu::{
         Devices,
@@ -348,6 +349,11 @@ impl Guest {
     /// interrupt controllers in the kernel; also while it runs.
     pub fn interrupt(&self, vcpu: usize, level: bool) -> Result<()> {
         self.vcpus[vcpu].interrupt(level)
+    }
+
+    /// Its memory, for devices of the VMM.
+    pub fn ram(&self) -> Arc<Ram> {
+        self.mem.ram()
     }
 
     /// Its configuration.

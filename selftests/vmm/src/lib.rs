@@ -69,6 +69,7 @@ pub use suite::{
 pub use sys::{
     raise_open_files,
     GuestMemory,
+    Ram,
     TestMemory, //
 };
 pub use vcpu::{

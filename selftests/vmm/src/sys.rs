@@ -38,6 +38,7 @@ use std::{
         OpenOptions, //
     },
     io,
+    iter,
     mem::{
         align_of,
         size_of, //
@@ -53,6 +54,16 @@ use std::{
         write_volatile, //
     },
     slice,
+    sync::Arc, //
+};
+use vm_memory::{
+    bitmap::AtomicBitmap,
+    Bytes,
+    GuestAddress,
+    GuestMemoryBackend,
+    GuestMemoryMmap,
+    GuestRegionMmap,
+    MmapRegion, //
 };
 
 const PAGE: usize = 0x1000;
@@ -105,9 +116,13 @@ impl Drop for Mapping {
     }
 }
 
-/// The guest's RAM. The VMM looks into it by [`GuestMemory::mailbox`] only.
+/// The guest's RAM as devices of the VMM see it: what they write is noted, too.
+pub type Ram = GuestMemoryMmap<AtomicBitmap>;
+
+/// The guest's RAM. The VMM looks into it by [`GuestMemory::mailbox`], and its devices by
+/// [`GuestMemory::ram`].
 #[derive(Debug)]
-pub struct GuestMemory(Mapping);
+pub struct GuestMemory(Arc<Ram>);
 
 impl GuestMemory {
     /// Zeroed RAM with `image` at its start.
@@ -126,50 +141,68 @@ impl GuestMemory {
     }
 
     fn of_size(size: u64, flags: libc::c_int, parts: &[(u64, &[u8])]) -> Result<Self> {
-        let len = size as usize;
-        let map =
-            Mapping::new(len, libc::MAP_ANONYMOUS | flags, None, 0).context("guest memory")?;
+        let map = MmapRegion::build(
+            None,
+            size as usize,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_ANONYMOUS | flags,
+        )
+        .context("guest memory")?;
+        let region = GuestRegionMmap::new(map, GuestAddress(RAM_BASE))
+            .ok_or_else(|| Error::new("guest memory that ends nowhere"))?;
+        let ram = Ram::from_regions(vec![region]).context("guest memory")?;
 
         for &(offset, part) in parts {
-            let offset = offset as usize;
-
-            if offset > len || part.len() > len - offset {
-                return Err(Error::new("guest image larger than its memory"));
-            }
-            // SAFETY: `part` fits there, and the guest does not run yet.
-            unsafe {
-                map.addr
-                    .cast::<u8>()
-                    .add(offset)
-                    .copy_from(part.as_ptr(), part.len());
-            }
+            ram.write_slice(part, GuestAddress(RAM_BASE + offset))
+                .context("guest image larger than its memory")?;
         }
-        Ok(Self(map))
+        Ok(Self(Arc::new(ram)))
+    }
+
+    /// For devices of the VMM.
+    pub fn ram(&self) -> Arc<Ram> {
+        Arc::clone(&self.0)
+    }
+
+    fn map(&self) -> &MmapRegion<AtomicBitmap> {
+        self.0.iter().next().expect("there is one")
+    }
+
+    fn base(&self) -> *mut u8 {
+        self.map().as_ptr()
+    }
+
+    fn size(&self) -> usize {
+        self.map().size()
     }
 
     /// As much memory as this, of zeroes.
     pub(crate) fn blank(&self) -> Result<Self> {
-        Self::of_size(self.0.len as u64, 0, &[])
+        Self::of_size(self.size() as u64, 0, &[])
     }
 
     /// Its pages that have ever been used, by numbers from 0.
     pub(crate) fn used(&self) -> Result<Vec<usize>> {
-        let mut pages = vec![0_u8; self.0.len / PAGE];
+        let mut pages = vec![0_u8; self.size() / PAGE];
 
         // SAFETY: There is a byte for each page of the mapping.
-        if unsafe { libc::mincore(self.0.addr, self.0.len, pages.as_mut_ptr()) } != 0 {
+        if unsafe { libc::mincore(self.base().cast(), self.size(), pages.as_mut_ptr()) } != 0 {
             return Err(io::Error::last_os_error()).context("mincore");
         }
         Ok((0..pages.len()).filter(|&n| pages[n] & 1 != 0).collect())
     }
 
-    /// Its pages that `vm`, which [tracks](Self::track) them, has written to since this was asked.
+    /// Its pages that `vm`, which [tracks](Self::track) them, or a device of the VMM has written to since
+    /// this was asked.
     pub(crate) fn written(&self, vm: &VmFd) -> Result<Vec<usize>> {
-        let log = vm
-            .get_dirty_log(0, self.0.len)
+        let by_devices = self.map().bitmap().get_and_reset();
+        let by_vcpus = vm
+            .get_dirty_log(0, self.size())
             .context("KVM_GET_DIRTY_LOG")?;
-        let bits = log
+        let bits = by_vcpus
             .iter()
+            .zip(by_devices.iter().chain(iter::repeat(&0)))
+            .map(|(vcpus, devices)| vcpus | devices)
             .enumerate()
             .flat_map(|(word, bits)| (0..64).map(move |bit| (word * 64 + bit, bits >> bit & 1)));
 
@@ -182,12 +215,12 @@ impl GuestMemory {
         for &page in pages {
             let offset = page * PAGE;
 
-            assert!(offset < self.0.len && self.0.len == other.0.len);
+            assert!(offset < self.size() && self.size() == other.size());
             // SAFETY: The page is in both mappings, of which nobody has a reference to memory.
             unsafe {
-                let from = other.0.addr.cast::<u8>().add(offset);
+                let from = other.base().add(offset);
 
-                self.0.addr.cast::<u8>().add(offset).copy_from(from, PAGE);
+                self.base().add(offset).copy_from(from, PAGE);
             }
         }
     }
@@ -195,21 +228,22 @@ impl GuestMemory {
     /// Makes it the RAM of `vm`. It must stay in place as long as `vm` can run,
     /// to which end [`crate::Guest`] owns both.
     pub(crate) fn attach(&self, vm: &VmFd) -> Result<()> {
-        self.region(vm, 0)
+        self.slot(vm, 0)
     }
 
     /// As [`Self::attach`], also once it is; KVM notes what is written.
     pub(crate) fn track(&self, vm: &VmFd) -> Result<()> {
-        self.region(vm, KVM_MEM_LOG_DIRTY_PAGES)
+        self.map().bitmap().reset();
+        self.slot(vm, KVM_MEM_LOG_DIRTY_PAGES)
     }
 
-    fn region(&self, vm: &VmFd, flags: u32) -> Result<()> {
+    fn slot(&self, vm: &VmFd, flags: u32) -> Result<()> {
         let region = kvm_userspace_memory_region {
             slot: 0,
             flags,
             guest_phys_addr: RAM_BASE,
-            memory_size: self.0.len as u64,
-            userspace_addr: self.0.addr as u64,
+            memory_size: self.size() as u64,
+            userspace_addr: self.base() as u64,
         };
 
         // SAFETY: The mapping is of that size, and outlives the VM, see above.
@@ -233,7 +267,7 @@ impl GuestMemory {
 
         // SAFETY: They lie in the mapping, which has RAM_SIZE or more, aligned to pages, and the caller
         // vouches for the rest.
-        unsafe { slice::from_raw_parts(self.0.addr.byte_add(offset).cast(), MAX_VCPUS) }
+        unsafe { slice::from_raw_parts(self.base().add(offset).cast(), MAX_VCPUS) }
     }
 
     /// The mailbox of a vCPU.

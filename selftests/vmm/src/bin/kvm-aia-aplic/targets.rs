@@ -116,7 +116,7 @@ pub(crate) fn numbers(m: &Machine, mode: Mode) -> Result<()> {
 
     d.deliver(true)?;
     for hart in 0..12 {
-        let vcpu = NUMBERS.iter().position(|n| n.hart == hart.into());
+        let vcpu = NUMBERS.iter().position(|n| n.hart == u64::from(hart));
 
         for (n, source) in [1, 31, 32, 40].into_iter().enumerate() {
             let id = 50 + 4 * hart + n as u32;

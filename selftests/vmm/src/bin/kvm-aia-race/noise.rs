@@ -89,7 +89,7 @@ pub(crate) fn attribute(aia: &Aia, mem: &TestMemory, r: &mut Random) {
         ),
     };
     // INIT, however it was come by.
-    if group == KVM_DEV_RISCV_AIA_GRP_CTRL && attr == KVM_DEV_RISCV_AIA_CTRL_INIT.into() {
+    if group == KVM_DEV_RISCV_AIA_GRP_CTRL && attr == u64::from(KVM_DEV_RISCV_AIA_CTRL_INIT) {
         return;
     }
     let place = r.of(&[Place::Nowhere, Place::Short(4), Place::ReadOnly]);

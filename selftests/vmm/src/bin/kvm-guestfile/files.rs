@@ -158,7 +158,7 @@ fn places_of(m: &Machine, cpu: usize) -> Result<()> {
         imsics.send_to_guest_file(cpu, line, FIRST + line)?;
     }
     guest.until(
-        |g| all(g) == lines.into(),
+        |g| all(g) == u64::from(lines),
         || format!("one MSI per guest file of CPU {cpu}, came {}", all(&guest)),
     )?;
     for n in 0..files {
@@ -181,7 +181,7 @@ fn places_of(m: &Machine, cpu: usize) -> Result<()> {
     }
     guest.pin(0, &[other])?;
     guest.call(0, op::NOP, &[])?;
-    ensure(all(&guest) == lines.into(), || {
+    ensure(all(&guest) == u64::from(lines), || {
         format!("an MSI to a file of nobody on CPU {other} was taken")
     })?;
     let before = guest.total(0);

@@ -6,9 +6,9 @@ use crate::{
     console::Console,
     devices::{
         self,
-        Devices,
-        Wire, //
+        Devices, //
     },
+    disk::Disk,
     dtb::{
         self,
         Board,
@@ -21,7 +21,10 @@ use kvm_ioctls::{
 };
 use std::{
     fs,
-    sync::Arc, //
+    sync::{
+        atomic::AtomicU64,
+        Arc, //
+    }, //
 };
 use vmm::{
     abi::RAM_BASE,
@@ -42,48 +45,64 @@ const KERNEL: u64 = 2 * MIB;
 const TREE: u64 = 120 * MIB;
 const INITRD: u64 = 128 * MIB;
 
-pub const VCPUS: usize = 2;
-/// Test programs that the guest runs.
-pub const TESTS: [&str; 3] = ["topology", "trigger", "ids"];
-
-/// The UART's line, of whichever machine has it.
-pub struct Line {
-    raise: EventFd,
-    /// None with C, which has no way to tell that the guest has handled a level.
-    handled: Option<EventFd>,
-    wire: Wire,
+/// What the guest shall be like.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    pub vcpus: usize,
+    /// Of its AIA device.
+    pub mode: Mode,
+    /// Largest interrupt identity.
+    pub ids: u32,
+    /// Test programs that it runs.
+    pub tests: &'a [&'a str],
+    /// What its kernel is told, too.
+    pub args: &'a str,
 }
 
-impl Line {
-    /// Takes it from a machine whose vCPUs do not run.
+/// The lines of the UART and the disk, of whichever machine has them.
+pub struct Lines {
+    uart: EventFd,
+    /// None with C, which has no way to tell that the guest has handled a level.
+    handled: Option<EventFd>,
+    disk: EventFd,
+    devices: Devices,
+    /// Requests that the disk has done.
+    pub requests: Arc<AtomicU64>,
+}
+
+impl Lines {
+    /// Takes them from a machine whose vCPUs do not run.
     pub fn unplug(&self, guest: &Guest) -> Result<()> {
-        guest.remove_irqfd(&self.raise, devices::UART_SOURCE)
+        guest.remove_irqfd(&self.disk, devices::DISK_SOURCE)?;
+        guest.remove_irqfd(&self.uart, devices::UART_SOURCE)
     }
 
-    /// Gives it to another one.
+    /// Gives them, and the devices, to another one.
     pub fn plug(&self, guest: &Guest) -> Result<()> {
         match &self.handled {
             Some(handled) => {
-                guest.attach_resampled(&self.raise, handled, devices::UART_SOURCE)?;
+                guest.attach_resampled(&self.uart, handled, devices::UART_SOURCE)?;
             }
-            None => guest.attach_irqfd(&self.raise, devices::UART_SOURCE)?,
+            None => guest.attach_irqfd(&self.uart, devices::UART_SOURCE)?,
         }
-        self.wire.catch_up();
+        guest.attach_irqfd(&self.disk, devices::DISK_SOURCE)?;
+        self.devices.attach(guest.ram());
         Ok(())
     }
 }
 
-/// Makes the machine, with so many identities, in this mode; its kernel gets `args`, too.
-pub fn machine(
-    kvm: &Kvm,
-    console: &Arc<Console>,
-    ids: u32,
-    mode: Mode,
-    args: &str,
-) -> Result<(Guest, Line)> {
+/// Makes the machine.
+pub fn machine(kvm: &Kvm, console: &Arc<Console>, wanted: &Wanted<'_>) -> Result<(Guest, Lines)> {
+    let Wanted {
+        vcpus,
+        mode,
+        ids,
+        tests,
+        args,
+    } = *wanted;
     let kernel = fs::read("/guest/Image").context("/guest/Image")?;
     let initrd = fs::read("/guest/initramfs.cpio").context("/guest/initramfs.cpio")?;
-    let mut cfg = Config::new(VCPUS, mode);
+    let mut cfg = Config::new(vcpus, mode);
 
     cfg.ids = Some(ids);
     cfg.sources = 32;
@@ -102,7 +121,7 @@ pub fn machine(
             "console=ttyS0 earlycon=uart8250,mmio,{:#x} printk.time=0 panic=-1 \
              kunit.enable=0 aia.run={} {args}",
             devices::UART,
-            TESTS.join(",")
+            tests.join(",")
         ),
         initrd: RAM_BASE + INITRD..RAM_BASE + INITRD + initrd.len() as u64,
     };
@@ -120,20 +139,25 @@ pub fn machine(
     let handled = levels
         .then(|| EventFd::new(0).context("eventfd"))
         .transpose()?;
-    let raise = EventFd::new(libc::EFD_NONBLOCK).context("eventfd")?;
+    let event = || EventFd::new(libc::EFD_NONBLOCK).context("eventfd");
     let clone = |event: &EventFd| event.try_clone().context("eventfd");
+    let (uart, disk) = (event()?, event()?);
+    let requests = Arc::new(AtomicU64::new(0));
     let devices = Devices::new(
-        clone(&raise)?,
+        clone(&uart)?,
         handled.as_ref().map(clone).transpose()?,
         console.clone(),
+        Disk::new(clone(&disk)?, requests.clone())?,
     );
-    let line = Line {
-        raise,
+    let lines = Lines {
+        uart,
         handled,
-        wire: devices.wire(),
+        disk,
+        devices: devices.clone(),
+        requests,
     };
 
     guest.plug(devices)?;
-    line.plug(&guest)?;
-    Ok((guest, line))
+    lines.plug(&guest)?;
+    Ok((guest, lines))
 }

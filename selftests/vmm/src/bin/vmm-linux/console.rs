@@ -3,30 +3,54 @@
 //! The guest's console.
 
 use std::{
-    io,
+    fmt, io,
     sync::{
         Arc,
         Mutex, //
     },
 };
 
+/// Who is told each line.
+type Watcher = dyn Fn(&str) + Send + Sync;
+
 /// What the guest wrote, by lines.
-#[derive(Debug, Default)]
-pub struct Console(Mutex<Vec<String>>);
+#[derive(Default)]
+pub struct Console {
+    lines: Mutex<Vec<String>>,
+    /// Is told each line, by the thread of the vCPU that wrote it.
+    watcher: Option<Box<Watcher>>,
+}
 
 impl Console {
+    /// One of which `watcher` is told each line.
+    pub fn watched(watcher: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self {
+            watcher: Some(Box::new(watcher)),
+            ..Self::default()
+        }
+    }
+
     /// The lines so far.
     pub fn lines(&self) -> Vec<String> {
-        self.0.lock().map(|l| l.clone()).unwrap_or_default()
+        self.lines.lock().map(|l| l.clone()).unwrap_or_default()
     }
 
     fn add(&self, line: &[u8]) {
         let line = String::from_utf8_lossy(line).trim_end().to_string();
 
+        if let Some(watcher) = &self.watcher {
+            watcher(&line);
+        }
         ktap::diag(format!("guest: {line}"));
-        if let Ok(mut lines) = self.0.lock() {
+        if let Ok(mut lines) = self.lines.lock() {
             lines.push(line);
         }
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Console")
     }
 }
 

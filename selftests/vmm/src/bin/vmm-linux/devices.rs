@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's devices: a UART and a clock, wired to the APLIC in KVM.
+//! The guest's devices: a UART, a clock and a disk, wired to the APLIC in KVM.
 
-use crate::console::{
-    Console,
-    Writer, //
+use crate::{
+    console::{
+        Console,
+        Writer, //
+    },
+    disk::Disk, //
 };
 use std::{
     fmt, io,
@@ -23,7 +26,10 @@ use vm_superio::{
     Serial,
     Trigger, //
 };
-use vmm::Bus;
+use vmm::{
+    Bus,
+    Ram, //
+};
 use vmm_sys_util::eventfd::EventFd;
 
 /// Guest-physical address of the UART.
@@ -39,6 +45,12 @@ pub const RTC: u64 = 0x1002_0000;
 pub const RTC_SIZE: u64 = 0x1000;
 /// Its source, which stays low: its alarm never goes off.
 pub const RTC_SOURCE: u32 = 11;
+/// Guest-physical address of the disk.
+pub const DISK: u64 = 0x1003_0000;
+/// Size of its registers.
+pub const DISK_SIZE: u64 = 0x200;
+/// Its source, by rising edges.
+pub const DISK_SOURCE: u32 = 12;
 
 /// An interrupt line.
 struct Line(EventFd);
@@ -57,12 +69,21 @@ type Uart = Serial<Line, NoEvents, Writer>;
 const IIR_NONE: u8 = 1;
 
 /// All of them.
-pub struct Devices(Arc<Mutex<Uart>>);
+#[derive(Clone)]
+pub struct Devices {
+    uart: Arc<Mutex<Uart>>,
+    disk: Arc<Mutex<Disk>>,
+}
 
 impl Devices {
-    /// With what raises the UART's wire, what tells that the guest has handled its interrupt and
-    /// the wire is low again, and the other end of its line.
-    pub fn new(raise: EventFd, handled: Option<EventFd>, console: Arc<Console>) -> Self {
+    /// With a disk, what raises the UART's wire, and what tells that the guest has handled its interrupt
+    /// and the wire is low again.
+    pub fn new(
+        raise: EventFd,
+        handled: Option<EventFd>,
+        console: Arc<Console>,
+        disk: Disk,
+    ) -> Self {
         let uart = Serial::new(Line(raise), Writer::new(console));
         let uart = Arc::new(Mutex::new(uart));
 
@@ -71,23 +92,19 @@ impl Devices {
 
             thread::spawn(move || raise_again(&uart, &handled));
         }
-        Self(uart)
+        Self {
+            uart,
+            disk: Arc::new(Mutex::new(disk)),
+        }
     }
 
-    /// What raises the UART's wire when it has been given to another machine.
-    pub fn wire(&self) -> Wire {
-        Wire(Arc::clone(&self.0))
-    }
-}
-
-/// The UART, for whoever has its wire.
-#[derive(Clone)]
-pub struct Wire(Arc<Mutex<Uart>>);
-
-impl Wire {
-    /// Raises the wire if the UART has an interrupt: it may have been low for some time.
-    pub fn catch_up(&self) {
-        if let Ok(uart) = self.0.lock() {
+    /// They belong to the machine with this memory now, which has their wires: raises those that are to be
+    /// high, which may have been low for some time.
+    pub fn attach(&self, ram: Arc<Ram>) {
+        if let Ok(mut disk) = self.disk.lock() {
+            disk.attach(ram);
+        }
+        if let Ok(uart) = self.uart.lock() {
             let _ = raise_if_due(&uart);
         }
     }
@@ -138,7 +155,7 @@ fn clock(offset: u64) -> u32 {
 impl Bus for Devices {
     fn load(&self, addr: u64, data: &mut [u8]) -> bool {
         if let Some(reg) = offset(addr, UART, UART_SIZE) {
-            if let (Ok(mut uart), [byte]) = (self.0.lock(), data) {
+            if let (Ok(mut uart), [byte]) = (self.uart.lock(), data) {
                 *byte = uart.read(reg as u8);
                 return true;
             }
@@ -147,15 +164,19 @@ impl Bus for Devices {
                 *word = clock(reg).to_le_bytes();
                 return true;
             }
+        } else if let Some(reg) = offset(addr, DISK, DISK_SIZE) {
+            return self.disk.lock().is_ok_and(|disk| disk.load(reg, data));
         }
         false
     }
 
     fn store(&self, addr: u64, data: &[u8]) -> bool {
         if let Some(reg) = offset(addr, UART, UART_SIZE) {
-            if let (Ok(mut uart), [byte]) = (self.0.lock(), data) {
+            if let (Ok(mut uart), [byte]) = (self.uart.lock(), data) {
                 return uart.write(reg as u8, *byte).is_ok();
             }
+        } else if let Some(reg) = offset(addr, DISK, DISK_SIZE) {
+            return self.disk.lock().is_ok_and(|mut disk| disk.store(reg, data));
         }
         offset(addr, RTC, RTC_SIZE).is_some()
     }

@@ -3,6 +3,9 @@
 //! The guest's device tree.
 
 use crate::devices::{
+    DISK,
+    DISK_SIZE,
+    DISK_SOURCE,
     RTC,
     RTC_SIZE,
     RTC_SOURCE,
@@ -160,6 +163,13 @@ impl Board<'_> {
         fdt.property_array_u64("reg", &[RTC, RTC_SIZE])?;
         fdt.property_array_u32("interrupts-extended", &[APLIC, RTC_SOURCE, LEVEL_HIGH])?;
         fdt.end_node(rtc)?;
+
+        let disk = fdt.begin_node(&format!("virtio@{DISK:x}"))?;
+
+        fdt.property_string("compatible", "virtio,mmio")?;
+        fdt.property_array_u64("reg", &[DISK, DISK_SIZE])?;
+        fdt.property_array_u32("interrupts-extended", &[APLIC, DISK_SOURCE, EDGE_RISING])?;
+        fdt.end_node(disk)?;
 
         fdt.end_node(soc)?;
         fdt.end_node(root)?;

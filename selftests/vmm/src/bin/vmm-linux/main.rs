@@ -3,21 +3,20 @@
 //! Boots Linux as a guest with the 2047 interrupt identities that the AIA allows,
 //! which QEMU cannot give a machine (a33d16dc874a: no guest had more than 63). With
 //! `vmm_migrations=N` one with 255 instead, which goes on in another machine, in another
-//! mode, N times while it works.
+//! mode, N times while it works. With `vmm_bench=N` guests with N vCPUs, for `make bench`.
 //!
 //! The guest is /guest/Image with the initramfs /guest/initramfs.cpio, which runs
 //! test programs of its own. This one copies its console, and judges it.
 
+mod bench;
 mod boot;
 mod console;
 mod devices;
+mod disk;
 mod dtb;
 mod moves;
 
-use boot::{
-    TESTS,
-    VCPUS, //
-};
+use boot::Wanted;
 use console::Console;
 use ktap::Tap;
 use kvm_bindings::KVM_SYSTEM_EVENT_SHUTDOWN;
@@ -45,11 +44,15 @@ use vmm::{
 const IDS: u32 = 2047;
 const MOVED_IDS: u32 = 255;
 
+const VCPUS: usize = 2;
+/// Test programs that the guest runs.
+const TESTS: [&str; 4] = ["disk", "topology", "trigger", "ids"];
+
 /// How long the guest may take, which is emulated on a machine that is emulated.
 const LIMIT: Duration = Duration::from_secs(700);
 
 fn start(guest: &mut Guest) -> Result<()> {
-    (0..VCPUS).try_for_each(|vcpu| guest.start(vcpu, &[]))
+    (0..guest.config().vcpus).try_for_each(|vcpu| guest.start(vcpu, &[]))
 }
 
 /// Runs the guest until one of its vCPUs ends.
@@ -57,7 +60,7 @@ fn run(guest: &mut Guest) -> Result<()> {
     let begin = Instant::now();
 
     while begin.elapsed() < LIMIT {
-        if let Some(vcpu) = (0..VCPUS).find(|&v| guest.ended(v)) {
+        if let Some(vcpu) = (0..guest.config().vcpus).find(|&v| guest.ended(v)) {
             return match guest.wait_end(vcpu)? {
                 End::SystemEvent(KVM_SYSTEM_EVENT_SHUTDOWN) => Ok(()),
                 end => Err(Error::new(format!("vCPU {vcpu}: {end:?}"))),
@@ -93,27 +96,45 @@ fn passed(lines: &[String], test: &str) -> Result<()> {
 }
 
 fn main() -> ExitCode {
+    let kvm = Kvm::new().map_err(|e| format!("/dev/kvm: {e}"));
+    let told = || Ok::<_, Error>((suite::told("vmm_migrations")?, suite::told("vmm_bench")?));
+    let (kvm, (moves, vcpus)) =
+        match kvm.and_then(|kvm| Ok((kvm, told().map_err(|e| e.to_string())?))) {
+            Ok(both) => both,
+            Err(e) => Tap::new(1).bail_out(e),
+        };
+
+    match vcpus {
+        Some(vcpus) => bench::run_all(&kvm, vcpus as usize),
+        None => test(&kvm, moves),
+    }
+}
+
+/// Boots a guest, which moves so many times, if it does.
+fn test(kvm: &Kvm, moves: Option<u32>) -> ExitCode {
     let mut tap = Tap::new(3 + TESTS.len());
-    let kvm = match Kvm::new() {
-        Ok(kvm) => kvm,
-        Err(e) => tap.bail_out(format!("/dev/kvm: {e}")),
-    };
-    let moves = match suite::told("vmm_migrations") {
-        Ok(moves) => moves,
-        Err(e) => tap.bail_out(e),
-    };
     // A guest that moves is to have enough to do.
     let (ids, args) = match moves {
-        Some(_) => (MOVED_IDS, "aia.arg.ids=rounds=2000"),
+        Some(_) => (
+            MOVED_IDS,
+            "aia.arg.disk=rounds=1000 aia.arg.ids=rounds=1000",
+        ),
         None => (IDS, ""),
     };
+    let wanted = Wanted {
+        vcpus: VCPUS,
+        mode: Mode::Emul,
+        ids,
+        tests: &TESTS,
+        args,
+    };
     let console = Arc::new(Console::default());
-    let (mut guest, line) = match boot::machine(&kvm, &console, ids, Mode::Emul, args) {
+    let (mut guest, lines) = match boot::machine(kvm, &console, &wanted) {
         Ok(made) => made,
         Err(e) => tap.bail_out(e),
     };
     let begun = start(&mut guest)
-        .and_then(|()| moves.map_or(Ok(()), |count| moves::go(&kvm, &mut guest, &line, count)))
+        .and_then(|()| moves.map_or(Ok(()), |count| moves::go(kvm, &mut guest, &lines, count)))
         .and_then(|()| run(&mut guest));
 
     tap.check(
