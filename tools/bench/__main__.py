@@ -4,8 +4,9 @@ costs, the Rust drivers against C.
 
 Boots build/kernel-c and build/kernel-rust in turn (C R R C), each with the
 same programs, and QEMU with a plugin that counts; then once each on machines
-of other sizes, unless only the table is wanted. Prints a table and writes
-DIR/paths.csv, curves-*.svg, curves-*.png and index.html; DIR is build/bench.
+of other sizes and with guests that have a workload, unless only the table is
+wanted. Prints tables and writes DIR/paths.csv, workloads.csv, curves-*.svg,
+curves-*.png and index.html; DIR is build/bench.
 Runs in the toolchain. Exit 1 if a path costs more than in C, in any column.
 
 --record keeps what the paths cost in Rust, but for those that are unsteady, in
@@ -29,6 +30,7 @@ import image  # noqa: E402
 import judge  # noqa: E402
 import page  # noqa: E402
 import table  # noqa: E402
+import workloads  # noqa: E402
 from counting import build_plugin, gone  # noqa: E402
 from paths import SHAPES, SIZES  # noqa: E402
 
@@ -61,7 +63,12 @@ def main():
     if options.record:
         judge.record(counted)
     images = {}
+    loads = []
     if sizes:
+        whole = workloads.gone(("c", "rust"), plugin, out)
+        loads = list(workloads.compare(whole))
+        workloads.show(loads)
+        workloads.write_csv(out / "workloads.csv", whole)
         drawn = curves.collect(
             (name, function, impl, cost[1]["insn"])
             for (name, function), c, rust, _ in counted
@@ -69,7 +76,7 @@ def main():
         images = curves.draw(drawn, out)
     page.write(out / "index.html",
                [(*key, c[1], rust[1], remark)
-                for key, c, rust, remark in counted], images)
+                for key, c, rust, remark in counted], loads, images)
     print(f":: {out / 'index.html'}", file=sys.stderr)
     return 1 if any(line[3] for line in lines) else 0
 

@@ -15,7 +15,8 @@ from rows import Row
 from tap import FAIL, Console
 
 LOGS = image.BUILD / "logs"
-COLUMNS = ("insn", "load", "store", "mmio", "csr", "lrsc", "amo", "fence")
+COLUMNS = ("insn", "load", "store", "mmio", "csr", "lrsc", "amo", "fence",
+           "pause")
 
 
 def build_plugin(out):
@@ -28,27 +29,18 @@ def build_plugin(out):
     return path
 
 
-def boot(impl, shape, plugin, out, counts):
+def run(name, impl, machine, tests, initrd, plugin, counts, functions,
+        args=None, extra="", options=()):
     """Boots once; returns the names of the paths by their numbers."""
-    name = f"bench-{shape.name}-{impl}"
-    tests = shape.tests
-    row = Row(name, shape.machine, tests, timeout=900)
+    row = Row(name, machine, tests, timeout=1500)
     console = Console(row)
     log = str(LOGS / f"{name}.log")
     kernel = image.BUILD / f"kernel-{impl}"
-    functions = sorted({f for fs in PATHS.values() for f in fs})
-    # What only these drivers have.
-    told = {"c": "", "rust": "aia.arg.kvm_overcommit=1"}
-    tree = []
-    if shape.ids:
-        path = out / f"{shape.name}.dtb"
-        path.write_bytes(few_ids.blob(shape.machine, shape.ids))
-        tree = ["-dtb", str(path)]
-    command = shape.machine.command(
+    command = machine.command(
         "-kernel", str(kernel / "arch/riscv/boot/Image"),
-        "-initrd", image.for_tests(impl, tests),
-        "-append", append_line(tests, extra=f"nosoftlockup {told[impl]}"),
-        *tree,
+        "-initrd", initrd,
+        "-append", append_line(tests, args, extra=f"nosoftlockup {extra}"),
+        *options,
         # A thread per hart, or plugins are told wrong harts.
         "-accel", "tcg,thread=multi",
         "-plugin", f"{plugin},map={kernel}/System.map,out={counts},fn="
@@ -63,6 +55,21 @@ def boot(impl, shape, plugin, out, counts):
         return dict(re.findall(r"^# path (\d+) (.*?)\r?$", f.read(), re.M))
 
 
+def boot(impl, shape, plugin, out, counts):
+    """Boots once; returns the names of the paths by their numbers."""
+    functions = sorted({f for fs in PATHS.values() for f in fs})
+    tree = []
+    if shape.ids:
+        path = out / f"{shape.name}.dtb"
+        path.write_bytes(few_ids.blob(shape.machine, shape.ids))
+        tree = ["-dtb", str(path)]
+    # What only these drivers have.
+    args = {"kvm_overcommit": 1} if impl == "rust" else {}
+    return run(f"bench-{shape.name}-{impl}", impl, shape.machine, shape.tests,
+               image.for_tests(impl, shape.tests), plugin, counts, functions,
+               args=args, options=tree)
+
+
 def read_counts(path, names, where):
     """{(path, function): (calls, least, middle)} of one boot."""
     found = {}
@@ -75,7 +82,7 @@ def read_counts(path, names, where):
                 continue
             n = [int(word) for word in rest]
             costs = [dict(zip(COLUMNS, part))
-                     for part in (n[1:9], n[9:17])]
+                     for part in (n[1:1 + len(COLUMNS)], n[1 + len(COLUMNS):])]
             for cost in costs:
                 cost["atomic"] = cost["lrsc"] + cost["amo"]
             function, _, _ = function.partition("@")

@@ -44,9 +44,26 @@ def table(lines):
     yield "</table>"
 
 
-def write(path, lines, images):
+def loads_table(lines):
+    """Of (workload, (exits, cost) in C, in Rust)."""
+    yield ("<h2>Whole workloads of guests</h2>"
+           "<p>All that KVM does for them, but for the host's interrupts.</p>"
+           "<table><tr><th>workload<th>exits<th>instructions<th>ratio"
+           "<th>atomics<th>fences<th>MMIO<th>CSR</tr>")
+    for name, c, rust in lines:
+        yield (f"<tr><td>{html.escape(name)}" + cell(c[0], rust[0])
+               + cell(c[1]["insn"], rust[1]["insn"])
+               + f"<td>{rust[1]['insn'] / c[1]['insn']:.2f}"
+               + "".join(cell(c[1][name], rust[1][name])
+                         for name in COLUMNS) + "</tr>")
+    yield "</table>"
+
+
+def write(path, lines, loads, images):
     """Writes the page; `images` by what they are over."""
     parts = [HEAD, *table(lines)]
+    if loads:
+        parts += loads_table(loads)
     for unit, image in images.items():
         parts.append(f"<h2>Over the number of {html.escape(unit)}</h2>"
                      f'<p><img src="{image}" alt="curves"></p>')

@@ -15,7 +15,11 @@
  *
  * FILE gets a line per N and function: N, NAME[@WITH], calls, and for the cheapest
  * call and for the one in the middle, by instructions: instructions, loads, stores,
- * accesses of devices, CSR instructions, LR and SC, AMOs, fences.
+ * accesses of devices, CSR instructions, LR and SC, AMOs, fences, PAUSEs.
+ *
+ * It also gets a line for all that the kernel does for guests of its KVM while it goes a
+ * path, by what for: "for", N, the kind (see below), how often, and the same columns.
+ * What a guest executes itself counts for nobody, though it may be the same kernel.
  *
  * QEMU must run a thread per vCPU: else it tells wrong vCPUs.
  */
@@ -32,16 +36,57 @@ EXPORT int qemu_plugin_version = 4;
 #define MAX_FUNCTIONS	64
 #define MAX_DEPTH	16
 #define MAX_PATHS	256
+#define MAX_NESTED	4
 /* A thread that has left its CPU in the middle of a call never returns here */
 #define LOST		30000000
 
 enum column {
-	INSN, LOAD, STORE, MMIO, CSR, LRSC, AMO, FENCE, COLUMNS
+	INSN, LOAD, STORE, MMIO, CSR, LRSC, AMO, FENCE, PAUSE, COLUMNS
 };
 
 struct cost {
 	uint64_t of[COLUMNS];
 };
+
+/*
+ * What the kernel does for a guest, besides handling the exits that it has by exceptions, which
+ * are the kinds below these
+ */
+enum {
+	/* Nothing */
+	NOTHING = -1,
+	/* Host's interrupts, also those by which the guest exits */
+	INTERRUPT = 64,
+	/* From when a thread gets the CPU until the guest runs */
+	LOADED,
+	/* Until another thread gets it */
+	PUT,
+	/* Interrupts that come from elsewhere */
+	INJECTED,
+	KINDS
+};
+
+/* What the functions at which a kind begins are called, and whether it ends with them */
+static struct {
+	const char *name;
+	int kind;
+	bool ends;
+	uint64_t addr;
+} beginnings[] = {
+	{ "do_irq", INTERRUPT, true, 0 },
+	{ "kvm_arch_vcpu_load", LOADED, false, 0 },
+	{ "kvm_arch_vcpu_put", PUT, true, 0 },
+	{ "kvm_riscv_aia_inject_msi", INJECTED, true, 0 },
+	{ "kvm_riscv_aia_inject_irq", INJECTED, true, 0 },
+	{ NULL, NOTHING, false, 0 }
+};
+
+/* Where guests are entered: somewhere below, by an SRET, after which is where they exit to */
+static const char entry_name[] = "__kvm_riscv_switch_to";
+static uint64_t entry, exit_to;
+#define SRET		0x10200073
+#define WAIT		0x0100000f
+#define MAX_ENTRY	0x400
 
 /* A call that has not ended */
 struct call {
@@ -55,11 +100,23 @@ struct call {
 
 /* Per vCPU */
 struct hart {
-	/* First, for the condition of callbacks */
+	/* Whether anything is counted; first, for the condition of callbacks */
+	uint64_t active;
 	uint64_t depth;
 	struct call calls[MAX_DEPTH];
+	bool in_guest;
+	int kind;
+	struct cost done;
+	/* What interrupted something else, or another kind follows when it ends */
+	int nested;
+	struct {
+		uint64_t ra;
+		uint64_t sp;
+		int kind;
+	} after[MAX_NESTED];
 	struct qemu_plugin_register *ra;
 	struct qemu_plugin_register *sp;
+	struct qemu_plugin_register *scause;
 	struct g_byte_array *buffer;
 };
 
@@ -84,6 +141,10 @@ static struct {
 } functions[MAX_FUNCTIONS];
 static int nr_functions;
 static struct ended ended[MAX_PATHS][MAX_FUNCTIONS];
+static struct {
+	uint64_t times;
+	struct cost cost;
+} done_for[MAX_PATHS][KINDS];
 /* Where the guest is: atomic */
 static unsigned int path;
 static uint64_t lost;
@@ -114,15 +175,18 @@ static void on_vcpu(uint64_t id, unsigned int vcpu)
 	unsigned int i;
 
 	memset(hart, 0, sizeof(*hart));
+	hart->kind = NOTHING;
 	hart->buffer = g_byte_array_new();
 	for (i = 0; i < registers->len; i++) {
 		if (!strcmp(descriptors[i].name, "ra"))
 			hart->ra = descriptors[i].handle;
 		if (!strcmp(descriptors[i].name, "sp"))
 			hart->sp = descriptors[i].handle;
+		if (!strcmp(descriptors[i].name, "scause"))
+			hart->scause = descriptors[i].handle;
 	}
-	if (!hart->ra || !hart->sp) {
-		fprintf(stderr, "bench: no registers ra and sp\n");
+	if (!hart->ra || !hart->sp || !hart->scause) {
+		fprintf(stderr, "bench: no registers ra, sp and scause\n");
 		exit(1);
 	}
 }
@@ -148,6 +212,89 @@ static void record(const struct call *call)
 	pthread_mutex_unlock(&lock);
 }
 
+static void update(struct hart *hart)
+{
+	hart->active = !hart->in_guest && (hart->depth || hart->kind != NOTHING);
+}
+
+/* Ends what it does for a guest; another kind begins, or what it interrupted goes on */
+static void turn_to(struct hart *hart, int kind, bool begins)
+{
+	unsigned int at = __atomic_load_n(&path, __ATOMIC_RELAXED);
+	int i;
+
+	if (at > 1) {
+		pthread_mutex_lock(&lock);
+		if (hart->kind != NOTHING) {
+			for (i = 0; i < COLUMNS; i++)
+				done_for[at][hart->kind].cost.of[i] += hart->done.of[i];
+		}
+		if (begins)
+			done_for[at][kind].times++;
+		pthread_mutex_unlock(&lock);
+	}
+	memset(&hart->done, 0, sizeof(hart->done));
+	hart->kind = kind;
+	update(hart);
+}
+
+static void on_guest_entry(unsigned int vcpu, void *data)
+{
+	struct hart *hart = hart_of(vcpu);
+
+	if (hart->in_guest)
+		return;
+	hart->nested = 0;
+	turn_to(hart, NOTHING, false);
+	hart->in_guest = true;
+	update(hart);
+}
+
+static void on_guest_exit(unsigned int vcpu, void *data)
+{
+	struct hart *hart = hart_of(vcpu);
+	uint64_t cause;
+
+	if (!hart->in_guest)
+		return;
+	hart->in_guest = false;
+	cause = read_register(hart, hart->scause);
+	turn_to(hart, cause < INTERRUPT ? (int)cause : INTERRUPT, true);
+}
+
+static void on_beginning(unsigned int vcpu, void *data)
+{
+	struct hart *hart = hart_of(vcpu);
+	size_t i = (uintptr_t)data;
+	int kind = beginnings[i].kind;
+
+	if (hart->in_guest)
+		return;
+	switch (kind) {
+	case INTERRUPT:
+		/* Those between guests are for nobody */
+		if (hart->kind == NOTHING || hart->kind == INTERRUPT)
+			return;
+		break;
+	case INJECTED:
+		/* What a guest does is part of its exit */
+		if (hart->kind != NOTHING)
+			return;
+		break;
+	default:
+		/* Another thread, or none */
+		hart->nested = 0;
+	}
+	if (beginnings[i].ends && hart->nested < MAX_NESTED) {
+		int n = hart->nested++;
+
+		hart->after[n].ra = read_register(hart, hart->ra);
+		hart->after[n].sp = read_register(hart, hart->sp);
+		hart->after[n].kind = kind == PUT ? NOTHING : hart->kind;
+	}
+	turn_to(hart, kind, true);
+}
+
 static void on_entry(unsigned int vcpu, void *data)
 {
 	struct hart *hart = hart_of(vcpu);
@@ -155,6 +302,8 @@ static void on_entry(unsigned int vcpu, void *data)
 	struct call *call;
 	uint64_t i;
 
+	if (hart->in_guest)
+		return;
 	for (i = 0; i < hart->depth; i++)
 		hart->calls[i].called |= 1ULL << function;
 	if (hart->depth == MAX_DEPTH)
@@ -165,6 +314,7 @@ static void on_entry(unsigned int vcpu, void *data)
 	call->cost.of[INSN] = 1;
 	call->ra = read_register(hart, hart->ra);
 	call->sp = read_register(hart, hart->sp);
+	update(hart);
 }
 
 static void on_insn(unsigned int vcpu, void *data)
@@ -181,6 +331,15 @@ static void on_insn(unsigned int vcpu, void *data)
 		record(call);
 		hart->depth--;
 	}
+	while (hart->nested && hart->after[hart->nested - 1].ra == insn->pc) {
+		if (read_register(hart, hart->sp) != hart->after[hart->nested - 1].sp)
+			break;
+		hart->nested--;
+		turn_to(hart, hart->after[hart->nested].kind, false);
+	}
+	hart->done.of[INSN]++;
+	if (insn->column != INSN)
+		hart->done.of[insn->column]++;
 	for (i = 0; i < hart->depth; i++) {
 		hart->calls[i].cost.of[INSN]++;
 		if (insn->column != INSN)
@@ -190,6 +349,7 @@ static void on_insn(unsigned int vcpu, void *data)
 		hart->depth = 0;
 		__atomic_fetch_add(&lost, 1, __ATOMIC_RELAXED);
 	}
+	update(hart);
 }
 
 static void on_access(unsigned int vcpu, uint32_t info, uint64_t addr,
@@ -201,10 +361,12 @@ static void on_access(unsigned int vcpu, uint32_t info, uint64_t addr,
 	bool is_io;
 	uint64_t i;
 
-	if (!hart->depth)
+	if (!hart->active)
 		return;
 	hwaddr = qemu_plugin_get_hwaddr(info, addr);
 	is_io = hwaddr && qemu_plugin_hwaddr_is_io(hwaddr);
+	hart->done.of[column]++;
+	hart->done.of[MMIO] += is_io;
 	for (i = 0; i < hart->depth; i++) {
 		hart->calls[i].cost.of[column]++;
 		hart->calls[i].cost.of[MMIO] += is_io;
@@ -227,7 +389,7 @@ static enum column column_of(uint32_t word)
 	case 0x2f:
 		return funct5 == 2 || funct5 == 3 ? LRSC : AMO;
 	case 0x0f:
-		return FENCE;
+		return word == WAIT ? PAUSE : FENCE;
 	default:
 		return INSN;
 	}
@@ -235,8 +397,8 @@ static enum column column_of(uint32_t word)
 
 static void on_block(uint64_t id, struct qemu_plugin_tb *tb)
 {
-	const struct qemu_plugin_u64 depth = { harts, offsetof(struct hart, depth) };
-	size_t i, count = qemu_plugin_tb_n_insns(tb);
+	const struct qemu_plugin_u64 active = { harts, offsetof(struct hart, active) };
+	size_t i, b, count = qemu_plugin_tb_n_insns(tb);
 
 	for (i = 0; i < count; i++) {
 		struct qemu_plugin_insn *raw = qemu_plugin_tb_get_insn(tb, i);
@@ -265,7 +427,7 @@ static void on_block(uint64_t id, struct qemu_plugin_tb *tb)
 		/* What ends here does so before what begins here */
 		qemu_plugin_register_vcpu_insn_exec_cond_cb(raw, on_insn,
 							    QEMU_PLUGIN_CB_R_REGS,
-							    QEMU_PLUGIN_COND_NE, depth,
+							    QEMU_PLUGIN_COND_NE, active,
 							    0, insn);
 		for (f = 0; f < nr_functions; f++) {
 			if (pc == functions[f].addr)
@@ -273,6 +435,20 @@ static void on_block(uint64_t id, struct qemu_plugin_tb *tb)
 								       QEMU_PLUGIN_CB_R_REGS,
 								       (void *)(intptr_t)f);
 		}
+		for (b = 0; beginnings[b].name; b++) {
+			if (pc == beginnings[b].addr)
+				qemu_plugin_register_vcpu_insn_exec_cb(raw, on_beginning,
+								       QEMU_PLUGIN_CB_R_REGS,
+								       (void *)(uintptr_t)b);
+		}
+		if (pc == entry)
+			qemu_plugin_register_vcpu_insn_exec_cb(raw, on_guest_entry,
+							       QEMU_PLUGIN_CB_R_REGS, NULL);
+		if (entry && word == SRET && pc - entry < MAX_ENTRY)
+			__atomic_store_n(&exit_to, (pc + 7) & ~3ULL, __ATOMIC_RELAXED);
+		if (pc == __atomic_load_n(&exit_to, __ATOMIC_RELAXED))
+			qemu_plugin_register_vcpu_insn_exec_cb(raw, on_guest_exit,
+							       QEMU_PLUGIN_CB_R_REGS, NULL);
 		qemu_plugin_register_vcpu_mem_cb(raw, on_access, QEMU_PLUGIN_CB_NO_REGS,
 						 QEMU_PLUGIN_MEM_RW, NULL);
 	}
@@ -319,6 +495,15 @@ static void on_exit_of_qemu(uint64_t id, void *data)
 			fprintf(out, "\n");
 		}
 	}
+	for (p = 0; p < MAX_PATHS; p++) {
+		for (f = 0; f < KINDS; f++) {
+			if (!done_for[p][f].times && !done_for[p][f].cost.of[INSN])
+				continue;
+			fprintf(out, "for %u %d %" PRIu64, p, f, done_for[p][f].times);
+			print_cost(&done_for[p][f].cost);
+			fprintf(out, "\n");
+		}
+	}
 	fprintf(out, "lost %" PRIu64 "\n", lost);
 	fclose(out);
 }
@@ -361,6 +546,7 @@ static bool find_functions(const char *path_of_map)
 	FILE *map = fopen(path_of_map, "r");
 	char line[1024], name[512];
 	uint64_t addr;
+	size_t b;
 	char type;
 	int f;
 
@@ -373,6 +559,12 @@ static bool find_functions(const char *path_of_map)
 			if (!functions[f].addr && !strcmp(name, functions[f].name))
 				functions[f].addr = addr;
 		}
+		for (b = 0; beginnings[b].name; b++) {
+			if (!strcmp(name, beginnings[b].name))
+				beginnings[b].addr = addr;
+		}
+		if (!strcmp(name, entry_name))
+			entry = addr;
 	}
 	fclose(map);
 	for (f = 0; f < nr_functions; f++) {
