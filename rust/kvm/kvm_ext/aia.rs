@@ -93,6 +93,12 @@ impl VmLocked<'_> {
             .store(nr_sources, Relaxed);
     }
 
+    /// Tells C that user space has said how many sources the APLIC has, be it none.
+    pub fn set_aia_sources_told(&mut self) {
+        // SAFETY: A field of a valid structure.
+        unsafe { Atomic::from_ptr(addr_of_mut!((*self.aia()).sources_told)) }.store(true, Relaxed);
+    }
+
     /// Puts the interrupt controllers into the kernel, or leaves them to user space.
     pub fn set_aia_in_kernel(&mut self, in_kernel: bool) {
         // SAFETY: A field of a valid structure.

@@ -10,7 +10,8 @@ use aia_core::{
     guest::{
         attribute::{
             self,
-            Attribute, //
+            Attribute,
+            ConfigAttr, //
         },
         config::{
             checked_addr,
@@ -158,7 +159,7 @@ impl Device for AiaDevice {
             return snapshot::set(vm, attr, part);
         }
 
-        let vm = vm.lock();
+        let mut vm = vm.lock();
 
         if attr.group == attribute::GRP_CONFIG && vm.is_aia_initialized() {
             return Err(EBUSY);
@@ -170,10 +171,16 @@ impl Device for AiaDevice {
             (Attribute::Config(what), Value::U32(value)) => {
                 let limits = limits(host().ok_or(ENODEV)?);
 
-                configure(&self.config, vm, |config| config.set(what, value, &limits))
+                configure(&self.config, &mut vm, |config| {
+                    config.set(what, value, &limits)
+                })?;
+                if what == ConfigAttr::Sources {
+                    vm.set_aia_sources_told();
+                }
+                Ok(())
             }
             (Attribute::AplicAddr, Value::U64(addr)) => {
-                configure(&self.config, vm, |config| config.set_aplic_addr(addr))
+                configure(&self.config, &mut vm, |config| config.set_aplic_addr(addr))
             }
             (Attribute::ImsicAddr(index), Value::U64(addr)) => {
                 let vcpu = by_index(vm.vm(), index)?;

@@ -21,7 +21,7 @@ pub(crate) fn error(error: ConfigError) -> Error {
 /// Changes the configuration. Fails with `EBUSY` if it is in use already.
 pub(crate) fn configure(
     config: &Mutex<Config>,
-    mut vm: VmLocked<'_>,
+    vm: &mut VmLocked<'_>,
     change: impl FnOnce(&mut Config) -> Result<(), ConfigError>,
 ) -> Result {
     if vm.is_aia_initialized() {
