@@ -92,6 +92,8 @@ pub trait Mmio {
 ///
 /// `device` is registered on the bus of `vm`, which outlives it.
 pub struct IoDevice {
+    addr: u64,
+    size: u64,
     device: Pin<KBox<Opaque<bindings::kvm_io_device>>>,
     vm: NonNull<bindings::kvm>,
 }
@@ -121,7 +123,7 @@ impl IoDevice {
     ///
     /// The value must be dropped before the virtual machine is freed.
     pub unsafe fn register<T: Mmio + 'static>(vm: &Vm, addr: u64, size: u64) -> Result<Self> {
-        let size = i32::try_from(size)?;
+        let len = i32::try_from(size)?;
         let device = KBox::pin(
             Opaque::new(bindings::kvm_io_device {
                 ops: Vtable::<T>::OPS_REF,
@@ -137,17 +139,27 @@ impl IoDevice {
                     vm.as_raw(),
                     bindings::kvm_bus_KVM_MMIO_BUS,
                     addr,
-                    size,
+                    len,
                     device.get(),
                 )
             })
         })?;
         // INVARIANT: Just registered; the caller promises the rest.
         Ok(Self {
+            addr,
+            size,
             device,
             // SAFETY: Made of a reference.
             vm: unsafe { NonNull::new_unchecked(vm.as_raw()) },
         })
+    }
+
+    /// Whether accesses of guest-physical address `addr` are its.
+    ///
+    /// KVM does not find all devices whose ranges are within others.
+    pub fn covers(&self, addr: u64) -> bool {
+        addr.checked_sub(self.addr)
+            .is_some_and(|offset| offset < self.size)
     }
 }
 
@@ -193,7 +205,8 @@ unsafe extern "C" fn read<T: Mmio>(
 
 /// # Safety
 ///
-/// Only for KVM, which passes valid pointers and a length that is that of `data`.
+/// Only for KVM, which passes valid pointers and a length, 1 to 8, that is that of `data`, and its
+/// alignment. User space may write to `data` meanwhile.
 unsafe extern "C" fn write<T: Mmio>(
     vcpu: *mut bindings::kvm_vcpu,
     _device: *mut bindings::kvm_io_device,
@@ -204,10 +217,22 @@ unsafe extern "C" fn write<T: Mmio>(
     from_result(|| {
         // SAFETY: By the requirements of this function.
         let vcpu = unsafe { Vcpu::from_raw(vcpu) };
-        // SAFETY: As above.
-        let data = unsafe { slice::from_raw_parts(data.cast(), usize::try_from(len)?) };
+        if len == 4 {
+            // SAFETY: As above.
+            let word = unsafe { data.cast::<u32>().read_volatile() };
 
-        T::write(vcpu, addr, data)?;
+            T::write(vcpu, addr, &word.to_ne_bytes())?;
+            return Ok(0);
+        }
+
+        let mut copy = [0; 8];
+        let copy = copy.get_mut(..usize::try_from(len)?).ok_or(EINVAL)?;
+
+        for (n, byte) in copy.iter_mut().enumerate() {
+            // SAFETY: As above.
+            *byte = unsafe { data.cast::<u8>().add(n).read_volatile() };
+        }
+        T::write(vcpu, addr, copy)?;
         Ok(0)
     })
 }

@@ -53,8 +53,12 @@ pub(super) fn add(config: &Config, mut vm: VmLocked<'_>, vcpu: &Vcpu, addr: u64)
     let addr = checked_addr(addr).map_err(error)?;
 
     check(aia, &vm, addr)?;
-    let page = imsic_pages(&vm, addr, IMSIC_SIZE)?;
-    let imsic = VcpuImsic::new(host, config, aia.translations.clone(), addr, Some(page))?;
+    let page = if aia.is_in_stretch(addr) {
+        None
+    } else {
+        Some(imsic_pages(&vm, addr, IMSIC_SIZE)?)
+    };
+    let imsic = VcpuImsic::new(host, config, aia.translations.clone(), addr, page)?;
 
     // Nothing fails from here on.
     published::publish_file(&mut vm, aia, vcpu, imsic);

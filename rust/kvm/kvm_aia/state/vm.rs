@@ -32,7 +32,8 @@ use kernel::{
     sync::{
         atomic::{
             Atomic,
-            Relaxed, //
+            Relaxed,
+            Release, //
         },
         Arc, //
     }, //
@@ -67,8 +68,8 @@ impl Member {
         let (vcpu, imsic) = (self.vcpu.load(Relaxed), self.imsic.load(Relaxed));
 
         // SAFETY: Null, or set by `VmAia::add` to a vCPU and its file, which are destroyed together
-        // with the virtual machine, when nobody is left who delivers MSIs. Who has the index from the
-        // table, or holds the lock of the virtual machine, sees what was written to them before.
+        // with the virtual machine, when nobody is left who delivers MSIs. Who finds the pointers sees
+        // what was written to them before.
         unsafe { Some((vcpu.as_ref()?, imsic.as_ref()?)) }
     }
 }
@@ -86,7 +87,7 @@ pub(crate) struct VmAia {
     pub(crate) aplic: Option<VmAplic>,
     pub(crate) translations: Arc<VmTranslations>,
     /// The pages of the interrupt files that were there at first.
-    _pages: KVec<IoDevice>,
+    pages: KVec<IoDevice>,
 }
 
 impl VmAia {
@@ -117,8 +118,13 @@ impl VmAia {
             members,
             aplic,
             translations,
-            _pages: pages,
+            pages,
         })
+    }
+
+    /// Whether this page is in one of the stretches for the interrupt files that were there at first.
+    pub(crate) fn is_in_stretch(&self, page: PhysAddr<Guest>) -> bool {
+        self.pages.iter().any(|stretch| stretch.covers(page.get()))
     }
 
     /// Whether a vCPU with this index can be [added](Self::add).
@@ -144,8 +150,9 @@ impl VmAia {
         let address = imsic.address();
         let hart_index = self.map.hart_index(address);
 
-        member.vcpu.store(ptr::from_ref(vcpu).cast_mut(), Relaxed);
-        member.imsic.store(ptr::from_ref(imsic).cast_mut(), Relaxed);
+        // Dependent loads are ordered.
+        member.vcpu.store(ptr::from_ref(vcpu).cast_mut(), Release);
+        member.imsic.store(ptr::from_ref(imsic).cast_mut(), Release);
         // There is room for as many as there are members.
         let _ = if self.map.decode(address).guest == 0 {
             self.harts.insert_over(hart_index, index)

@@ -322,6 +322,40 @@ pub(crate) fn guest_index(m: &Machine) -> Result<()> {
     Ok(())
 }
 
+/// A late vCPU's page between those of others, which were there at first, leaves these where MSIs of vCPUs
+/// find them.
+pub(crate) fn between(m: &Machine) -> Result<()> {
+    let mut guest = open(
+        m,
+        Config {
+            guest_bits: 1,
+            ..Config::new(2, Mode::Emul)
+        },
+    )?;
+    let page = |n: u64| IMSIC_BASE + n * 0x1000;
+
+    guest.ready()?;
+    guest.add_vcpu()?;
+    guest
+        .aia()
+        .set_imsic_addr(2, page(1))
+        .context("second page of hart 0")?;
+    guest.boot(0, &[m.cpu(0)])?;
+    guest.boot(1, &[m.cpu(1)])?;
+    guest.call(0, op::WRITE32, &[page(2), 5])?;
+    guest.until(
+        |g| g.count(1, 5) == 1,
+        || "the MSI of vCPU 0 to vCPU 1".into(),
+    )?;
+    // That no MSI finds, but is there.
+    guest.call(0, op::WRITE32, &[page(1), 5])?;
+    guest.call(0, op::WRITE32, &[page(0), 6])?;
+    guest.until(
+        |g| g.count(0, 6) == 1,
+        || "the MSI of vCPU 0 to itself".into(),
+    )
+}
+
 /// The state has late vCPUs, in the order of the IDs, and goes to a machine that had them at once, and
 /// back.
 pub(crate) fn state(m: &Machine) -> Result<()> {

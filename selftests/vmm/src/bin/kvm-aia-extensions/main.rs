@@ -116,6 +116,7 @@ const TESTS: &[Test] = &[
         Nothing,
         late::guest_index,
     ),
+    ("late vCPUs: a page between others", Nothing, late::between),
     ("late vCPUs: the state", Nothing, late::state),
     ("late vCPUs: none at INIT", Nothing, late::from_none),
     ("1024 vCPUs beside an APLIC", Nothing, late::many),
