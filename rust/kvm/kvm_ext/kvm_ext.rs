@@ -24,6 +24,7 @@ pub use self::{
     },
     vcpu::{
         FailedEntry,
+        LoadedCsrs,
         Statistic,
         Vcpu,
         VcpuLocked, //

@@ -14,15 +14,17 @@ use kernel::bindings;
 /// # Examples
 ///
 /// ```
-/// use kvm_ext::{ncsr, VcpuLocked};
+/// use kvm_ext::{ncsr, LoadedCsrs, VcpuLocked};
 ///
 /// /// Called when a vCPU leaves its CPU.
 /// fn save(vcpu: &mut VcpuLocked<'_>) {
-///     // SAFETY: It is just being put.
-///     let csrs = unsafe { vcpu.csrs() };
+///     let csrs = LoadedCsrs {
+///         vsiselect: ncsr::vsiselect(),
+///         hviprio: ncsr::hviprio(),
+///     };
 ///
-///     csrs.vsiselect = ncsr::vsiselect();
-///     [csrs.hviprio1, csrs.hviprio2] = ncsr::hviprio();
+///     // SAFETY: It is just being put.
+///     unsafe { vcpu.set_loaded_csrs(csrs) };
 /// }
 /// ```
 #[inline]

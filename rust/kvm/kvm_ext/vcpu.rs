@@ -276,12 +276,12 @@ impl Vcpu {
         })
     }
 
-    /// The vCPU where the caller knows that it is its thread.
+    /// The vCPU where the caller knows that its mutex is held.
     ///
     /// # Safety
     ///
     /// The calling task must hold the vCPU's mutex for as long as the value lives, or be alone in
-    /// knowing the vCPU, and have no other [`VcpuLocked`] of it.
+    /// knowing the vCPU.
     #[inline(always)]
     pub unsafe fn assume_locked(&self) -> VcpuLocked<'_> {
         VcpuLocked {
@@ -313,6 +313,17 @@ pub enum Statistic {
     FileLosses,
 }
 
+/// Those of the AIA's CSRs of a vCPU that a hart has while the vCPU is loaded there.
+///
+/// See [`VcpuLocked::loaded_csrs`].
+#[derive(Clone, Copy)]
+pub struct LoadedCsrs {
+    /// `vsiselect`.
+    pub vsiselect: usize,
+    /// `hviprio1` and `hviprio2`.
+    pub hviprio: [usize; 2],
+}
+
 /// Why a vCPU cannot run.
 ///
 /// See [`VcpuLocked::fail_entry`].
@@ -324,6 +335,9 @@ pub enum FailedEntry {
 
 /// A vCPU whose mutex the running task holds: nobody else runs it or changes its registers.
 ///
+/// A task may have several of one vCPU: its thread, which is in the midst of something, is put and loaded
+/// again when another one gets the CPU. So no references to registers are given out.
+///
 /// # Examples
 ///
 /// ```
@@ -332,10 +346,10 @@ pub enum FailedEntry {
 ///
 /// /// The vCPU's `vsiselect`, for another thread than its own.
 /// fn vsiselect(vcpu: &Vcpu) -> Result<usize> {
-///     let mut stopped = vcpu.lock_killable()?;
+///     let stopped = vcpu.lock_killable()?;
 ///
 ///     // SAFETY: Only its own thread loads it, which does not hold the mutex now.
-///     Ok(unsafe { stopped.csrs() }.vsiselect)
+///     Ok(unsafe { stopped.loaded_csrs() }.vsiselect)
 /// }
 ///
 /// /// For its own thread, where KVM enters the guest.
@@ -354,7 +368,7 @@ pub enum FailedEntry {
 /// ```compile_fail,E0599
 /// # use kvm_ext::Vcpu;
 /// fn vsiselect(vcpu: &Vcpu) -> usize {
-///     unsafe { vcpu.csrs() }.vsiselect
+///     unsafe { vcpu.loaded_csrs() }.vsiselect
 /// }
 /// ```
 ///
@@ -401,16 +415,48 @@ impl<'a> VcpuLocked<'a> {
         self.vcpu
     }
 
-    /// The AIA's CSRs of the vCPU while it is not loaded.
+    /// Makes the AIA's CSRs of the vCPU, while it is not loaded, what they are after a reset.
     ///
     /// # Safety
     ///
-    /// The vCPU must not be loaded while the reference lives, or be about to be, or to be put, by the
-    /// caller, with preemption off.
+    /// The vCPU must not be loaded.
+    pub unsafe fn reset_csrs(&mut self) {
+        // SAFETY: Only accessed with the vCPU's mutex held.
+        unsafe { self.aia_csrs().write(Default::default()) };
+    }
+
+    /// Those of the AIA's CSRs of the vCPU that a hart has while it is loaded.
+    ///
+    /// # Safety
+    ///
+    /// The vCPU must not be loaded, or be about to be, by the caller, with preemption off.
     #[inline]
-    pub unsafe fn csrs(&mut self) -> &mut bindings::kvm_vcpu_aia_csr {
-        // SAFETY: Only accessed with the vCPU's mutex held, and there is one of `self`.
-        unsafe { &mut *self.aia_csrs() }
+    pub unsafe fn loaded_csrs(&self) -> LoadedCsrs {
+        let csrs = self.aia_csrs();
+
+        // SAFETY: Only accessed with the vCPU's mutex held.
+        unsafe {
+            LoadedCsrs {
+                vsiselect: (*csrs).vsiselect,
+                hviprio: [(*csrs).hviprio1, (*csrs).hviprio2],
+            }
+        }
+    }
+
+    /// Sets what [`Self::loaded_csrs`] returns.
+    ///
+    /// # Safety
+    ///
+    /// The vCPU must not be loaded, or be about to be put, by the caller, with preemption off.
+    #[inline]
+    pub unsafe fn set_loaded_csrs(&mut self, new: LoadedCsrs) {
+        let csrs = self.aia_csrs();
+
+        // SAFETY: Only accessed with the vCPU's mutex held.
+        unsafe {
+            (*csrs).vsiselect = new.vsiselect;
+            [(*csrs).hviprio1, (*csrs).hviprio2] = new.hviprio;
+        }
     }
 
     /// Lets the guest use the guest interrupt file behind this guest external interrupt of its CPU;

@@ -114,7 +114,7 @@ impl VmLocked<'_> {
 /// /// Takes the external interrupts of all vCPUs away while none runs.
 /// fn clear(vm: &Vm) -> Result {
 ///     let vm = vm.lock();
-///     let mut vcpus = vm.try_lock_vcpus()?;
+///     let vcpus = vm.try_lock_vcpus()?;
 ///
 ///     for id in 0..VcpusLocked::MAX_IDS {
 ///         if let Some(vcpu) = vcpus.by_id(id) {
@@ -140,12 +140,15 @@ impl VmLocked<'_> {
 /// }
 /// ```
 ///
-/// There is one [`VcpuLocked`] at a time, as two may be of the same vCPU:
+/// A [`VcpuLocked`] does not outlive the lock:
 ///
-/// ```compile_fail,E0499
+/// ```compile_fail,E0505
 /// # use kvm_ext::VcpusLocked;
-/// fn twice(vcpus: &mut VcpusLocked<'_>) {
-///     let (first, second) = (vcpus.by_id(0), vcpus.by_id(0));
+/// fn later(vcpus: VcpusLocked<'_>) {
+///     let first = vcpus.by_id(0);
+///
+///     drop(vcpus);
+///     drop(first);
 /// }
 /// ```
 pub struct VcpusLocked<'a> {
@@ -158,12 +161,12 @@ impl VcpusLocked<'_> {
     /// One more than the highest ID of a vCPU.
     pub const MAX_IDS: u32 = bindings::KVM_MAX_VCPU_IDS;
 
-    /// The vCPU that user space has given this ID; one at a time.
-    pub fn by_id(&mut self, id: u32) -> Option<VcpuLocked<'_>> {
+    /// The vCPU that user space has given this ID.
+    pub fn by_id(&self, id: u32) -> Option<VcpuLocked<'_>> {
         let vcpu = self.vm.vcpu_by_id(id)?;
 
-        // SAFETY: All mutexes are held as long as `self` lives, and `self` is borrowed for as long
-        // as the value does.
+        // SAFETY: All mutexes are held as long as `self` lives, which is borrowed for as long as the
+        // value does.
         Some(unsafe { vcpu.assume_locked() })
     }
 }

@@ -21,12 +21,13 @@ const CSRS: usize = size_of::<bindings::kvm_riscv_aia_csr>() / size_of::<usize>(
 const _: () =
     assert!(size_of::<bindings::kvm_vcpu_aia_csr>() == size_of::<bindings::kvm_riscv_aia_csr>());
 
-/// The AIA's CSR `number` of a vCPU, as a word of `struct kvm_riscv_aia_csr`.
+/// The AIA's CSR `number` of a vCPU, as a word of `struct kvm_riscv_aia_csr`, of which who holds the mutex
+/// of the vCPU may read and write it while the vCPU is not loaded.
 ///
 /// # Safety
 ///
-/// `vcpu` must be valid, and the caller must hold its mutex.
-unsafe fn csr_of<'a>(vcpu: *mut bindings::kvm_vcpu, number: usize) -> Result<&'a mut usize> {
+/// `vcpu` must be valid.
+unsafe fn csr_of(vcpu: *mut bindings::kvm_vcpu, number: usize) -> Result<*mut usize> {
     // SAFETY: By the requirements of this function.
     let vcpu = unsafe { Vcpu::from_raw(vcpu) };
 
@@ -35,8 +36,8 @@ unsafe fn csr_of<'a>(vcpu: *mut bindings::kvm_vcpu, number: usize) -> Result<&'a
     }
     let number = nospec::index(number, CSRS).ok_or(ENOENT)?;
 
-    // SAFETY: By the requirements of this function, and there are so many words.
-    Ok(unsafe { &mut *vcpu.aia_csrs().cast::<usize>().add(number) })
+    // SAFETY: There are so many words.
+    Ok(unsafe { vcpu.aia_csrs().cast::<usize>().add(number) })
 }
 
 /// Reads an AIA CSR for `KVM_GET_ONE_REG`.
@@ -52,10 +53,10 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_get_csr(
 ) -> c_int {
     from_result(|| {
         // SAFETY: By the requirements of this function.
-        let value = *unsafe { csr_of(vcpu, number) }?;
+        let csr = unsafe { csr_of(vcpu, number) }?;
 
-        // SAFETY: As above.
-        unsafe { *out = if host().is_some() { value } else { 0 } };
+        // SAFETY: As above; nobody else accesses it.
+        unsafe { *out = if host().is_some() { *csr } else { 0 } };
         Ok(0)
     })
 }
@@ -76,7 +77,8 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_set_csr(
         let csr = unsafe { csr_of(vcpu, number) }?;
 
         if host().is_some() {
-            *csr = value;
+            // SAFETY: By the requirements of this function; nobody else accesses it.
+            unsafe { *csr = value };
         }
         Ok(0)
     })

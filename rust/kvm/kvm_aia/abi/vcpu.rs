@@ -21,6 +21,7 @@ use kernel_ext::{
 };
 use kvm_ext::{
     ncsr,
+    LoadedCsrs,
     Vcpu, //
 };
 
@@ -88,11 +89,9 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_reset(vcpu: *mut bindings::kv
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
     // SAFETY: A vCPU that is reset is not loaded.
-    *unsafe { vcpu.csrs() } = Default::default();
-    if vcpu.vm().is_aia_initialized() {
-        if let Some(imsic) = imsic(vcpu.vcpu()) {
-            imsic.reset(vcpu.vcpu());
-        }
+    unsafe { vcpu.reset_csrs() };
+    if let Some(imsic) = imsic(vcpu.vcpu()) {
+        imsic.reset(vcpu.vcpu());
     }
 }
 
@@ -129,12 +128,12 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_load(
         return;
     }
     // SAFETY: By the requirements of this function.
-    let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+    let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
     // SAFETY: It is just being loaded.
-    let csrs = unsafe { vcpu.csrs() };
+    let csrs = unsafe { vcpu.loaded_csrs() };
 
     ncsr::set_vsiselect(csrs.vsiselect);
-    ncsr::set_hviprio([csrs.hviprio1, csrs.hviprio2]);
+    ncsr::set_hviprio(csrs.hviprio);
 }
 
 /// A vCPU has been loaded on the running CPU, and a full barrier was executed since.
@@ -185,16 +184,18 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_put(vcpu: *mut bindings::kvm_
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
     if let Some(imsic) = imsic(&vcpu) {
-        if waits(&vcpu) && vcpu.vm().is_aia_initialized() {
+        if waits(&vcpu) {
             imsic.wake_on_interrupt();
         }
         imsic.leave();
     }
-    // SAFETY: It is just being put.
-    let csrs = unsafe { vcpu.csrs() };
+    let csrs = LoadedCsrs {
+        vsiselect: ncsr::vsiselect(),
+        hviprio: ncsr::hviprio(),
+    };
 
-    csrs.vsiselect = ncsr::vsiselect();
-    [csrs.hviprio1, csrs.hviprio2] = ncsr::hviprio();
+    // SAFETY: It is just being put.
+    unsafe { vcpu.set_loaded_csrs(csrs) };
 }
 
 /// Whether an external interrupt is pending that `vcpu` has enabled and `mask` has.
@@ -210,9 +211,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_has_interrupts(
     // SAFETY: By the requirements of this function.
     let vcpu = unsafe { Vcpu::from_raw(vcpu) };
 
-    enables_external_interrupt(vcpu, mask)
-        && vcpu.vm().is_aia_initialized()
-        && imsic(vcpu).is_some_and(VcpuImsic::has_interrupt)
+    enables_external_interrupt(vcpu, mask) && imsic(vcpu).is_some_and(VcpuImsic::has_interrupt)
 }
 
 /// Writes `hvictl` before guest entry: the external interrupt of VS level that is in `hvip`.

@@ -135,8 +135,8 @@ pub(super) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
         vm.set_default_routing(aplic.domain.nr_sources().get() + 1)?;
     }
 
-    // Nothing fails from here on. A vCPU whose file is there may run and move; those that run after it
-    // has moved have to know of it.
+    // Nothing fails from here on. A vCPU whose file is there may run, move and be reset, before the last
+    // one has its file; those that run after it has moved have to know of it.
     let aia = published::publish(&mut vm, aia);
 
     for (vcpu, imsic) in vm.vm().vcpus().zip(files) {

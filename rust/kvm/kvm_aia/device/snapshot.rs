@@ -144,13 +144,13 @@ fn stopped<R>(
     match part {
         Part::Machine => {
             let vm = vm.lock();
-            let mut vcpus = vm.try_lock_vcpus()?;
+            let vcpus = vm.try_lock_vcpus()?;
             let (layout, aia) = layout(&vm, part)?;
 
             if layout != expected {
                 return Err(EBUSY);
             }
-            call(aia, Files::All(&mut vcpus))
+            call(aia, Files::All(&vcpus))
         }
         Part::Aplic => {
             // Against others who restore it.
@@ -168,7 +168,7 @@ fn stopped<R>(
 
 /// Interrupt files of vCPUs that do not run.
 enum Files<'a, 'b> {
-    All(&'a mut VcpusLocked<'b>),
+    All(&'a VcpusLocked<'b>),
     One(&'a VcpuLocked<'b>),
     None,
 }
