@@ -184,6 +184,11 @@ __rust_helper bool rust_helper_riscv_has_ssaia(void)
 	return riscv_isa_extension_available(NULL, SxAIA);
 }
 
+__rust_helper bool rust_helper_riscv_has_h(void)
+{
+	return riscv_isa_extension_available(NULL, H);
+}
+
 /* These are functions, or not needed */
 #ifndef CONFIG_SMP
 __rust_helper bool rust_helper_irq_can_move_in_process_context(struct irq_data *d)

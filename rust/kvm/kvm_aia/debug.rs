@@ -15,6 +15,7 @@ use kernel::{
 use kernel_ext::cpumask;
 
 use crate::state::host::{
+    owners,
     HgeiControl,
     HostAia, //
 };
@@ -46,11 +47,9 @@ fn of_cpu(cpu: CpuId, hart: &HgeiControl, f: &mut fmt::Formatter<'_>) -> fmt::Re
         let owner = {
             let lines = hart.lines.lock();
 
-            lines.owner(line).map(|owner| {
-                let vcpu = owner.vcpu(&lines);
+            let owner = owners(&lines, line.bit()).next();
 
-                (vcpu.vm().pid(), vcpu.id())
-            })
+            owner.map(|(_, vcpu)| (vcpu.vm().pid(), vcpu.id()))
         };
 
         if let Some((vm, vcpu)) = owner {

@@ -369,6 +369,8 @@ impl<'w, 'i> evict::HgeiOwners for Owners<'w, 'i> {
 }
 
 impl<'w, 'i> steal::FullHart for Owners<'w, 'i> {
+    type Owner = Handle<'w, 'i>;
+
     fn find_victim<R>(
         &self,
         demand: Demand,

@@ -18,7 +18,6 @@ use crate::{
 };
 
 use super::{
-    evict::HgeiOwners,
     release::begin,
     vcpu::{
         Event,
@@ -27,7 +26,11 @@ use super::{
 };
 
 /// The running hart, on behalf of the vCPU that needs one of its guest files.
-pub trait FullHart: HgeiOwners {
+pub trait FullHart {
+    /// An owner of a guest file. It is valid while [`Self::find_victim`] lasts; and while a release of its
+    /// file lasts that has begun then, for which who frees the owner waits.
+    type Owner: InterruptFile;
+
     /// Calls `f` with the owners whose files may be taken, the best first, until it gives something
     /// ([`Lines::find_victim`](crate::guest::hgei::Lines::find_victim)), with the lines locked.
     fn find_victim<R>(

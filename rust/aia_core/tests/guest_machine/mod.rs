@@ -737,17 +737,9 @@ impl<'a> Full<'a> {
     }
 }
 
-impl<'a> evict::HgeiOwners for Full<'a> {
+impl<'a> steal::FullHart for Full<'a> {
     type Owner = &'a Machine;
 
-    fn with_owner<R>(&self, line: Hgei, f: impl FnOnce(&'a Machine) -> R) -> Option<R> {
-        let lines = self.lines().lock().unwrap();
-
-        Some(f(self.machine(lines.owner(line)?)))
-    }
-}
-
-impl<'a> steal::FullHart for Full<'a> {
     /// The tenure of all files is over.
     fn find_victim<R>(
         &self,

@@ -37,6 +37,34 @@ pub const IRQ_S_GEXT: u32 = bindings::IRQ_S_GEXT;
 pub const GUEST_INTERRUPTS: u64 =
     1 << bindings::IRQ_S_SOFT | 1 << bindings::IRQ_S_TIMER | 1 << bindings::IRQ_S_EXT;
 
+/// Lets no guest's external interrupt interrupt this hart, if it has the H extension: before there is a KVM
+/// that could handle it.
+///
+/// # Examples
+///
+/// ```
+/// use kernel::interrupt::local_interrupt_disable;
+/// use kernel_ext::arch::riscv::hypervisor;
+///
+/// hypervisor::silence(&local_interrupt_disable());
+/// ```
+pub fn silence(_irqs_off: &LocalInterruptDisabled) {
+    // SAFETY: Only reads the bitmap of extensions.
+    if unsafe { bindings::riscv_has_h() } {
+        // SAFETY: The CSRs exist with the extension. Who wants such interrupts enables them later.
+        unsafe {
+            asm!(
+                "csrw {hgeie}, zero",
+                "csrc {hie}, {bit}",
+                hgeie = const number::HGEIE,
+                hie = const number::HIE,
+                bit = in(reg) 1_usize << IRQ_S_GEXT,
+                options(nostack),
+            )
+        };
+    }
+}
+
 /// `hstatus.VGEIN`: the guest external interrupt whose file VS-mode uses.
 pub const HSTATUS_VGEIN: usize = 0x3f << HSTATUS_VGEIN_SHIFT;
 const HSTATUS_VGEIN_SHIFT: u32 = 12;
@@ -247,25 +275,27 @@ impl<'a> Hypervisor<'a> {
         }
     }
 
-    /// The registers of the guest interrupt file behind `hgei`, which must be one of this hart's.
+    /// Calls `f` with the registers of the guest interrupt file behind `hgei`, which must be one of this
+    /// hart's. Those of another one cannot be used meanwhile: `f` must not call this.
+    ///
+    /// `vsiselect` and `hstatus.VGEIN`, which a vCPU may be using, are as before afterwards.
     #[inline]
-    pub fn guest_file(self, hgei: u32) -> GuestFileRegisters<'a> {
+    pub fn with_guest_file<R>(self, hgei: u32, f: impl FnOnce(&GuestFileRegisters<'a>) -> R) -> R {
         let vsiselect = read!(number::VSISELECT);
         let hstatus = read!(number::HSTATUS);
-        let selected = with_vgein(hstatus, hgei);
 
-        access!("csrrw", number::HSTATUS, selected);
-        GuestFileRegisters {
-            vsiselect,
-            hstatus,
-            hart: self,
-        }
+        access!("csrrw", number::HSTATUS, with_vgein(hstatus, hgei));
+        let result = f(&GuestFileRegisters(PhantomData));
+
+        access!("csrrw", number::HSTATUS, hstatus);
+        access!("csrrw", number::VSISELECT, vsiselect);
+        self.reassert(self.enabled());
+        result
     }
 }
 
-/// The indirectly accessed registers of one of this hart's guest interrupt files.
-///
-/// `vsiselect` and `hstatus.VGEIN`, which a vCPU may be using, are as before when it is dropped.
+/// The indirectly accessed registers of one of this hart's guest interrupt files, see
+/// [`Hypervisor::with_guest_file`].
 ///
 /// # Examples
 ///
@@ -274,38 +304,33 @@ impl<'a> Hypervisor<'a> {
 ///
 /// /// Takes the first 64 pending bits out of the file behind `hgei`.
 /// fn take(hart: Hypervisor<'_>, hgei: u32) -> u64 {
-///     hart.guest_file(hgei).swap(FileRegister::eip(0), 0)
+///     hart.with_guest_file(hgei, |file| file.swap(FileRegister::eip(0), 0))
 /// }
 /// ```
 ///
-/// What was selected before has to be kept, so that only [`Hypervisor::guest_file`] makes one:
+/// The file has to be selected, so that only that function makes one:
 ///
-/// ```compile_fail,E0451
+/// ```compile_fail,E0423
+/// use core::marker::PhantomData;
 /// use kernel_ext::arch::riscv::hypervisor::{GuestFileRegisters, Hypervisor};
 ///
 /// fn file(hart: Hypervisor<'_>) -> GuestFileRegisters<'_> {
-///     GuestFileRegisters { vsiselect: 0, hstatus: 1 << 12, hart }
+///     GuestFileRegisters(PhantomData)
 /// }
 /// ```
 ///
-/// It cannot be kept for longer than interrupts are off:
+/// It cannot be kept until another one is selected:
 ///
-/// ```compile_fail,E0505
-/// # use kernel::interrupt::LocalInterruptDisabled;
+/// ```compile_fail,E0521
 /// # use kernel_ext::arch::riscv::{aia::FileRegister, hypervisor::Hypervisor};
-/// fn late(irqs_off: LocalInterruptDisabled) -> u64 {
-///     // SAFETY: An example.
-///     let file = unsafe { Hypervisor::new(&irqs_off) }.guest_file(1);
+/// fn late(hart: Hypervisor<'_>) -> Option<u64> {
+///     let mut kept = None;
 ///
-///     drop(irqs_off);
-///     file.read(FileRegister::eip(0))
+///     hart.with_guest_file(1, |file| kept = Some(file));
+///     Some(kept?.read(FileRegister::eip(0)))
 /// }
 /// ```
-pub struct GuestFileRegisters<'a> {
-    vsiselect: usize,
-    hstatus: usize,
-    hart: Hypervisor<'a>,
-}
+pub struct GuestFileRegisters<'a>(PhantomData<Hypervisor<'a>>);
 
 impl GuestFileRegisters<'_> {
     #[inline]
@@ -343,14 +368,5 @@ impl GuestFileRegisters<'_> {
         self.select(register);
         // CAST: As wide as the hart.
         access!("csrrc", number::VSIREG, mask as usize) as u64
-    }
-}
-
-impl Drop for GuestFileRegisters<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        access!("csrrw", number::HSTATUS, self.hstatus);
-        access!("csrrw", number::VSISELECT, self.vsiselect);
-        self.hart.reassert(self.hart.enabled());
     }
 }

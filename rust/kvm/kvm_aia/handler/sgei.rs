@@ -5,7 +5,10 @@
 use kernel::interrupt::LocalInterruptDisabled;
 use kernel_ext::irq::percpu::PerCpuHandler;
 
-use crate::published::host;
+use crate::{
+    published::host,
+    state::host::owners, //
+};
 
 /// A guest external interrupt is pending that was enabled: that of a vCPU that waits.
 pub(crate) struct SgeiHandler;
@@ -28,8 +31,8 @@ impl PerCpuHandler for SgeiHandler {
             enabled = hart.disable(pending) & !pending;
             let lines = host.harts.here(irqs_off).lines.lock();
 
-            for (_, owner) in lines.owners(pending) {
-                owner.vcpu(&lines).kick();
+            for (_, vcpu) in owners(&lines, pending) {
+                vcpu.kick();
             }
             // Another one that comes now would interrupt again, but not always in QEMU, see
             // `Hypervisor::reassert`.

@@ -44,10 +44,10 @@ pub(crate) struct Owners<'a>(pub(crate) &'a HgeiControl);
 ///
 /// # Safety
 ///
-/// As for [`HgeiOwner::vcpu_unlocked`].
+/// As for [`HgeiOwner::vcpu`].
 unsafe fn file_of(owner: HgeiOwner) -> Option<VcpuImsicRef<'static>> {
     // SAFETY: By the requirements of this function.
-    let vcpu = unsafe { owner.vcpu_unlocked() };
+    let vcpu = unsafe { owner.vcpu() };
 
     Some(VcpuImsicRef::new(vcpu, imsic(vcpu)?))
 }
@@ -88,15 +88,10 @@ fn standing(vcpu: &Vcpu) -> Standing {
     }
 }
 
-impl HgeiOwners for OwnersAndThief<'_> {
+impl FullHart for OwnersAndThief<'_> {
+    /// Not for longer than the trait says.
     type Owner = VcpuImsicRef<'static>;
 
-    fn with_owner<R>(&self, line: Hgei, f: impl FnOnce(VcpuImsicRef<'static>) -> R) -> Option<R> {
-        self.owners.with_owner(line, f)
-    }
-}
-
-impl FullHart for OwnersAndThief<'_> {
     fn find_victim<R>(
         &self,
         demand: Demand,
@@ -117,7 +112,8 @@ impl FullHart for OwnersAndThief<'_> {
         let found = lines.find_victim(
             demand,
             now,
-            |owner| standing(owner.vcpu(&lines)),
+            // SAFETY: The lock of the lines is held.
+            |owner| standing(unsafe { owner.vcpu() }),
             // SAFETY: As for `with_owner`.
             |_, owner| f(unsafe { file_of(owner) }?),
         );

@@ -29,7 +29,7 @@ use crate::{
     ops::evict,
     state::{
         guest_file::{
-            registers_here,
+            with_registers_here,
             OwnRegisters, //
         },
         host::{
@@ -146,9 +146,7 @@ impl HostAia {
         f: impl Fn(Hgei, &OwnRegisters<'_>),
     ) {
         for (line, _) in lines.owners(!0) {
-            if let Some(file) = registers_here(self, line, irqs_off) {
-                f(line, &file);
-            }
+            let _ = with_registers_here(self, line, irqs_off, |file| f(line, file));
         }
     }
 }

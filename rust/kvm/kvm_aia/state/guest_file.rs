@@ -106,12 +106,8 @@ impl vcpu::GuestFile for GuestFile {
     #[inline]
     fn here<R>(&self, f: impl FnOnce(&OwnRegisters<'_>) -> R) -> R {
         let irqs_off = local_interrupt_disable();
-        let registers = OwnRegisters {
-            registers: self.host.hart(&irqs_off).guest_file(self.hgei.get()),
-            page: self.page,
-        };
 
-        f(&registers)
+        with_registers(self.host, self.hgei, self.page, &irqs_off, f)
     }
 
     fn take_settled(&mut self) -> bool {
@@ -149,23 +145,33 @@ fn register(isel: Isel) -> FileRegister {
     }
 }
 
-/// The registers of the guest file behind `hgei` of the running hart.
-pub(crate) fn registers_here<'a>(
+/// Calls `f` with the registers of the guest file behind `hgei` of the running hart, if that has it.
+pub(crate) fn with_registers_here<R>(
     host: &HostAia,
     hgei: Hgei,
-    irqs_off: &'a LocalInterruptDisabled,
-) -> Option<OwnRegisters<'a>> {
+    irqs_off: &LocalInterruptDisabled,
+    f: impl FnOnce(&OwnRegisters<'_>) -> R,
+) -> Option<R> {
     let page = riscv_imsic::guest_page(CpuId::current(), GuestIndex::new(hgei.get())?)?;
 
-    Some(OwnRegisters {
-        registers: host.hart(irqs_off).guest_file(hgei.get()),
-        page,
-    })
+    Some(with_registers(host, hgei, page, irqs_off, f))
+}
+
+#[inline]
+fn with_registers<R>(
+    host: &HostAia,
+    hgei: Hgei,
+    page: GuestPage,
+    irqs_off: &LocalInterruptDisabled,
+    f: impl FnOnce(&OwnRegisters<'_>) -> R,
+) -> R {
+    host.hart(irqs_off)
+        .with_guest_file(hgei.get(), |registers| f(&OwnRegisters { registers, page }))
 }
 
 /// The registers of a guest interrupt file of the running hart.
 pub(crate) struct OwnRegisters<'a> {
-    registers: GuestFileRegisters<'a>,
+    registers: &'a GuestFileRegisters<'a>,
     page: GuestPage,
 }
 

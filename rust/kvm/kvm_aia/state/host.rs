@@ -71,22 +71,27 @@ impl HgeiOwner {
         Self(NonNull::from(vcpu))
     }
 
-    /// The vCPU, for longer than the lock of the lines is held.
+    /// The vCPU.
     ///
     /// # Safety
     ///
-    /// It frees its line, under that lock, before it is freed: who has let the lock go must have seen
-    /// to it that the vCPU waits for him.
-    pub(crate) unsafe fn vcpu_unlocked<'a>(self) -> &'a Vcpu {
+    /// It frees its line, under the lock of the lines, before it is freed: the caller must hold that, or
+    /// have seen to it that the vCPU waits for him.
+    pub(crate) unsafe fn vcpu<'a>(self) -> &'a Vcpu {
         // SAFETY: By the requirements of this function.
         unsafe { self.0.as_ref() }
     }
+}
 
-    /// The vCPU.
-    pub(crate) fn vcpu<'a>(self, _lines: &'a LockedLines<'_>) -> &'a Vcpu {
-        // SAFETY: A vCPU frees its line, under this lock, before it is freed.
-        unsafe { self.0.as_ref() }
-    }
+/// The vCPUs that own those of `lines` that are in `mask`, with their lines.
+pub(crate) fn owners<'a>(
+    lines: &'a LockedLines<'_>,
+    mask: u64,
+) -> impl Iterator<Item = (Hgei, &'a Vcpu)> {
+    // SAFETY: The lock is held.
+    lines
+        .owners(mask)
+        .map(|(line, owner)| (line, unsafe { owner.vcpu() }))
 }
 
 /// One hart's guest external interrupts.
