@@ -12,7 +12,10 @@ use kernel::{
     interrupt::LocalInterruptDisabled,
     prelude::*, //
 };
-use kernel_ext::cpuhp;
+use kernel_ext::{
+    arch::riscv::hypervisor,
+    cpuhp, //
+};
 
 use crate::{
     hart::ThisHart,
@@ -44,6 +47,8 @@ impl cpuhp::Starting for Hotplug {
         };
         let hart = ThisHart::new(imsic, irqs_off);
 
+        // Nobody clears it where a former kernel has crashed.
+        hypervisor::silence(irqs_off);
         hart.reset();
         operations::go_online(&hart);
         imsic.parent.enable(irqs_off);
