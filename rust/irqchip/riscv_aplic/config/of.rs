@@ -28,10 +28,13 @@ const HART_INDEXES: &CStr = c"riscv,hart-indexes";
 const HART_INDEXES_NAME: &str = "riscv,hart-indexes";
 
 /// The registers of all APLICs that the device tree describes as interrupting harts of the
-/// kernel by wires.
+/// kernel by wires, but for those that may have no power.
 pub(crate) fn direct_registers() -> impl Iterator<Item = Range> {
     of::compatible(c"riscv,aplic").filter_map(|node| {
-        if !fwnode::is_available(&node) || node.property_present(c"msi-parent") {
+        if !fwnode::is_available(&node)
+            || node.property_present(c"msi-parent")
+            || node.property_present(c"power-domains")
+        {
             return None;
         }
         // Others belong to another privilege level, or to somebody else's harts.
