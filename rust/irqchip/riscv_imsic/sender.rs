@@ -40,7 +40,7 @@ pub trait ExtemporeSender: Sync {
     fn is_off(&self) -> bool;
 }
 
-/// The senders of the system, filled from the start.
+/// The senders of the system.
 static SENDERS: [SetOnce<&'static dyn ExtemporeSender>; 16] = [const { SetOnce::new() }; 16];
 
 /// Not zero once a sender has failed: no fence proves anything any more.
@@ -73,7 +73,7 @@ pub(crate) fn kind(device: &msi::Outermost<'_>) -> Sender {
 pub(crate) fn is_known(controller: *const c_void) -> bool {
     SENDERS
         .iter()
-        .map_while(SetOnce::as_ref)
+        .filter_map(SetOnce::as_ref)
         .any(|sender| ptr::addr_eq(ptr::from_ref(*sender), controller))
 }
 
@@ -91,7 +91,8 @@ pub(crate) fn fence(hart: &impl HartAccess, address: u64, marker: Eiid) -> Fence
         marker,
         SENDERS
             .iter()
-            .map_while(SetOnce::as_ref)
+            // Another one may be on its way to a slot before.
+            .filter_map(SetOnce::as_ref)
             .filter(|sender| !sender.is_off()),
         |sender| {
             let sent = sender.send(address, marker);
