@@ -125,68 +125,60 @@ impl Deref for HeldNode {
     }
 }
 
-/// A node of a controller for which firmware has none; it is freed when dropped.
+/// Makes a node with this name, for a controller for which firmware has none. It lives for ever: it has no
+/// count of its users. May sleep.
 ///
 /// # Examples
 ///
 /// ```
 /// use kernel::prelude::*;
-/// use kernel_ext::{fwnode::NamedNode, irq::domain_ops::DomainOps, msi::{self, ParentOps}};
+/// use kernel_ext::{fwnode, irq::domain_ops::DomainOps, msi::{self, ParentOps}};
 ///
 /// fn init<T: DomainOps, P: ParentOps>(controller: &'static T::Host) -> Result {
-///     let node = NamedNode::new(c"example")?;
-///
-///     msi::parent::create::<T, P>(&node, controller)?;
-///     // The domain is never removed.
-///     node.leak();
-///     Ok(())
+///     msi::parent::create::<T, P>(fwnode::create_named(c"example")?, controller)
 /// }
 /// ```
 ///
-/// # Invariants
+/// Holding it keeps nothing, so that safe code cannot give it back:
 ///
-/// The node was made by `__irq_domain_alloc_fwnode()`.
-pub struct NamedNode(NonNull<bindings::fwnode_handle>);
+/// ```compile_fail,E0133
+/// use kernel::prelude::*;
+/// use kernel_ext::fwnode::{self, HeldNode};
+///
+/// fn hold() -> Result<HeldNode> {
+///     let node = fwnode::create_named(c"example")?;
+///     let held = HeldNode::new(node);
+///
+///     fwnode::free_named(node);
+///     Ok(held)
+/// }
+/// ```
+pub fn create_named(name: &'static CStr) -> Result<&'static FwNode> {
+    // SAFETY: The name is a string, and is copied.
+    let node = unsafe {
+        bindings::__irq_domain_alloc_fwnode(
+            bindings::IRQCHIP_FWNODE_NAMED,
+            0,
+            name.as_char_ptr(),
+            ptr::null_mut(),
+            ptr::null_mut(),
+        )
+    };
+    let node = NonNull::new(node).ok_or(ENOMEM)?;
 
-impl NamedNode {
-    /// Makes a node with this name. May sleep.
-    pub fn new(name: &'static CStr) -> Result<Self> {
-        // SAFETY: The name is a string, and is copied.
-        let node = unsafe {
-            bindings::__irq_domain_alloc_fwnode(
-                bindings::IRQCHIP_FWNODE_NAMED,
-                0,
-                name.as_char_ptr(),
-                ptr::null_mut(),
-                ptr::null_mut(),
-            )
-        };
-
-        // INVARIANT: Just made.
-        NonNull::new(node).map(Self).ok_or(ENOMEM)
-    }
-
-    /// Keeps the node for ever.
-    pub fn leak(self) {
-        core::mem::forget(self);
-    }
+    // CAST: `FwNode` is a transparent wrapper of `struct fwnode_handle`.
+    // SAFETY: Just made, and freed by `free_named` only.
+    Ok(unsafe { node.cast().as_ref() })
 }
 
-impl Deref for NamedNode {
-    type Target = FwNode;
-
-    fn deref(&self) -> &FwNode {
-        // CAST: `FwNode` is a transparent wrapper of `struct fwnode_handle`.
-        // SAFETY: By the type invariant.
-        unsafe { self.0.cast().as_ref() }
-    }
-}
-
-impl Drop for NamedNode {
-    fn drop(&mut self) {
-        // SAFETY: By the type invariant; nothing has the node any more.
-        unsafe { bindings::irq_domain_free_fwnode(self.0.as_ptr()) };
-    }
+/// Frees what [`create_named`] has made. May sleep.
+///
+/// # Safety
+///
+/// `node` must be that, and nobody may have it any more.
+pub unsafe fn free_named(node: &'static FwNode) {
+    // SAFETY: By the requirements of this function.
+    unsafe { bindings::irq_domain_free_fwnode(as_raw(node)) };
 }
 
 /// Prints why a driver refuses a property of a node, and is the error for it, `EINVAL`.

@@ -87,7 +87,7 @@ struct aia_dev {
 	struct platform_device	*pdev;
 	struct list_head	node;
 	u32			nr_vecs;
-	bool			deferred;
+	bool			stepwise;
 	bool			unlazy;
 	bool			msis;
 	/* Of an APLIC, or of the controller here */
@@ -126,6 +126,7 @@ int aia_write_release(char *buf);
 int aia_write_mask(char *buf);
 int aia_write_affine(char *buf);
 int aia_write_type(char *buf);
+int aia_write_wake(char *buf);
 int aia_write_stats(char *buf);
 void aia_show_stats(struct seq_file *m);
 

@@ -3,9 +3,10 @@
  * Control is in debugfs, aia_test/; numbers are decimal or 0x. V is a vector,
  * D a device, C a CPU:
  *
- *   alloc    w  "N [deferred] [unlazy]": make a device with N vectors. deferred:
- *               its message update is not atomic, so that moves happen in
- *               interrupt context, as for PCI. unlazy: disable masks at once
+ *   alloc    w  "N [stepwise] [deferred] [unlazy]": make a device with N vectors.
+ *               stepwise: its message update is not atomic. deferred: nor is that,
+ *               and moves happen in interrupt context, as for PCI. unlazy:
+ *               disable masks at once
  *   wires    w  "N": make a device with N vectors that are wires of a controller
  *               of the module's own, which sends MSIs for them
  *   multi    w  "N": make a device of QEMU's xHCI controller, with N vectors that it raises
@@ -18,6 +19,7 @@
  *   mask     w  "V 0|1": enable_irq() or disable_irq()
  *   affine   w  "V C": irq_set_affinity(), with its result as it comes
  *   type     w  "V TYPE": irq_set_irq_type(), with its result as it comes
+ *   wake     w  "V 0|1": irq_set_irq_wake(), with its result as it comes
  *   fire     w  "V [COUNT]": send without waiting
  *   seq      w  "V COUNT [TIMEOUT_US [SETTLE_US]]": send one after the other
  *               from a thread, each after the handler saw the one before it.
@@ -114,6 +116,7 @@ static const struct aia_file aia_files[] = {
 	{ "mask", aia_write_mask, NULL },
 	{ "affine", aia_write_affine, NULL },
 	{ "type", aia_write_type, NULL },
+	{ "wake", aia_write_wake, NULL },
 	{ "fire", aia_write_fire, NULL },
 	{ "seq", aia_write_seq, aia_show_seq },
 	{ "spray", aia_write_spray, NULL },

@@ -153,7 +153,7 @@ static struct aia_dev *aia_new(u32 nr_vecs)
 	return adev;
 }
 
-static int aia_alloc(u32 nr_vecs, bool deferred, bool unlazy)
+static int aia_alloc(u32 nr_vecs, bool stepwise, bool deferred, bool unlazy)
 {
 	struct aia_dev *adev;
 	u32 i;
@@ -167,7 +167,7 @@ static int aia_alloc(u32 nr_vecs, bool deferred, bool unlazy)
 	adev = aia_new(nr_vecs);
 	if (IS_ERR(adev))
 		return PTR_ERR(adev);
-	adev->deferred = deferred;
+	adev->stepwise = stepwise || deferred;
 	adev->unlazy = unlazy;
 
 	dev_set_msi_domain(&adev->pdev->dev, aia_domain);
@@ -299,14 +299,15 @@ struct aia_dev *aia_find_dev(u32 id)
 
 int aia_write_alloc(char *buf)
 {
-	bool deferred = strstr(buf, "deferred"), unlazy = strstr(buf, "unlazy");
+	bool stepwise = strstr(buf, "stepwise"), deferred = strstr(buf, "deferred");
+	bool unlazy = strstr(buf, "unlazy");
 	u32 n;
 
 	buf[strcspn(buf, " ")] = '\0';
 	if (kstrtou32(strim(buf), 0, &n))
 		return -EINVAL;
 
-	return aia_alloc(n, deferred, unlazy);
+	return aia_alloc(n, stepwise, deferred, unlazy);
 }
 
 void aia_show_alloc(struct seq_file *m)

@@ -87,7 +87,7 @@ void aia_update(struct aia_vec *vec, struct msi_msg *msg)
 		 * half-done: the address is there, the data not yet.
 		 */
 		half = next;
-		if (vec->adev->deferred)
+		if (vec->adev->stepwise)
 			half.data = vec->active.data;
 		aia_inject(vec, &half);
 		vec->active = next;

@@ -129,6 +129,18 @@ int aia_write_type(char *buf)
 	return vec ? irq_set_irq_type(vec->irq, type) : -ENODEV;
 }
 
+int aia_write_wake(char *buf)
+{
+	struct aia_vec *vec;
+	u32 nr, on;
+
+	if (sscanf(buf, "%i %i", &nr, &on) != 2)
+		return -EINVAL;
+	vec = aia_find_vec(nr);
+
+	return vec ? irq_set_irq_wake(vec->irq, on) : -ENODEV;
+}
+
 int aia_write_stats(char *buf)
 {
 	struct aia_vec *vec;

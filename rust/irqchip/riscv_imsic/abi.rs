@@ -76,14 +76,13 @@ pub(crate) unsafe extern "C" fn riscv_imsic_acpi_init(
         })?;
         // SAFETY: As above.
         let files = unsafe { acpi::rintc_files(find.ok_or(EINVAL)?) };
-        let node = fwnode::NamedNode::new(c"imsic")?;
+        let node = fwnode::create_named(c"imsic")?;
 
-        early::init(&node, || config::acpi::read(&node, &imsic, files))?;
-        // IPIs are sent whatever becomes of the rest.
-        let probed = probe::probe(&node);
-
-        node.leak();
-        probed.map(|()| 0)
+        early::init(node, || config::acpi::read(node, &imsic, files)).inspect_err(|_| {
+            // SAFETY: Just made, and all that had it has been undone.
+            unsafe { fwnode::free_named(node) };
+        })?;
+        probe::probe(node).map(|()| 0)
     })
 }
 

@@ -48,10 +48,8 @@ use crate::{
 /// The chip of the IMSIC's own domain.
 struct ImsicChip;
 
-pub(crate) static CHIP: Chip<ImsicData> = Chip::new::<ImsicChip>(
-    c"IMSIC",
-    chip::flags::SKIP_SET_WAKE | chip::flags::MASK_ON_SUSPEND,
-);
+/// What the core has to know of the chip it asks the device's.
+pub(crate) static CHIP: Chip<ImsicData> = Chip::new::<ImsicChip>(c"IMSIC", 0);
 
 /// Where an interrupt has its vectors.
 enum Place {
@@ -149,7 +147,8 @@ impl chip::Operations for ImsicChip {
         let device = msi::Outermost::of(data);
         let source = MoveSource {
             owner,
-            at_once: device.moves_at_once(),
+            // Others have address and data in registers of their own, which are written one by one.
+            at_once: device.bus() == msi::Bus::WiredToMsi && device.moves_at_once(),
             sender: sender::kind(&device),
         };
         let hart = ThisHart::new(imsic, locked);

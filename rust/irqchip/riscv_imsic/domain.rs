@@ -16,6 +16,7 @@ use kernel::{
 use kernel_ext::{
     cpumask,
     irq::{
+        chip,
         domain_ops::{
             DomainOps,
             Shown, //
@@ -145,6 +146,9 @@ impl msi::ParentOps for ImsicDomain {
     const SUPPORTED: u32 = msi::flags::GENERIC | msi::flags::PCI_MSIX | msi::flags::MULTI_PCI_MSI;
     const REQUIRED: u32 = msi::flags::PCI_MASKS_PARENT;
     const ACKNOWLEDGED: bool = true;
+    // An interrupt may have been placed on a CPU that has gone since, where its first message would wait.
+    // Any may wake the system up.
+    const CHIP_FLAGS: u32 = chip::flags::AFFINITY_PRE_STARTUP | chip::flags::SKIP_SET_WAKE;
 
     fn defer_moves(bus: msi::Bus) -> bool {
         matches!(bus, msi::Bus::PciMsi | msi::Bus::PciMsix)

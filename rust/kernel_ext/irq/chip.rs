@@ -132,6 +132,9 @@ pub mod flags {
 
     /// Interrupts that do not wake the system up are masked in the hardware during suspend.
     pub const MASK_ON_SUSPEND: u32 = bindings::IRQCHIP_MASK_ON_SUSPEND;
+
+    /// An interrupt that is started is moved to where it belongs before it is unmasked, not after it.
+    pub const AFFINITY_PRE_STARTUP: u32 = bindings::IRQCHIP_AFFINITY_PRE_STARTUP;
 }
 
 /// A chip whose interrupts carry a `D`.

@@ -45,7 +45,7 @@ pub mod flags {
 ///
 /// ```
 /// use kernel::{device::property::FwNode, prelude::*};
-/// use kernel_ext::{irq::domain_ops::DomainOps, msi::{self, flags, Bus, ParentOps}};
+/// use kernel_ext::{irq::{chip, domain_ops::DomainOps}, msi::{self, flags, Bus, ParentOps}};
 ///
 /// struct Parent;
 ///
@@ -53,6 +53,7 @@ pub mod flags {
 ///     const SUPPORTED: u32 = flags::GENERIC | flags::PCI_MSIX;
 ///     const REQUIRED: u32 = flags::PCI_MASKS_PARENT;
 ///     const ACKNOWLEDGED: bool = true;
+///     const CHIP_FLAGS: u32 = chip::flags::SKIP_SET_WAKE;
 ///
 ///     fn defer_moves(bus: Bus) -> bool {
 ///         // Address and data are written one after the other.
@@ -72,6 +73,8 @@ pub trait ParentOps: 'static {
     /// Whether the chips of devices pass acknowledgements on, if they have no callback of their
     /// own.
     const ACKNOWLEDGED: bool;
+    /// What the chips of all devices are like, see [`chip::flags`](crate::irq::chip::flags).
+    const CHIP_FLAGS: u32;
 
     /// Whether interrupts of devices on `bus` may only be moved while one of them is handled,
     /// because the devices change from one message to another in several steps.
@@ -118,6 +121,8 @@ unsafe extern "C" fn init_dev_msi_info<P: ParentOps>(
 
     // SAFETY: The core passes a valid structure, with a chip that is the new domain's own.
     unsafe {
+        // CAST: Not narrower.
+        (*(*info).chip).flags |= P::CHIP_FLAGS as usize;
         if P::defer_moves(Bus::from_raw((*info).bus_token)) {
             (*(*info).chip).flags |= bindings::IRQCHIP_MOVE_DEFERRED as usize;
         }

@@ -436,6 +436,11 @@ impl Vector {
         tell("type", format!("{} {kind}", self.nr))
     }
 
+    /// irq_set_irq_wake().
+    pub fn set_wake(&self, on: bool) -> Result {
+        tell("wake", format!("{} {}", self.nr, u32::from(on)))
+    }
+
     /// Sends MSIs without waiting.
     pub fn fire(&self, count: u32) -> Result {
         tell("fire", format!("{} {count}", self.nr))

@@ -111,6 +111,38 @@ pub fn set_affinity(irq: u32, cpus: &[usize]) -> Result {
     )
 }
 
+const DEFAULT_AFFINITY: &str = "/proc/irq/default_smp_affinity";
+
+/// The affinity of interrupts that nobody has asked one for; what it was before when dropped.
+#[derive(Debug)]
+pub struct DefaultAffinity {
+    before: Option<String>,
+}
+
+impl DefaultAffinity {
+    /// Makes it these CPUs, of the first 32.
+    pub fn new(cpus: &[usize]) -> Result<Self> {
+        if !cpu::is_smp() {
+            return Ok(Self { before: None });
+        }
+        let mask: u32 = cpus.iter().map(|cpu| 1 << cpu).sum();
+        let before = read(DEFAULT_AFFINITY)?;
+
+        write(DEFAULT_AFFINITY, &format!("{mask:x}"))?;
+        Ok(Self {
+            before: Some(before.trim().to_string()),
+        })
+    }
+}
+
+impl Drop for DefaultAffinity {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            let _ = write(DEFAULT_AFFINITY, before);
+        }
+    }
+}
+
 /// The affinity that was asked for.
 pub fn affinity(irq: u32) -> Vec<usize> {
     if !cpu::is_smp() {

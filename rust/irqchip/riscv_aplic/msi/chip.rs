@@ -24,7 +24,7 @@ struct MsiChip;
 
 pub(super) const CHIP: Chip<&'static MsiAplic> = Chip::new::<MsiChip>(
     c"APLIC-MSI",
-    chip::flags::SET_TYPE_MASKED | chip::flags::SKIP_SET_WAKE | chip::flags::MASK_ON_SUSPEND,
+    chip::flags::SET_TYPE_MASKED | chip::flags::MASK_ON_SUSPEND,
 )
 .with_parent_affinity();
 

@@ -539,6 +539,40 @@ fn left_behind(module: &Module) -> Result {
     edge_pulses(vec, OTHER_LINE, |_| Ok(()))
 }
 
+/// A line that is active when it is asked for, by when the CPU has gone that it was to go to: its first
+/// interrupt must not wait there, as no other one comes.
+fn gone_before(module: &Module) -> Result {
+    let reach = reachable()?;
+    let nr = FREE_LINES[3];
+
+    for cpu in cpu::removable() {
+        if !reach.contains(&cpu) {
+            continue;
+        }
+        let device = {
+            let _placed = interrupts::DefaultAffinity::new(&[cpu])?;
+
+            module.wired(nr, LEVEL_HIGH)?
+        };
+        let vec = device.vecs[0];
+        let effective = Irq::read(vec.irq)?.effective();
+
+        ensure(effective == [cpu], || {
+            format!("is to go to {effective:?}, not to CPU {cpu}")
+        })?;
+        cpu::set_online(cpu, false)?;
+        level(nr, true)?;
+        vec.request()?;
+        let came = vec.expect(1, "active when it was asked for");
+
+        level(nr, false)?;
+        cpu::set_online(cpu, true)?;
+        came?;
+        device.free()?;
+    }
+    Ok(())
+}
+
 fn main() -> ExitCode {
     let args = Args::of("wired", &["once", "exact"]);
     let mode = dt::mode();
@@ -546,8 +580,8 @@ fn main() -> ExitCode {
     if mode == Mode::None {
         return Tap::skip_all("no APLIC in this machine");
     }
-    let mut tap = Tap::new(19);
     let once = args.given("once").is_some();
+    let mut tap = Tap::new(if once { 20 } else { 19 });
     let exact = Exactness(if args.number("exact", 0) == 1 { 1 } else { 2 });
     // In MSI mode the pulse is over before anything could go wrong.
     let pulses = Exactness(if mode == Mode::Msi { 1 } else { exact.0 });
@@ -653,6 +687,9 @@ fn main() -> ExitCode {
         for desc in ["CPU offline with pulses under way", "a line whose CPU goes"] {
             tap.skip("no CPU can be taken offline", desc);
         }
+        if once {
+            tap.skip("no CPU can be taken offline", "a line that is asked for");
+        }
     } else {
         let result = left_behind(&module);
 
@@ -660,6 +697,15 @@ fn main() -> ExitCode {
             cpu::all_online().and(result),
             "a line whose CPU goes leaves it, wherever it may go",
         );
+        // C loses it.
+        if once {
+            let result = gone_before(&module);
+
+            tap.check(
+                cpu::all_online().and(result),
+                "a line that is asked for when its CPU has gone",
+            );
+        }
         pulse(
             &mut tap,
             "CPU offline and back with pulses under way: none lost",

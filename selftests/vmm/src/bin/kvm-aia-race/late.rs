@@ -29,6 +29,7 @@ use std::{
 };
 use vmm::{
     diag,
+    ensure,
     ext::{
         self,
         imsic_state, //
@@ -48,7 +49,6 @@ use vmm::{
             EIP0, //
         },
     },
-    ensure,
     same,
     Context,
     Error,
