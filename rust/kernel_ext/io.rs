@@ -90,8 +90,9 @@ unsafe impl<const MIN: usize> Sync for Mapping<MIN> {}
 impl<const MIN: usize> Mapping<MIN> {
     /// Maps the first `size` bytes of `range`. May sleep.
     ///
-    /// Fails with `EINVAL` if it has not so many, if these are fewer than `MIN`, if it is no physical
-    /// memory, or memory that the kernel uses, and with `EIO` if it cannot be mapped.
+    /// Fails with `EINVAL` if it has not so many, if these are fewer than `MIN`, if they are beyond the
+    /// physical addresses that there can be, or memory that the kernel uses, and with `EIO` if it cannot be
+    /// mapped.
     pub fn new(range: &Range, size: usize) -> Result<Self> {
         let start = range.start();
 

@@ -96,7 +96,7 @@ impl IrqWork {
     /// begun yet. Any context but NMI.
     ///
     /// Interrupts are off so that `cpu` cannot go offline meanwhile. What was written before is
-    /// visible to the work. One that is not possible does nothing.
+    /// visible to the work. A CPU that is not possible is not asked.
     pub fn queue_on(&self, cpu: CpuId, _irqs_off: &LocalInterruptDisabled) {
         if !cpumask::is_possible(cpu) {
             return;

@@ -194,9 +194,13 @@ impl LowWord {
     }
 }
 
+// Without an MMU, addresses of the kernel are no different from numbers. The only interrupts with
+// references are those of PCI, which needs one.
+const _: () = assert!(cfg!(CONFIG_MMU) || !cfg!(CONFIG_PCI));
+
 // SAFETY: Pointers with bit 63 clear are numbers, of which nothing is dereferenced: by the invariant
-// of `LowWord`, numbers have it clear, and all addresses of the kernel have it set. References are valid
-// for ever.
+// of `LowWord`, numbers have it clear, and all addresses of the kernel have it set with an MMU. References
+// are valid for ever.
 unsafe impl<T: Sync> ChipData for WordOrRef<T> {
     #[inline]
     fn into_raw(self) -> NonNull<c_void> {

@@ -20,7 +20,7 @@ use crate::state::{
     vm::VmAia, //
 };
 
-/// `setipnum_le` and `setipnum_be` in the page of an interrupt file (AIA 3.5).
+/// `seteipnum_le` and `seteipnum_be` in the page of an interrupt file (AIA 3.5).
 const SETEIPNUM_LE: u32 = 0;
 const SETEIPNUM_BE: u32 = 4;
 
