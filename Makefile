@@ -51,6 +51,7 @@ help:
 	@echo 'make host-test		tests of the pure crates, on this machine'
 	@echo 'make fuzz		fuzz the pure crate, on this machine: SECS=12 seconds for each'
 	@echo '			target, or for those of TARGETS='
+	@echo 'make coverage		which lines of the pure crate the tests of host-test execute'
 	@echo 'make configurations	compile the drivers as users of other kernels do; SEEDS=6: in'
 	@echo '			six that Kconfig draws by chance'
 	@echo 'make lint		rustfmt, clippy, checkpatch, shellcheck'
@@ -121,6 +122,9 @@ host-test:
 fuzz:
 	@$(TOOLCHAIN) tools/fuzz --seconds '$(SECS)' $(TARGETS)
 
+coverage:
+	@$(TOOLCHAIN) tools/coverage
+
 configurations:
 	@tree=$$(tools/kernel-tree) && \
 		$(TOOLCHAIN) tools/configurations "$$tree" $(if $(SEEDS),--random '$(SEEDS)')
@@ -137,5 +141,5 @@ clean:
 distclean: clean
 	@tools/toolchain --remove-cache
 
-.PHONY: help kernel initramfs run test test-long bench programs rows integrate revert host-test fuzz configurations \
+.PHONY: help kernel initramfs run test test-long bench programs rows integrate revert host-test fuzz coverage configurations \
 	lint toolchain clean distclean

@@ -192,3 +192,33 @@ debian_keyring() {
 	die "the keys of the Debian archive are missing" \
 		"install the package debian-archive-keyring"
 }
+
+# models_of DIR: prints a directory with the same crate, whose loom is that of
+# patches/loom-*. A directory of its own has its own Cargo.lock, too.
+models_of() {
+	local models=$AIA_BUILD/models/${1##*/} loom=$AIA_BUILD/models/loom
+	local patch=("$REPO"/patches/loom-*/*.patch) from name
+	rm -rf "$models" "$loom"
+	mkdir -p "$models"
+	for name in "$1"/*; do
+		ln -s "$name" "$models/"
+	done
+	rm -f "$models/Cargo.toml" "$models/Cargo.lock" "$models/target"
+	cp "$1/Cargo.toml" "$models/"
+	# Where cargo has put what it has fetched.
+	from=$(cd "$models" && cargo metadata --format-version 1 | python3 -c '
+import json, sys
+for package in json.load(sys.stdin)["packages"]:
+    if package["name"] == "loom":
+        print(package["manifest_path"].removesuffix("/Cargo.toml"))
+')
+	if [ "${from##*/}" != "$(basename "$(dirname "${patch[0]}")")" ]; then
+		die "there is no patch for the loom in $from"
+	fi
+	cp -r "$from" "$loom"
+	cat "${patch[@]}" | patch -d "$loom" -p1 -s
+	rm -f "$models/Cargo.lock"
+	printf '\n[patch.crates-io]\nloom = { path = "../loom" }\n' \
+		>>"$models/Cargo.toml"
+	echo "$models"
+}

@@ -8,9 +8,6 @@
 /// `-EINVAL` of Linux: the value makes no sense.
 pub const EINVAL: i32 = -22;
 
-/// `-ERANGE` of Linux: the value makes sense, but the hardware has no room for it.
-pub const ERANGE: i32 = -34;
-
 /// A number was outside the range of the type that it was meant for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct OutOfRange;

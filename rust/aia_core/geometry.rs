@@ -553,5 +553,18 @@ mod tests {
             "riscv,guest-index-bits"
         );
         assert_eq!(Fault::from(GeometryError::HartIndexBits).errno, -22);
+        // Each says something else.
+        let messages = [
+            GeometryError::GuestIndexBits,
+            GeometryError::HartIndexBits,
+            GeometryError::GroupIndexBits,
+            GeometryError::GroupIndexShift,
+            GeometryError::GroupIndexOverlap,
+            GeometryError::Unaligned,
+        ]
+        .map(|error| (error.property(), error.message()));
+        for (n, message) in messages.iter().enumerate() {
+            assert!(!messages[..n].contains(message));
+        }
     }
 }

@@ -185,7 +185,7 @@ index_type!(
     /// A hart index, 0 to 16,383: an APLIC domain's number for a hart, or the number of a hart
     /// within its group in the MSI target address scheme (AIA 4.3, 3.6).
     ///
-    /// It need not be related to the hart ID, which is [`HartId`].
+    /// It need not be related to the hart ID, the number in the CSR `mhartid`.
     HartIndex(u16),
     max 16383
 );
@@ -247,38 +247,6 @@ impl From<HartIndex> for IdcIndex {
     #[inline]
     fn from(hart: HartIndex) -> Self {
         Self(hart.0)
-    }
-}
-
-impl From<IdcIndex> for HartIndex {
-    #[inline]
-    fn from(idc: IdcIndex) -> Self {
-        Self(idc.0)
-    }
-}
-
-/// A hart ID as in the CSR `mhartid`, any value.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[repr(transparent)]
-pub struct HartId(u64);
-
-impl HartId {
-    /// Makes a hart ID.
-    #[inline]
-    pub const fn new(value: u64) -> Self {
-        Self(value)
-    }
-
-    /// Returns the number.
-    #[inline]
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for HartId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
     }
 }
 

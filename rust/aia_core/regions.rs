@@ -522,5 +522,20 @@ mod tests {
         assert_eq!(RegionsError::Empty.index(), None);
         assert_eq!(Fault::from(err).property, "reg");
         assert_eq!(Fault::from(err).errno, -22);
+        // Each says something else.
+        let index = 3;
+        let messages = [
+            RegionsError::Empty,
+            RegionsError::TooSmall { index },
+            RegionsError::PartialPage { index },
+            RegionsError::Unaligned { index },
+            RegionsError::Wraps { index },
+            RegionsError::BaseMismatch { index },
+            err,
+        ]
+        .map(RegionsError::message);
+        for (n, message) in messages.iter().enumerate() {
+            assert!(!messages[..n].contains(message));
+        }
     }
 }

@@ -19,7 +19,8 @@
  *
  * It also gets a line for all that the kernel does for guests of its KVM while it goes a
  * path, by what for: "for", N, the kind (see below), how often, and the same columns.
- * What a guest executes itself counts for nobody, though it may be the same kernel.
+ * What a guest executes itself counts for nobody, though it may be the same kernel, nor
+ * do the rounds of a loop with a PAUSE, but for the first one.
  *
  * QEMU must run a thread per vCPU: else it tells wrong vCPUs.
  */
@@ -87,6 +88,8 @@ static uint64_t entry, exit_to;
 #define SRET		0x10200073
 #define WAIT		0x0100000f
 #define MAX_ENTRY	0x400
+/* From one PAUSE of a loop to the next one */
+#define SPIN		32
 
 /* A call that has not ended */
 struct call {
@@ -107,6 +110,8 @@ struct hart {
 	bool in_guest;
 	int kind;
 	struct cost done;
+	/* The same at the last PAUSE */
+	struct cost at_pause;
 	/* What interrupted something else, or another kind follows when it ends */
 	int nested;
 	struct {
@@ -234,6 +239,7 @@ static void turn_to(struct hart *hart, int kind, bool begins)
 		pthread_mutex_unlock(&lock);
 	}
 	memset(&hart->done, 0, sizeof(hart->done));
+	memset(&hart->at_pause, 0, sizeof(hart->at_pause));
 	hart->kind = kind;
 	update(hart);
 }
@@ -340,6 +346,15 @@ static void on_insn(unsigned int vcpu, void *data)
 	hart->done.of[INSN]++;
 	if (insn->column != INSN)
 		hart->done.of[insn->column]++;
+	if (insn->column == PAUSE) {
+		uint64_t pauses = hart->done.of[PAUSE];
+
+		/* Another round of who waits for another hart costs as much as that takes */
+		if (hart->done.of[INSN] - hart->at_pause.of[INSN] <= SPIN)
+			hart->done = hart->at_pause;
+		hart->done.of[PAUSE] = pauses;
+		hart->at_pause = hart->done;
+	}
 	for (i = 0; i < hart->depth; i++) {
 		hart->calls[i].cost.of[INSN]++;
 		if (insn->column != INSN)

@@ -18,8 +18,7 @@ use crate::{
     },
     error::{
         Fault,
-        EINVAL,
-        ERANGE, //
+        EINVAL, //
     },
     geometry::Geometry,
     ids::{
@@ -114,28 +113,6 @@ pub enum TargetError {
     HartIndex,
     /// The guest index is above 63.
     GuestIndex,
-}
-
-impl TargetError {
-    /// Returns what is wrong with the MSI.
-    #[inline]
-    pub const fn message(self) -> &'static str {
-        match self {
-            Self::Unaligned => "MSI address is not the start of a page",
-            Self::BaseMismatch => "MSI address has another base address",
-            Self::HartIndex => "hart index too big",
-            Self::GuestIndex => "guest index too big",
-        }
-    }
-
-    /// Returns the error number of Linux, which is negative.
-    #[inline]
-    pub const fn errno(self) -> i32 {
-        match self {
-            Self::Unaligned | Self::BaseMismatch => EINVAL,
-            Self::HartIndex | Self::GuestIndex => ERANGE,
-        }
-    }
 }
 
 /// How an APLIC computes the addresses of the MSIs that it sends.

@@ -34,6 +34,7 @@ use aia_core::{
         Cpu,
         Hgei, //
     },
+    isel::Isel,
     swfile::Image, //
 };
 use loom::{
@@ -330,6 +331,31 @@ fn an_interrupt_wakes_no_vcpu_that_is_gone() {
         machine.destroy();
         offline.join().unwrap();
         interrupt.join().unwrap();
+    });
+}
+
+/// User space reads and writes registers where they are: in a guest file, and in memory.
+#[test]
+fn user_space_accesses_registers() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[3]);
+        let eip = Isel::new(0x80).unwrap();
+        let mut wire = Some(Wire::to(&machine, 0, 2));
+
+        for _ in 0..2 {
+            assert_eq!(user::access(&*machine, eip, None), Ok(Some(1 << 3)));
+            assert_eq!(user::access(&*machine, eip, Some(1 << 5)), Ok(Some(1 << 3)));
+            assert_eq!(user::access(&*machine, eip, Some(1 << 3)), Ok(Some(1 << 5)));
+            if let Some(wire) = wire.take() {
+                machine.offline(0);
+                wire.end();
+            }
+        }
+        assert_eq!(machine.memory_file(), [3]);
+        // There is no such register in memory.
+        let iprio0 = Isel::new(0x30).unwrap();
+
+        assert_eq!(user::access(&*machine, iprio0, None), Ok(None));
     });
 }
 
