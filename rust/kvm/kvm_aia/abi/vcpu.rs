@@ -225,9 +225,10 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update_hvip(vcpu: *mut bindin
         // SAFETY: By the requirements of this function.
         let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
-        // Without a guest file, IPRIO is the priority of the interrupt, and makes it a candidate.
-        // Whoever changes which identity is first makes the vCPU leave the guest. User space may
-        // have an interrupt controller of its own, of whose priorities nobody knows.
+        // Without a guest file, IPRIO is the priority of the interrupt, and makes it a candidate. Who
+        // makes it pending makes the vCPU leave the guest, but not who changes which identity is first:
+        // until something else does, the guest sees the priority of the former one. User space may have an
+        // interrupt controller of its own, of whose priorities nobody knows.
         let priority = if vcpu.is_external_in_hvip() {
             imsic(vcpu.vcpu())
                 .and_then(VcpuImsic::top)
