@@ -182,6 +182,7 @@ void aia_show_latency(struct seq_file *m);
 int aia_hold_init(void);
 void aia_hold_exit(void);
 int aia_write_hold(char *buf);
+int aia_write_let_go(char *buf);
 void aia_show_hold(struct seq_file *m);
 
 /* aia_test_straggler.c */

@@ -35,6 +35,7 @@
  *   latency  r  "rounds lost leaked min_ns avg_ns max_ns alone": alone: rounds in
  *               which the handler's CPU took no other interrupt before
  *   hold     w  "C USECS": C runs with interrupts off for so long
+ *   let_go   w  "all": those that do so end it
  *   hold     r  how many CPUs do so now
  *   straggle w  "V C D NS": move V to C while its updates take effect NS later;
  *               near the end of that time, move the vectors of D to where V was,
@@ -124,6 +125,7 @@ static const struct aia_file aia_files[] = {
 	{ "inject", aia_write_inject, aia_show_inject },
 	{ "latency", aia_write_latency, aia_show_latency },
 	{ "hold", aia_write_hold, aia_show_hold },
+	{ "let_go", aia_write_let_go, NULL },
 	{ "straggle", aia_write_straggle, aia_show_straggle },
 	{ "mute", aia_write_mute, NULL },
 	{ "stray", aia_write_stray, NULL },

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Keeps a CPU from taking interrupts for a while.
+ * Keeps a CPU from taking interrupts for a while, or until it is let go.
  */
 
 #include <linux/atomic.h>
 #include <linux/cleanup.h>
+#include <linux/compiler.h>
 #include <linux/completion.h>
 #include <linux/container_of.h>
 #include <linux/cpu.h>
@@ -19,21 +20,26 @@
 
 #include "aia_test.h"
 
-#define AIA_MAX_HOLD_US		500000
+/* Soft lockups and RCU stalls are told after 20 seconds and more */
+#define AIA_MAX_HOLD_US		10000000
 
 struct aia_hold {
 	struct work_struct	work;
 	struct completion	started;
 	u32			usecs;
+	u32			ended;
 };
 
 static struct workqueue_struct *aia_wq;
 static atomic_t aia_held = ATOMIC_INIT(0);
+/* How often all were let go */
+static u32 aia_ended;
 
 static void aia_hold_work(struct work_struct *work)
 {
 	struct aia_hold *hold = container_of(work, struct aia_hold, work);
 	u32 usecs = hold->usecs;
+	u32 ended = hold->ended;
 	unsigned long flags;
 	u64 end;
 
@@ -42,7 +48,7 @@ static void aia_hold_work(struct work_struct *work)
 	end = ktime_get_mono_fast_ns() + usecs * (u64)NSEC_PER_USEC;
 	/* From here on "hold" belongs to the writer, who may return */
 	complete(&hold->started);
-	while (ktime_get_mono_fast_ns() < end)
+	while (ktime_get_mono_fast_ns() < end && READ_ONCE(aia_ended) == ended)
 		cpu_relax();
 	/* Before interrupts: while the count is there, none was taken */
 	atomic_dec(&aia_held);
@@ -62,6 +68,7 @@ int aia_write_hold(char *buf)
 		return -ENOMEM;
 	init_completion(&hold->started);
 	hold->usecs = usecs;
+	hold->ended = aia_ended;
 	INIT_WORK(&hold->work, aia_hold_work);
 
 	scoped_guard(cpus_read_lock) {
@@ -74,6 +81,13 @@ int aia_write_hold(char *buf)
 	}
 	/* The workqueue does not look at the work again once it runs */
 	kfree(hold);
+
+	return 0;
+}
+
+int aia_write_let_go(char *buf)
+{
+	WRITE_ONCE(aia_ended, aia_ended + 1);
 
 	return 0;
 }

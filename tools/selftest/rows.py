@@ -276,7 +276,8 @@ def checked():
     sleep in all paths, not endurance."""
     two = Machine(smp=2)
     yield debug("kunit", two, [], kunit=True, timeout=900)
-    yield debug("moves", two, ["topology", "moves"], timeout=1800)
+    yield debug("moves", two, ["topology", "moves"],
+                args={"moves": "untimed=1"}, timeout=1800)
     yield debug("msi", two, ["debugfs", "stale", "storm"],
                 args={"storm": "count=3000", "debugfs": "rounds=100"},
                 timeout=1800)

@@ -61,6 +61,29 @@ pub enum Loss {
 #[derive(Debug)]
 pub struct Module(());
 
+/// So long a CPU is held at most, in seconds: a kernel tells soft lockups after 20.
+const HELD_S: u64 = 10;
+
+/// A CPU that runs with interrupts off as long as this is there.
+#[must_use]
+pub struct Held<'a>(&'a Module);
+
+impl Held<'_> {
+    /// Lets the CPU go, which has been held until now.
+    pub fn let_go(self) -> Result {
+        ensure(self.0.is_held()?, || {
+            format!("a CPU was needed for more than {HELD_S} seconds while it was held")
+        })
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // Without it the CPU goes by itself.
+        let _ = tell("let_go", "all");
+    }
+}
+
 impl Module {
     /// Loads the module. The error says why this machine cannot have it.
     pub fn load() -> Result<Self> {
@@ -226,6 +249,13 @@ impl Module {
     /// Frees all devices.
     pub fn free_all(&self) -> Result {
         tell("free", "all")
+    }
+
+    /// Lets a CPU run with interrupts off until what this gives back is dropped; it does so on
+    /// return. While that is there, nothing may be done that waits for all CPUs.
+    pub fn hold_until(&self, cpu: usize) -> Result<Held<'_>> {
+        self.hold(cpu, 1000 * HELD_S)?;
+        Ok(Held(self))
     }
 
     /// Lets a CPU run with interrupts off for a time; it does so on return.

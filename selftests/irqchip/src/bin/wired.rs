@@ -31,7 +31,6 @@ use irqtest::{
     },
     kmsg,
     madt::Madt,
-    pause,
     sys,
     wait_until,
     write,
@@ -503,11 +502,12 @@ fn freed(module: &Module) -> Result {
         for vec in devices.iter().flat_map(|d| &d.vecs) {
             vec.flush()?;
         }
-        module.hold(cpus[1], 60)?;
+        let held = module.hold_until(cpus[1])?;
+
         for device in devices.into_iter().rev() {
             device.move_free(cpus[0])?;
         }
-        pause(90);
+        held.let_go()?;
         // In direct mode there are no IDs.
         if base.is_ok() {
             irqdebug::occupancy_is(&base)?;
