@@ -21,13 +21,17 @@ use kvm_ioctls::{
     DeviceFd,
     VmFd, //
 };
+use serde::{
+    Deserialize,
+    Serialize, //
+};
 use std::{
     fmt::Display,
     io, //
 };
 
 /// How KVM provides the vCPUs' interrupt files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub enum Mode {
     /// All in software.
     Emul,

@@ -4,7 +4,10 @@
 
 mod migrate;
 
-pub use migrate::Migration;
+pub use migrate::{
+    MachineState,
+    Sent, //
+};
 
 use crate::{
     abi::*,
@@ -54,7 +57,8 @@ use std::{
     io,
     sync::{
         atomic::Ordering,
-        Arc, //
+        Arc,
+        Weak, //
     },
     thread::sleep,
     time::{
@@ -178,7 +182,7 @@ pub struct Program<'a> {
 pub struct Guest {
     vcpus: Vec<Vcpu>,
     aia: Option<Aia>,
-    vm: VmFd,
+    vm: Arc<VmFd>,
     mem: GuestMemory,
     /// More memory, by slots from 1 on.
     covers: Vec<HugeMemory>,
@@ -240,7 +244,7 @@ impl Guest {
         if cfg.vcpus == 0 || cfg.vcpus > MAX_VCPUS {
             return Err(Error::new(format!("{} vCPUs are not possible", cfg.vcpus)));
         }
-        let vm = kvm.create_vm().context("KVM_CREATE_VM")?;
+        let vm = Arc::new(kvm.create_vm().context("KVM_CREATE_VM")?);
 
         mem.attach(&vm)?;
         let aia = match cfg.device {
@@ -424,6 +428,12 @@ impl Guest {
             })
             .context("KVM_CAP_RISCV_MP_STATE_RESET")?;
         self.vcpus[vcpu].reset()
+    }
+
+    /// Calls KVM_RUN of a vCPU that does not run, with a signal pending that only KVM_RUN lets in: the vCPU
+    /// is loaded on this CPU, and put before it enters the guest.
+    pub fn nearly_run(&mut self, vcpu: usize) -> Result<()> {
+        self.vcpus[vcpu].nearly_run()
     }
 
     /// Reads a register of a vCPU that does not run, by KVM_GET_ONE_REG.
@@ -666,43 +676,28 @@ impl Guest {
 
     /// As [`Self::route`], to any addresses: (address, data). Gives the line of the first MSI.
     pub fn route_msis(&self, msis: &[(u64, u32)]) -> Result<u32> {
-        let wires = if self.cfg.sources == 0 {
-            0
-        } else {
-            self.cfg.sources + 1
+        self.router().route_msis(msis)
+    }
+
+    /// As [`Self::route_msis`], with `wires` wires from line 1 on, be there as many or not.
+    pub fn route_wires(&self, wires: u32, msis: &[(u64, u32)]) -> Result<()> {
+        let router = Router {
+            wires: wires + 1,
+            ..self.router()
         };
-        let mut entries: Vec<kvm_irq_routing_entry> = (0..wires)
-            .map(|pin| kvm_irq_routing_entry {
-                gsi: pin,
-                type_: KVM_IRQ_ROUTING_IRQCHIP,
-                u: kvm_irq_routing_entry__bindgen_ty_1 {
-                    irqchip: kvm_irq_routing_irqchip { irqchip: 0, pin },
-                },
-                ..Default::default()
-            })
-            .collect();
 
-        for (i, &(address, data)) in msis.iter().enumerate() {
-            entries.push(kvm_irq_routing_entry {
-                gsi: wires + i as u32,
-                type_: KVM_IRQ_ROUTING_MSI,
-                u: kvm_irq_routing_entry__bindgen_ty_1 {
-                    msi: kvm_irq_routing_msi {
-                        address_lo: address as u32,
-                        address_hi: (address >> 32) as u32,
-                        data,
-                        ..Default::default()
-                    },
-                },
-                ..Default::default()
-            });
+        router.route_msis(msis).map(drop)
+    }
+
+    /// What sets the routes of its lines.
+    pub fn router(&self) -> Router {
+        Router {
+            vm: Arc::downgrade(&self.vm),
+            wires: match self.cfg.sources {
+                0 => 0,
+                sources => sources + 1,
+            },
         }
-        let routing = KvmIrqRouting::from_entries(&entries).context("routing table")?;
-
-        self.vm
-            .set_gsi_routing(&routing)
-            .context("KVM_SET_GSI_ROUTING")?;
-        Ok(wires)
     }
 
     /// The line of the `n`th MSI that [`Self::route`] was given.
@@ -758,5 +753,55 @@ impl Guest {
     /// Sets the level of a line.
     pub fn irq_line(&self, line: u32, level: bool) -> Result<()> {
         self.vm.set_irq_line(line, level).context("KVM_IRQ_LINE")
+    }
+}
+
+/// Sets the routes of the lines of a machine, for devices of the VMM.
+#[derive(Debug)]
+pub struct Router {
+    vm: Weak<VmFd>,
+    /// Lines that are wires of the APLIC: so many from 0 on.
+    wires: u32,
+}
+
+impl Router {
+    /// Routes all lines, as [`Guest::route`], the MSIs to any addresses: (address, data). Gives the line
+    /// of the first MSI.
+    pub fn route_msis(&self, msis: &[(u64, u32)]) -> Result<u32> {
+        let wires = self.wires;
+        let mut entries: Vec<kvm_irq_routing_entry> = (0..wires)
+            .map(|pin| kvm_irq_routing_entry {
+                gsi: pin,
+                type_: KVM_IRQ_ROUTING_IRQCHIP,
+                u: kvm_irq_routing_entry__bindgen_ty_1 {
+                    irqchip: kvm_irq_routing_irqchip { irqchip: 0, pin },
+                },
+                ..Default::default()
+            })
+            .collect();
+
+        for (i, &(address, data)) in msis.iter().enumerate() {
+            entries.push(kvm_irq_routing_entry {
+                gsi: wires + i as u32,
+                type_: KVM_IRQ_ROUTING_MSI,
+                u: kvm_irq_routing_entry__bindgen_ty_1 {
+                    msi: kvm_irq_routing_msi {
+                        address_lo: address as u32,
+                        address_hi: (address >> 32) as u32,
+                        data,
+                        ..Default::default()
+                    },
+                },
+                ..Default::default()
+            });
+        }
+        let routing = KvmIrqRouting::from_entries(&entries).context("routing table")?;
+
+        self.vm
+            .upgrade()
+            .ok_or_else(|| Error::new("routes of a machine that is gone"))?
+            .set_gsi_routing(&routing)
+            .context("KVM_SET_GSI_ROUTING")?;
+        Ok(wires)
     }
 }

@@ -51,9 +51,11 @@ pub use commands::{
 pub use guest::{
     Config,
     Guest,
-    Migration,
+    MachineState,
     Number,
     Program,
+    Router,
+    Sent,
     PATIENCE, //
 };
 pub use measure::{

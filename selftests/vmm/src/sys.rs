@@ -59,6 +59,7 @@ use std::{
 use vm_memory::{
     bitmap::AtomicBitmap,
     Bytes,
+    FileOffset,
     GuestAddress,
     GuestMemoryBackend,
     GuestMemoryMmap,
@@ -72,6 +73,7 @@ const KVM_CREATE_VCPU: libc::c_ulong = 0xae41;
 const KVM_GET_STATS_FD: libc::c_ulong = 0xaece;
 const KVM_GET_REG_LIST: libc::c_ulong = 0xc008_aeb0;
 const KVM_INTERRUPT: libc::c_ulong = 0x4004_ae86;
+const KVM_SET_SIGNAL_MASK: libc::c_ulong = 0x4004_ae8b;
 
 /// Room for the registers of a vCPU.
 const MAX_REGS: usize = 2000;
@@ -116,6 +118,19 @@ impl Drop for Mapping {
     }
 }
 
+/// A file of memory that has no name.
+fn memory_file() -> io::Result<File> {
+    // SAFETY: Takes a string that ends, and gives a new file descriptor, which is ours.
+    unsafe {
+        let file = libc::memfd_create(c"guest".as_ptr(), libc::MFD_CLOEXEC);
+
+        if file < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(File::from_raw_fd(file))
+    }
+}
+
 /// The guest's RAM as devices of the VMM see it: what they write is noted, too.
 pub type Ram = GuestMemoryMmap<AtomicBitmap>;
 
@@ -141,22 +156,40 @@ impl GuestMemory {
     }
 
     fn of_size(size: u64, flags: libc::c_int, parts: &[(u64, &[u8])]) -> Result<Self> {
+        let file = memory_file().context("guest memory")?;
+
+        file.set_len(size).context("guest memory")?;
+        let new = Self::of_file(file, flags)?;
+
+        for &(offset, part) in parts {
+            new.0
+                .write_slice(part, GuestAddress(RAM_BASE + offset))
+                .context("guest image larger than its memory")?;
+        }
+        Ok(new)
+    }
+
+    /// All that the file holds, which is one of [`Self::file`], maybe another process'.
+    pub(crate) fn of_file(file: File, flags: libc::c_int) -> Result<Self> {
+        let size = file.metadata().context("guest memory")?.len();
         let map = MmapRegion::build(
-            None,
+            Some(FileOffset::new(file, 0)),
             size as usize,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_SHARED | libc::MAP_ANONYMOUS | flags,
+            libc::MAP_SHARED | flags,
         )
         .context("guest memory")?;
         let region = GuestRegionMmap::new(map, GuestAddress(RAM_BASE))
             .ok_or_else(|| Error::new("guest memory that ends nowhere"))?;
-        let ram = Ram::from_regions(vec![region]).context("guest memory")?;
 
-        for &(offset, part) in parts {
-            ram.write_slice(part, GuestAddress(RAM_BASE + offset))
-                .context("guest image larger than its memory")?;
-        }
-        Ok(Self(Arc::new(ram)))
+        Ok(Self(Arc::new(
+            Ram::from_regions(vec![region]).context("guest memory")?,
+        )))
+    }
+
+    /// The file that it is.
+    pub(crate) fn file(&self) -> &File {
+        self.map().file_offset().expect("all memory has one").file()
     }
 
     /// For devices of the VMM.
@@ -174,11 +207,6 @@ impl GuestMemory {
 
     fn size(&self) -> usize {
         self.map().size()
-    }
-
-    /// As much memory as this, of zeroes.
-    pub(crate) fn blank(&self) -> Result<Self> {
-        Self::of_size(self.size() as u64, 0, &[])
     }
 
     /// Its pages that have ever been used, by numbers from 0.
@@ -209,7 +237,7 @@ impl GuestMemory {
         Ok(bits.filter(|(_, bit)| *bit != 0).map(|(n, _)| n).collect())
     }
 
-    /// Copies pages of `other`, which is as large, and which a guest may write to meanwhile: then it is
+    /// Copies pages of `other`, which is as large (checked), and which a guest may write to meanwhile: then it is
     /// not known what they hold here.
     pub(crate) fn copy(&self, other: &Self, pages: &[usize]) {
         for &page in pages {
@@ -426,6 +454,40 @@ pub(crate) fn interrupt(fd: i32, level: bool) -> io::Result<()> {
 
     // SAFETY: The ioctl reads a number from memory, and takes any.
     if unsafe { libc::ioctl(fd, KVM_INTERRUPT as _, &what) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Lets KVM_RUN of the vCPU be interrupted by all signals, blocked or not, or by those that are not.
+pub(crate) fn let_signals_in(vcpu: &impl AsRawFd, all: bool) -> io::Result<()> {
+    /// `struct kvm_signal_mask` with its set.
+    #[repr(C)]
+    struct SignalMask {
+        len: u32,
+        set: [u8; 8],
+    }
+    let none = SignalMask {
+        len: 8,
+        set: [0; 8],
+    };
+    let mask = if all {
+        &raw const none
+    } else {
+        std::ptr::null()
+    };
+
+    // SAFETY: The kernel reads the structure, with as many bytes of the set as it says, or nothing.
+    if unsafe { libc::ioctl(vcpu.as_raw_fd(), KVM_SET_SIGNAL_MASK as _, mask) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Sends a signal to the calling thread.
+pub(crate) fn raise(signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: The signal has a handler, or is blocked.
+    if unsafe { libc::raise(signal) } != 0 {
         return Err(io::Error::last_os_error());
     }
     Ok(())

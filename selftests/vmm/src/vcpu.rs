@@ -4,6 +4,8 @@
 
 mod state;
 
+pub(crate) use state::VcpuState;
+
 use crate::{
     abi::{
         APLIC_BASE,
@@ -60,7 +62,10 @@ use std::{
     time::Duration,
 };
 use vmm_sys_util::signal::{
+    block_signal,
+    clear_signal,
     register_signal_handler,
+    unblock_signal,
     Killable, //
 };
 
@@ -271,11 +276,6 @@ impl Vcpu {
         Ok(new)
     }
 
-    /// Lets it have the devices of another machine.
-    pub(crate) fn set_devices(&mut self, devices: Arc<Devices>) {
-        self.devices = devices;
-    }
-
     /// What it is while it does not run.
     pub(crate) fn idle(&self) -> Result<&VcpuFd> {
         match &self.state {
@@ -317,6 +317,27 @@ impl Vcpu {
         };
 
         fd.set_kvm_immediate_exit(0);
+        left
+    }
+
+    /// See [`crate::Guest::nearly_run`].
+    pub(crate) fn nearly_run(&mut self) -> Result<()> {
+        let State::Idle(fd) = &mut self.state else {
+            return Err(Error::new(format!("vCPU {} runs", self.index)));
+        };
+        let signal = sys::kick_signal();
+
+        block_signal(signal).context("blocking a signal")?;
+        sys::let_signals_in(fd, true).context("KVM_SET_SIGNAL_MASK")?;
+        sys::raise(signal).context("a signal")?;
+        let left = match fd.run() {
+            Err(e) if e.errno() == libc::EINTR => Ok(()),
+            other => Err(Error::new(format!("KVM_RUN with a signal: {other:?}"))),
+        };
+
+        sys::let_signals_in(fd, false).context("KVM_SET_SIGNAL_MASK")?;
+        clear_signal(signal).context("a signal")?;
+        unblock_signal(signal).context("a signal")?;
         left
     }
 

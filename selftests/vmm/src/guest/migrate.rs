@@ -1,48 +1,90 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A machine that runs goes on in another one: live migration, within one process.
+//! A machine that runs goes on in another one, maybe another process': live migration.
 
-use super::Guest;
-use crate::{
-    ext,
-    vcpu::End,
+use super::{
     Config,
+    Guest, //
+};
+use crate::{
+    abi::RAM_BASE,
+    ext,
+    sys::GuestMemory,
+    vcpu::{
+        End,
+        Entry,
+        VcpuState, //
+    },
     Context,
     Mode,
     Result, //
 };
 use kvm_ioctls::Kvm;
-use std::time::{
-    Duration,
-    Instant, //
+use serde::{
+    Deserialize,
+    Serialize, //
 };
+use std::fs::File;
 
-/// What a migration took.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Migration {
-    /// For how long no vCPU ran.
-    pub stopped: Duration,
-    /// Pages that were copied while the vCPUs ran.
+/// All of a machine that has stopped, besides its memory and the VMM's devices.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct MachineState {
+    vcpus: Vec<VcpuState>,
+    /// Of each interrupt controller, by its attribute.
+    controllers: Vec<(u64, Vec<u8>)>,
+}
+
+/// Pages of memory that a machine has sent.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+pub struct Sent {
+    /// While its vCPUs ran.
     pub before: usize,
-    /// Those that were copied afterwards.
+    /// Afterwards.
     pub after: usize,
 }
 
 impl Guest {
-    /// Makes it another machine, in `mode`, with the same program in the midst of what it does: the memory
-    /// is copied while the vCPUs run, and once more what they have written to meanwhile; then their
-    /// registers go there, and the state of the interrupt controllers, one by one.
-    ///
-    /// `unplug` takes the lines of the VMM's devices from a machine whose vCPUs have stopped, and `plug` gives
-    /// them to one whose vCPUs have not started. Fails with how a vCPU has ended, if one has.
-    pub fn migrate(
+    /// A machine in `mode`, with so many bytes of empty memory, for a guest that comes from another one.
+    pub fn awaiting(kvm: &Kvm, cfg: Config, mode: Mode, ram: u64) -> Result<Self> {
+        // Mode AUTO may be wanted on a host without guest files, once the extension is there.
+        let emul = Config {
+            mode: Mode::Emul,
+            ..cfg
+        };
+        let entry = Entry {
+            pc: RAM_BASE,
+            arg: 0,
+            waits: false,
+        };
+        let memory = GuestMemory::with_parts(ram, &[])?;
+        let mut new = Self::build(kvm, emul, memory, Some(entry))?;
+
+        new.cfg.mode = mode;
+        new.aia()
+            .set_extensions(ext::AUTO_ANYWHERE)
+            .context("extensions")?;
+        new.aia()
+            .set_mode(mode)
+            .context(format!("AIA mode {mode}"))?;
+        new.ready()?;
+        Ok(new)
+    }
+
+    /// Its memory, for another machine to [send](Self::leave) to.
+    pub fn memory(&self) -> &File {
+        self.mem.file()
+    }
+
+    /// Stops, with its memory copied to `memory`: while the vCPUs run, and once more what they have written
+    /// to meanwhile. `stopping` is called before they stop, and `unplug` afterwards, to take the lines
+    /// of the VMM's devices away. Fails with how a vCPU has ended, if one has.
+    pub fn leave(
         &mut self,
-        kvm: &Kvm,
-        mode: Mode,
+        memory: File,
+        stopping: impl FnOnce(),
         unplug: impl FnOnce(&Self) -> Result<()>,
-        plug: impl FnOnce(&Self) -> Result<()>,
-    ) -> Result<std::result::Result<Migration, End>> {
-        let mem = self.mem.blank()?;
+    ) -> Result<std::result::Result<(MachineState, Sent), End>> {
+        let mem = GuestMemory::of_file(memory, 0)?;
 
         self.mem.track(&self.vm)?;
         let used = self.mem.used()?;
@@ -54,7 +96,7 @@ impl Guest {
         before += written.len();
         mem.copy(&self.mem, &written);
 
-        let begin = Instant::now();
+        stopping();
         for vcpu in &mut self.vcpus {
             match vcpu.stop()? {
                 End::Stopped => (),
@@ -68,61 +110,48 @@ impl Guest {
         let written = self.mem.written(&self.vm)?;
 
         mem.copy(&self.mem, &written);
-        let mut new = self.twin(kvm, mode, mem)?;
+        Ok(Ok((
+            MachineState {
+                vcpus: self.vcpus.iter().map(|v| v.save()).collect::<Result<_>>()?,
+                controllers: self.save_controllers()?,
+            },
+            Sent {
+                before,
+                after: written.len(),
+            },
+        )))
+    }
 
-        for (from, to) in self.vcpus.iter().zip(&new.vcpus) {
-            to.restore(&from.save()?)?;
+    /// Goes on with what another machine was, once the lines of the VMM's devices are there by `plug`.
+    pub fn arrive(
+        &mut self,
+        state: &MachineState,
+        plug: impl FnOnce(&Self) -> Result<()>,
+    ) -> Result<()> {
+        for (state, vcpu) in state.vcpus.iter().zip(&self.vcpus) {
+            vcpu.restore(state)?;
         }
-        self.copy_controllers(&new)?;
-        // So that nothing but what was moved goes on.
-        std::mem::swap(self, &mut new);
-        drop(new);
+        for (attr, state) in &state.controllers {
+            self.aia()
+                .set_state(*attr, state)
+                .context(format!("the state {attr:#x}"))?;
+        }
         plug(self)?;
-        for vcpu in &mut self.vcpus {
-            vcpu.start(&[])?;
-        }
-        Ok(Ok(Migration {
-            stopped: begin.elapsed(),
-            before,
-            after: written.len(),
-        }))
+        self.vcpus.iter_mut().try_for_each(|vcpu| vcpu.start(&[]))
     }
 
-    /// A machine like this one in `mode`, with this memory, which has not run yet.
-    fn twin(&self, kvm: &Kvm, mode: Mode, mem: crate::GuestMemory) -> Result<Self> {
-        // Mode AUTO may be wanted on a host without guest files, once the extension is there.
-        let cfg = Config {
-            mode: Mode::Emul,
-            ..self.cfg
-        };
-        let mut new = Self::build(kvm, cfg, mem, self.entry)?;
-
-        new.cfg.mode = mode;
-        new.devices = self.devices.clone();
-        for vcpu in &mut new.vcpus {
-            vcpu.set_devices(self.devices.clone());
-        }
-        new.aia()
-            .set_extensions(ext::AUTO_ANYWHERE)
-            .context("extensions")?;
-        new.aia()
-            .set_mode(mode)
-            .context(format!("AIA mode {mode}"))?;
-        new.ready()?;
-        Ok(new)
-    }
-
-    /// Copies the state of each interrupt file, then that of the APLIC.
-    fn copy_controllers(&self, to: &Self) -> Result<()> {
+    /// The state of each interrupt file, then that of the APLIC.
+    fn save_controllers(&self) -> Result<Vec<(u64, Vec<u8>)>> {
         let files = (0..self.cfg.vcpus).map(|n| ext::imsic_state(self.cfg.number(n).id));
         let aplic = (self.cfg.sources != 0).then_some(ext::APLIC_STATE);
 
-        for attr in files.chain(aplic) {
-            let what = || format!("the state {attr:#x}");
-            let state = self.aia().state(attr).context(what())?;
+        files
+            .chain(aplic)
+            .map(|attr| {
+                let state = self.aia().state(attr);
 
-            to.aia().set_state(attr, &state).context(what())?;
-        }
-        Ok(())
+                Ok((attr, state.context(format!("the state {attr:#x}"))?))
+            })
+            .collect()
     }
 }

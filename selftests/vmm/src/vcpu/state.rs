@@ -17,13 +17,18 @@ use kvm_bindings::{
     KVM_REG_SIZE_MASK,
     KVM_REG_SIZE_SHIFT, //
 };
+use serde::{
+    Deserialize,
+    Serialize, //
+};
 
 /// The registers of a vCPU, and whether it runs.
-#[derive(Debug)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct VcpuState {
     /// By their IDs.
     registers: Vec<(u64, Vec<u8>)>,
-    mp_state: kvm_mp_state,
+    /// As in `struct kvm_mp_state`.
+    mp_state: u32,
 }
 
 /// The time, in `struct kvm_riscv_timer`: all vCPUs have the same.
@@ -57,7 +62,7 @@ impl Vcpu {
 
         Ok(VcpuState {
             registers,
-            mp_state: fd.get_mp_state().context("KVM_GET_MP_STATE")?,
+            mp_state: fd.get_mp_state().context("KVM_GET_MP_STATE")?.mp_state,
         })
     }
 
@@ -77,6 +82,9 @@ impl Vcpu {
                 .map_err(errno)
                 .map_err(|e| Error::new(format!("KVM_SET_ONE_REG {id:#x} = {value:x?}: {e}")))?;
         }
-        fd.set_mp_state(state.mp_state).context("KVM_SET_MP_STATE")
+        fd.set_mp_state(kvm_mp_state {
+            mp_state: state.mp_state,
+        })
+        .context("KVM_SET_MP_STATE")
     }
 }

@@ -8,7 +8,10 @@ use crate::{
         self,
         Wanted, //
     },
-    console::Console,
+    console::{
+        Console,
+        Writer, //
+    },
     passed,
     run,
     start, //
@@ -46,7 +49,7 @@ fn go<const BOOT: i16, const DISK: i16>(kvm: &Kvm, vcpus: usize, mode: Mode) -> 
     }));
     let (mut guest, _lines) = boot::machine(
         kvm,
-        &console,
+        Box::new(Writer::new(console.clone())),
         &Wanted {
             vcpus,
             mode,

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A machine that is about to boot Linux.
+//! A machine that is about to boot Linux, or to go on with one.
 
 use crate::{
-    console::Console,
     devices::{
         self,
-        Devices, //
+        Devices,
+        DevicesState,
+        Output, //
     },
-    disk::Disk,
+    disk,
     dtb::{
         self,
         Board,
         Host, //
-    }, //
+    },
+    pci::Pci, //
 };
 use kvm_ioctls::{
     Cap,
@@ -45,8 +47,11 @@ const KERNEL: u64 = 2 * MIB;
 const TREE: u64 = 120 * MIB;
 const INITRD: u64 = 128 * MIB;
 
+/// Of the APLIC.
+const SOURCES: u32 = 32;
+
 /// What the guest shall be like.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     pub vcpus: usize,
     /// Of its AIA device.
@@ -59,25 +64,64 @@ pub struct Wanted<'a> {
     pub args: &'a str,
 }
 
-/// The lines of the UART and the disk, of whichever machine has them.
+impl Wanted<'_> {
+    fn config(&self) -> Config {
+        Config {
+            ids: Some(self.ids),
+            sources: SOURCES,
+            ..Config::new(self.vcpus, self.mode)
+        }
+    }
+}
+
+/// The devices of a machine, with their lines.
 pub struct Lines {
     uart: EventFd,
     /// None with C, which has no way to tell that the guest has handled a level.
     handled: Option<EventFd>,
-    disk: EventFd,
     devices: Devices,
     /// Requests that the disk has done.
     pub requests: Arc<AtomicU64>,
 }
 
 impl Lines {
-    /// Takes them from a machine whose vCPUs do not run.
-    pub fn unplug(&self, guest: &Guest) -> Result<()> {
-        guest.remove_irqfd(&self.disk, devices::DISK_SOURCE)?;
-        guest.remove_irqfd(&self.uart, devices::UART_SOURCE)
+    /// Those of this machine, as they were elsewhere, or new. It has its devices now, but not the lines.
+    pub fn new(
+        kvm: &Kvm,
+        guest: &Guest,
+        output: Output,
+        state: Option<&DevicesState>,
+    ) -> Result<Self> {
+        let clone = |event: &EventFd| event.try_clone().context("eventfd");
+        let uart = EventFd::new(libc::EFD_NONBLOCK).context("eventfd")?;
+        let handled = has_levels(kvm)
+            .then(|| EventFd::new(0).context("eventfd"))
+            .transpose()?;
+        let requests = Arc::new(AtomicU64::new(0));
+        let pci = Pci::new(
+            guest.ram(),
+            guest.router(),
+            requests.clone(),
+            state.map(|s| &s.pci),
+        )?;
+        let devices = Devices::new(
+            clone(&uart)?,
+            handled.as_ref().map(clone).transpose()?,
+            output,
+            pci,
+            state,
+        )?;
+
+        guest.plug(devices.clone())?;
+        Ok(Self {
+            uart,
+            handled,
+            devices,
+            requests,
+        })
     }
 
-    /// Gives them, and the devices, to another one.
+    /// Gives them to their machine, whose vCPUs do not run.
     pub fn plug(&self, guest: &Guest) -> Result<()> {
         match &self.handled {
             Some(handled) => {
@@ -85,33 +129,35 @@ impl Lines {
             }
             None => guest.attach_irqfd(&self.uart, devices::UART_SOURCE)?,
         }
-        guest.attach_irqfd(&self.disk, devices::DISK_SOURCE)?;
-        self.devices.attach(guest.ram());
-        Ok(())
+        self.devices.plug(guest)
+    }
+
+    /// Takes them from it.
+    pub fn unplug(&self, guest: &Guest) -> Result<()> {
+        self.devices.unplug(guest)?;
+        guest.remove_irqfd(&self.uart, devices::UART_SOURCE)
+    }
+
+    /// What the devices are, whose machine has stopped.
+    pub fn state(&self) -> Result<DevicesState> {
+        self.devices.state()
     }
 }
 
-/// Makes the machine.
-pub fn machine(kvm: &Kvm, console: &Arc<Console>, wanted: &Wanted<'_>) -> Result<(Guest, Lines)> {
-    let Wanted {
-        vcpus,
-        mode,
-        ids,
-        tests,
-        args,
-    } = *wanted;
+fn has_levels(kvm: &Kvm) -> bool {
+    kvm.check_extension(Cap::IrqfdResample)
+}
+
+/// Makes a machine that boots, with the console at `output`.
+pub fn machine(kvm: &Kvm, output: Output, wanted: &Wanted<'_>) -> Result<(Guest, Lines)> {
     let kernel = fs::read("/guest/Image").context("/guest/Image")?;
     let initrd = fs::read("/guest/initramfs.cpio").context("/guest/initramfs.cpio")?;
-    let mut cfg = Config::new(vcpus, mode);
-
-    cfg.ids = Some(ids);
-    cfg.sources = 32;
-    let levels = kvm.check_extension(Cap::IrqfdResample);
+    let cfg = wanted.config();
     let board = Board {
         cfg: &cfg,
-        ids,
+        ids: wanted.ids,
         ram: RAM,
-        uart: if levels {
+        uart: if has_levels(kvm) {
             dtb::LEVEL_HIGH
         } else {
             dtb::EDGE_RISING
@@ -119,9 +165,10 @@ pub fn machine(kvm: &Kvm, console: &Arc<Console>, wanted: &Wanted<'_>) -> Result
         bootargs: format!(
             // Without times, by which our own kernel's messages are known.
             "console=ttyS0 earlycon=uart8250,mmio,{:#x} printk.time=0 panic=-1 \
-             kunit.enable=0 aia.run={} {args}",
+             kunit.enable=0 aia.run={} {}",
             devices::UART,
-            tests.join(",")
+            wanted.tests.join(","),
+            wanted.args
         ),
         initrd: RAM_BASE + INITRD..RAM_BASE + INITRD + initrd.len() as u64,
     };
@@ -136,28 +183,15 @@ pub fn machine(kvm: &Kvm, console: &Arc<Console>, wanted: &Wanted<'_>) -> Result
             arg: RAM_BASE + TREE,
         },
     )?;
-    let handled = levels
-        .then(|| EventFd::new(0).context("eventfd"))
-        .transpose()?;
-    let event = || EventFd::new(libc::EFD_NONBLOCK).context("eventfd");
-    let clone = |event: &EventFd| event.try_clone().context("eventfd");
-    let (uart, disk) = (event()?, event()?);
-    let requests = Arc::new(AtomicU64::new(0));
-    let devices = Devices::new(
-        clone(&uart)?,
-        handled.as_ref().map(clone).transpose()?,
-        console.clone(),
-        Disk::new(clone(&disk)?, requests.clone())?,
-    );
-    let lines = Lines {
-        uart,
-        handled,
-        disk,
-        devices: devices.clone(),
-        requests,
-    };
 
-    guest.plug(devices)?;
+    disk::blank()?;
+    let lines = Lines::new(kvm, &guest, output, None)?;
+
     lines.plug(&guest)?;
     Ok((guest, lines))
+}
+
+/// Makes a machine for one that comes from elsewhere, without devices as yet.
+pub fn awaiting(kvm: &Kvm, wanted: &Wanted<'_>) -> Result<Guest> {
+    Guest::awaiting(kvm, wanted.config(), wanted.mode, RAM)
 }

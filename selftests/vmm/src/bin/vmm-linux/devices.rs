@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The guest's devices: a UART, a clock and a disk, wired to the APLIC in KVM.
+//! The guest's devices: a UART and a clock, wired to the APLIC in KVM, and a PCI bus.
 
 use crate::{
-    console::{
-        Console,
-        Writer, //
-    },
-    disk::Disk, //
+    pci::{
+        self,
+        Pci,
+        PciState, //
+    }, //
+};
+use serde::{
+    Deserialize,
+    Serialize, //
 };
 use std::{
     fmt, io,
@@ -22,13 +26,19 @@ use std::{
     },
 };
 use vm_superio::{
-    serial::NoEvents,
+    serial::{
+        NoEvents,
+        SerialState, //
+    },
     Serial,
     Trigger, //
 };
 use vmm::{
     Bus,
-    Ram, //
+    Context,
+    Error,
+    Guest,
+    Result, //
 };
 use vmm_sys_util::eventfd::EventFd;
 
@@ -45,12 +55,6 @@ pub const RTC: u64 = 0x1002_0000;
 pub const RTC_SIZE: u64 = 0x1000;
 /// Its source, which stays low: its alarm never goes off.
 pub const RTC_SOURCE: u32 = 11;
-/// Guest-physical address of the disk.
-pub const DISK: u64 = 0x1003_0000;
-/// Size of its registers.
-pub const DISK_SIZE: u64 = 0x200;
-/// Its source, by rising edges.
-pub const DISK_SOURCE: u32 = 12;
 
 /// An interrupt line.
 struct Line(EventFd);
@@ -63,28 +67,65 @@ impl Trigger for Line {
     }
 }
 
-type Uart = Serial<Line, NoEvents, Writer>;
+/// What writes the guest's console.
+pub type Output = Box<dyn io::Write + Send>;
+
+type Uart = Serial<Line, NoEvents, Output>;
 
 /// The bit of the UART's IIR that is clear while it has an interrupt.
 const IIR_NONE: u8 = 1;
+
+/// A UART, to be sent to another process.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "SerialState")]
+struct SerialFields {
+    baud_divisor_low: u8,
+    baud_divisor_high: u8,
+    interrupt_enable: u8,
+    interrupt_identification: u8,
+    line_control: u8,
+    line_status: u8,
+    modem_control: u8,
+    modem_status: u8,
+    scratch: u8,
+    in_buffer: Vec<u8>,
+}
+
+/// What all devices are.
+#[derive(Deserialize, Serialize)]
+pub struct DevicesState {
+    #[serde(with = "SerialFields")]
+    uart: SerialState,
+    pub pci: PciState,
+}
 
 /// All of them.
 #[derive(Clone)]
 pub struct Devices {
     uart: Arc<Mutex<Uart>>,
-    disk: Arc<Mutex<Disk>>,
+    pci: Arc<Mutex<Pci>>,
+}
+
+fn locked<T>(device: &Mutex<T>) -> Result<std::sync::MutexGuard<'_, T>> {
+    device
+        .lock()
+        .map_err(|_| Error::new("a vCPU panicked in a device"))
 }
 
 impl Devices {
-    /// With a disk, what raises the UART's wire, and what tells that the guest has handled its interrupt
-    /// and the wire is low again.
+    /// With what raises the UART's wire, and what tells that the guest has handled its interrupt and the
+    /// wire is low again; as they were elsewhere, or new.
     pub fn new(
         raise: EventFd,
         handled: Option<EventFd>,
-        console: Arc<Console>,
-        disk: Disk,
-    ) -> Self {
-        let uart = Serial::new(Line(raise), Writer::new(console));
+        output: Output,
+        pci: Pci,
+        state: Option<&DevicesState>,
+    ) -> Result<Self> {
+        let new = SerialState::default();
+        let state = state.map_or(&new, |s| &s.uart);
+        let uart = Serial::from_state(state, Line(raise), NoEvents, output)
+            .map_err(|e| Error::new(format!("UART: {e:?}")))?;
         let uart = Arc::new(Mutex::new(uart));
 
         if let Some(handled) = handled {
@@ -92,21 +133,30 @@ impl Devices {
 
             thread::spawn(move || raise_again(&uart, &handled));
         }
-        Self {
+        Ok(Self {
             uart,
-            disk: Arc::new(Mutex::new(disk)),
-        }
+            pci: Arc::new(Mutex::new(pci)),
+        })
     }
 
-    /// They belong to the machine with this memory now, which has their wires: raises those that are to be
-    /// high, which may have been low for some time.
-    pub fn attach(&self, ram: Arc<Ram>) {
-        if let Ok(mut disk) = self.disk.lock() {
-            disk.attach(ram);
-        }
-        if let Ok(uart) = self.uart.lock() {
-            let _ = raise_if_due(&uart);
-        }
+    /// What they are now.
+    pub fn state(&self) -> Result<DevicesState> {
+        Ok(DevicesState {
+            uart: locked(&self.uart)?.state(),
+            pci: locked(&self.pci)?.state(),
+        })
+    }
+
+    /// Gives the machine the lines of the PCI bus. Raises wires that are to be high, which the machine
+    /// has by now.
+    pub fn plug(&self, guest: &Guest) -> Result<()> {
+        locked(&self.pci)?.plug(guest)?;
+        raise_if_due(&*locked(&self.uart)?).context("UART")
+    }
+
+    /// Takes them away.
+    pub fn unplug(&self, guest: &Guest) -> Result<()> {
+        locked(&self.pci)?.unplug(guest)
     }
 }
 
@@ -164,8 +214,14 @@ impl Bus for Devices {
                 *word = clock(reg).to_le_bytes();
                 return true;
             }
-        } else if let Some(reg) = offset(addr, DISK, DISK_SIZE) {
-            return self.disk.lock().is_ok_and(|disk| disk.load(reg, data));
+        } else if let Some(reg) = offset(addr, pci::CONFIG, pci::CONFIG_SIZE) {
+            return self
+                .pci
+                .lock()
+                .map(|pci| pci.load_config(reg, data))
+                .is_ok();
+        } else if let Some(reg) = offset(addr, pci::MEMORY, pci::MEMORY_SIZE) {
+            return self.pci.lock().map(|mut pci| pci.load(reg, data)).is_ok();
         }
         false
     }
@@ -175,8 +231,17 @@ impl Bus for Devices {
             if let (Ok(mut uart), [byte]) = (self.uart.lock(), data) {
                 return uart.write(reg as u8, *byte).is_ok();
             }
-        } else if let Some(reg) = offset(addr, DISK, DISK_SIZE) {
-            return self.disk.lock().is_ok_and(|mut disk| disk.store(reg, data));
+        } else if let Some(reg) = offset(addr, pci::CONFIG, pci::CONFIG_SIZE) {
+            return self
+                .pci
+                .lock()
+                .map(|mut pci| pci.store_config(reg, data))
+                .is_ok();
+        } else if let Some(reg) = offset(addr, pci::MEMORY, pci::MEMORY_SIZE) {
+            return self
+                .pci
+                .lock()
+                .is_ok_and(|mut pci| pci.store(reg, data).is_ok());
         }
         offset(addr, RTC, RTC_SIZE).is_some()
     }

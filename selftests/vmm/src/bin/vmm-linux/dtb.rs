@@ -2,16 +2,16 @@
 
 //! The guest's device tree.
 
-use crate::devices::{
-    DISK,
-    DISK_SIZE,
-    DISK_SOURCE,
-    RTC,
-    RTC_SIZE,
-    RTC_SOURCE,
-    UART,
-    UART_SIZE,
-    UART_SOURCE, //
+use crate::{
+    devices::{
+        RTC,
+        RTC_SIZE,
+        RTC_SOURCE,
+        UART,
+        UART_SIZE,
+        UART_SOURCE, //
+    },
+    pci, //
 };
 use std::{
     fs,
@@ -164,12 +164,7 @@ impl Board<'_> {
         fdt.property_array_u32("interrupts-extended", &[APLIC, RTC_SOURCE, LEVEL_HIGH])?;
         fdt.end_node(rtc)?;
 
-        let disk = fdt.begin_node(&format!("virtio@{DISK:x}"))?;
-
-        fdt.property_string("compatible", "virtio,mmio")?;
-        fdt.property_array_u64("reg", &[DISK, DISK_SIZE])?;
-        fdt.property_array_u32("interrupts-extended", &[APLIC, DISK_SOURCE, EDGE_RISING])?;
-        fdt.end_node(disk)?;
+        self.pci(&mut fdt)?;
 
         fdt.end_node(soc)?;
         fdt.end_node(root)?;
@@ -203,6 +198,28 @@ impl Board<'_> {
             fdt.end_node(cpu)?;
         }
         fdt.end_node(cpus)
+    }
+
+    fn pci(&self, fdt: &mut FdtWriter) -> Result<(), vm_fdt::Error> {
+        /// Memory below 4 GiB, in the first cell of an address.
+        const MEMORY_32: u32 = 0x0200_0000;
+        let words = |n: u64| [(n >> 32) as u32, n as u32];
+        let [base_high, base] = words(pci::MEMORY);
+        let [size_high, size] = words(pci::MEMORY_SIZE);
+        let node = fdt.begin_node(&format!("pci@{:x}", pci::CONFIG))?;
+
+        fdt.property_string("compatible", "pci-host-ecam-generic")?;
+        fdt.property_string("device_type", "pci")?;
+        fdt.property_array_u64("reg", &[pci::CONFIG, pci::CONFIG_SIZE])?;
+        fdt.property_u32("#address-cells", 3)?;
+        fdt.property_u32("#size-cells", 2)?;
+        fdt.property_array_u32(
+            "ranges",
+            &[MEMORY_32, base_high, base, base_high, base, size_high, size],
+        )?;
+        fdt.property_array_u32("bus-range", &[0, 0])?;
+        fdt.property_u32("msi-parent", IMSIC)?;
+        fdt.end_node(node)
     }
 
     fn controllers(&self, fdt: &mut FdtWriter) -> Result<(), vm_fdt::Error> {
