@@ -69,6 +69,15 @@ const TESTS: &[Test] = &[
         Files(1),
         |m| sip::not_lost(m, Hwaccel),
     ),
+    ("sip: reading takes nothing away", Nothing, |m| {
+        sip::read(m, Emul)
+    }),
+    (
+        "sip: reading takes nothing away, guest file",
+        Files(1),
+        |m| sip::read(m, Hwaccel),
+    ),
+    ("sip: no IPI of the SBI is lost", Nothing, sip::ipi),
     ("sip: no external interrupt is made", Nothing, |m| {
         sip::not_made(m, Emul)
     }),

@@ -31,6 +31,7 @@ use vmm::{
     ensure,
     exact,
     host::{
+        online_cpus,
         pin_self,
         urgent, //
     },
@@ -44,6 +45,8 @@ use vmm::{
 
 /// sip of ONE_REG.
 const SIP: u64 = KVM_REG_RISCV as u64 | KVM_REG_SIZE_U64 | KVM_REG_RISCV_CSR as u64 | 7;
+
+const SBI_EXT_IPI: u64 = 0x73_5049;
 
 const SSIP: u64 = 1 << 1;
 const SEIP: u64 = 1 << 9;
@@ -76,6 +79,58 @@ pub(crate) fn not_lost(m: &Machine, mode: Mode) -> Result<()> {
         guest.start(0, &[m.cpu(0)])?;
     }
     exact(&guest, 0, ID, 1, 8)
+}
+
+/// Reading sip takes nothing away, whatever becomes of the vCPU before it is in the guest again: an MSI that
+/// has come before is taken, and so are later ones.
+pub(crate) fn read(m: &Machine, mode: Mode) -> Result<()> {
+    let mut guest = m.boot(config(1, mode))?;
+
+    for round in 1..=8 {
+        guest.stop(0)?;
+        guest.signal_msi(0, ID + 1)?;
+        let sip = guest.reg(0, SIP)?;
+
+        if mode == Mode::Emul {
+            same(sip, SEIP, || format!("sip in round {round}"))?;
+        }
+        pin_self(&[m.cpu(0)])?;
+        let left = guest.nearly_run(0);
+
+        pin_self(&online_cpus()?)?;
+        left?;
+        guest.start(0, &[m.cpu(0)])?;
+        guest.until(|g| g.count(0, ID + 1) == round, || format!("MSI {round}"))?;
+        guest.signal_msi(0, ID)?;
+        guest.until(
+            |g| g.count(0, ID) == round,
+            || format!("the MSI after MSI {round}"),
+        )?;
+    }
+    exact(&guest, 0, ID, 2, 8)
+}
+
+/// An IPI of the SBI that comes after user space has read sip is not lost when it writes it.
+pub(crate) fn ipi(m: &Machine) -> Result<()> {
+    let mut guest = m.boot(config(2, Mode::Emul))?;
+
+    guest.mask(0)?;
+    for round in 0..4 {
+        guest.stop(0)?;
+        let sip = guest.reg(0, SIP)?;
+
+        same(sip, 0, || format!("sip in round {round}"))?;
+        // sbi_send_ipi to hart 0.
+        guest.call(1, op::SBI, &[SBI_EXT_IPI, 0, 1, 0])?;
+        guest.set_reg(0, SIP, sip)?;
+        same(guest.reg(0, SIP)?, SSIP, || "sip after that".into())?;
+        guest.start(0, &[m.cpu(0)])?;
+        same(guest.csr_read(0, csr::SIP)?, SSIP, || {
+            "sip in the guest".into()
+        })?;
+        guest.csr_write(0, csr::SIP, csr::CLEAR, SSIP)?;
+    }
+    Ok(())
 }
 
 /// What was pending in another machine, whose file was in memory, is not where it is in a guest file,
