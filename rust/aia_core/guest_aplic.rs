@@ -270,10 +270,19 @@ impl<W: SourceWords> Aplic<W> {
         })
     }
 
-    /// Changes the wire of `source`; ignored if there is no such source.
+    /// Changes the wire of `source` as devices have it; ignored if there is no such source.
     pub fn set_input(&self, source: SourceId, level: bool, sink: &impl MsiSink) {
         if self.nr_sources.contains(source) {
             self.change(WordIndex::of(source), sink, |w| w.set_wire(source, level));
+        }
+    }
+
+    /// Changes it as devices have it that [learn when it was handled](SourceWord::set_resampled).
+    pub fn set_resampled(&self, source: SourceId, level: bool, sink: &impl MsiSink) {
+        if self.nr_sources.contains(source) {
+            self.change(WordIndex::of(source), sink, |w| {
+                w.set_resampled(source, level)
+            });
         }
     }
 

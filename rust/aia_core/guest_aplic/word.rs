@@ -72,6 +72,9 @@ pub struct SourceWord {
     pub(super) level: u32,
     inverted: u32,
     pub(super) wires: u32,
+    /// Of whom a wire is high: after a [restore](Self::restore) of nobody as yet.
+    by_devices: u32,
+    by_resampler: u32,
     pub(super) pending: u32,
     pub(super) enabled: u32,
     pub(super) targets: [u32; Self::SOURCES],
@@ -89,6 +92,8 @@ impl SourceWord {
             level: 0,
             inverted: 0,
             wires: 0,
+            by_devices: 0,
+            by_resampler: 0,
             pending: 0,
             enabled: 0,
             targets: [0; Self::SOURCES],
@@ -206,7 +211,7 @@ impl SourceWord {
         self.high_levels() & self.pending & self.enabled
     }
 
-    /// Changes the wire of `source` (AIA 4.7).
+    /// Changes the wire of `source` as devices have it (AIA 4.7).
     ///
     /// A level-sensitive source becomes pending by the transition, not by its level, so telling
     /// again that the wire is high does nothing. Nothing is lost by that: at the end of its handler
@@ -214,9 +219,28 @@ impl SourceWord {
     #[inline]
     pub fn set_wire(&mut self, source: SourceId, high: bool) {
         let bit = mask(source);
+
+        self.by_devices = (self.by_devices & !bit) | if high { bit } else { 0 };
+        self.drive(bit);
+    }
+
+    /// Changes the wire of `source` as devices have it that tell only that it is high, and learn when
+    /// it has been handled. It falls then as far as they are concerned; it stays high if it is that of
+    /// [another device](Self::set_wire), too.
+    #[inline]
+    pub fn set_resampled(&mut self, source: SourceId, high: bool) {
+        let bit = mask(source);
+
+        self.by_resampler = (self.by_resampler & !bit) | if high { bit } else { 0 };
+        self.drive(bit);
+    }
+
+    /// A wire is high if it is anybody's; what it was when it was restored does not count any more.
+    #[inline]
+    fn drive(&mut self, bit: u32) {
         let before = self.inputs();
 
-        self.wires = (self.wires & !bit) | if high { bit } else { 0 };
+        self.wires = (self.wires & !bit) | ((self.by_devices | self.by_resampler) & bit);
         let after = self.inputs();
         self.pending |= after & !before;
         self.pending &= !(self.level & !after);
@@ -514,6 +538,41 @@ mod tests {
             // No transition.
             word.set_wire(SOURCE, active);
             assert_eq!(word.pending(), 0);
+        }
+    }
+
+    /// A wire that two share is high until both have lowered it.
+    #[test]
+    fn shared_wire() {
+        for mode in [Level1, Level0, Edge1, Edge0] {
+            let mut word = word(mode, false);
+            let low = word.inputs();
+            word.set_resampled(SOURCE, true);
+            let high = word.inputs();
+            assert_eq!(high, low ^ BIT);
+            word.set_wire(SOURCE, true);
+            assert_eq!(word.inputs(), high);
+            word.set_wire(SOURCE, false);
+            assert_eq!(word.inputs(), high);
+            word.set_wire(SOURCE, true);
+            word.set_resampled(SOURCE, false);
+            assert_eq!(word.inputs(), high);
+            word.set_wire(SOURCE, false);
+            assert_eq!(word.inputs(), low);
+        }
+    }
+
+    /// A wire that was restored is high until anybody says what it is.
+    #[test]
+    fn restored_wire() {
+        for lower in [SourceWord::set_wire, SourceWord::set_resampled] {
+            let mut word = pending(Level1, true);
+            let saved = word.save();
+
+            word.restore(&saved, !0);
+            assert_eq!((word.inputs(), word.pending()), (BIT, BIT));
+            lower(&mut word, SOURCE, false);
+            assert_eq!((word.inputs(), word.pending()), (0, 0));
         }
     }
 

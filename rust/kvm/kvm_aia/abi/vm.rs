@@ -15,7 +15,10 @@ use kvm_ext::Vm;
 use crate::{
     ops::{
         inject::inject_msi,
-        wire::inject_irq, //
+        wire::{
+            inject_irq,
+            Driver, //
+        }, //
     },
     published::{
         aia,
@@ -59,7 +62,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_aia_inject_msi(
     from_result(|| inject_msi(aia(vm).ok_or(EBUSY)?, addr, msi.data).map(|()| 0))
 }
 
-/// Changes a wire of the APLIC.
+/// Changes a wire of the APLIC, for user space.
 ///
 /// # Safety
 ///
@@ -73,5 +76,22 @@ pub(crate) unsafe extern "C" fn kvm_riscv_aia_inject_irq(
     // SAFETY: By the requirements of this function.
     let vm = unsafe { Vm::from_raw(kvm) };
 
-    from_result(|| inject_irq(aia(vm).ok_or(EBUSY)?, irq, level).map(|()| 0))
+    from_result(|| inject_irq(aia(vm).ok_or(EBUSY)?, irq, Driver::UserSpace, level).map(|()| 0))
+}
+
+/// Changes a wire of the APLIC, for irqfds that are told when an interrupt has been handled.
+///
+/// # Safety
+///
+/// `kvm` must be valid.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_aia_inject_resampled(
+    kvm: *mut bindings::kvm,
+    irq: c_uint,
+    level: bool,
+) -> c_int {
+    // SAFETY: By the requirements of this function.
+    let vm = unsafe { Vm::from_raw(kvm) };
+
+    from_result(|| inject_irq(aia(vm).ok_or(EBUSY)?, irq, Driver::Resampler, level).map(|()| 0))
 }

@@ -145,6 +145,11 @@ const TESTS: &[Test] = &[
         resample::masked_others,
     ),
     ("resample: several devices", Nothing, resample::shared),
+    (
+        "resample: beside a device of user space",
+        Nothing,
+        resample::beside,
+    ),
     ("resample: devices come and go", Nothing, resample::removed),
     ("guest file: rising edge", Files(1), |m| {
         wires::edge1(m, Hwaccel)

@@ -78,8 +78,11 @@ fn domain(m: &Machine, mode: Mode) -> Result<Domain> {
 /// A machine can do it if its APLIC is in the kernel; others refuse such an irqfd, so that a VMM that
 /// has asked nobody, or the system, does it on its own. But it is taken if user space has said that there
 /// are no sources: crosvm has one for each PCI device all the same.
+///
+/// If it has not said so, and there are none after INIT, no irqfd is taken for a wire: QEMU with
+/// kernel-irqchip=split asks for one without the flag, for INTx of a device of VFIO, and would wait for ever.
 pub(crate) fn capability(m: &Machine) -> Result<()> {
-    let can = |guest: &Guest, wanted: bool, taken: bool, what: &str| {
+    let can = |guest: &Guest, wanted: bool, taken: bool, wires: bool, what: &str| {
         same(guest.can(Cap::IrqfdResample), wanted, || {
             format!("KVM_CAP_IRQFD_RESAMPLE of a machine {what}")
         })?;
@@ -88,7 +91,9 @@ pub(crate) fn capability(m: &Machine) -> Result<()> {
             taken,
             || format!("an irqfd with KVM_IRQFD_FLAG_RESAMPLE of a machine {what}"),
         )?;
-        guest.irqfd(1).map(drop)
+        same(guest.irqfd(1).is_ok(), wires, || {
+            format!("an irqfd of a machine {what}")
+        })
     };
     let with = |sources| Config {
         sources,
@@ -106,6 +111,7 @@ pub(crate) fn capability(m: &Machine) -> Result<()> {
         &Guest::bare(m.kvm(), without)?,
         false,
         false,
+        true,
         "without the AIA",
     )?;
     for (sources, told, wanted) in [(0, false, false), (0, true, false), (40, true, true)] {
@@ -118,9 +124,12 @@ pub(crate) fn capability(m: &Machine) -> Result<()> {
                 .set_config(KVM_DEV_RISCV_AIA_CONFIG_SRCS, sources)
                 .context("SRCS")?;
         }
-        can(&guest, wanted, told, &format!("{what}, before INIT"))?;
+        can(&guest, wanted, told, true, &format!("{what}, before INIT"))?;
         guest.ready()?;
-        can(&guest, wanted, told, &what)?;
+        // As QEMU does, also with an APLIC of its own; and a message.
+        guest.route_wires(40, &[(guest.config().imsic_page(0), ID)])?;
+        can(&guest, wanted, told, told, &what)?;
+        guest.irqfd(41).context("an irqfd of a message").map(drop)?;
     }
     Ok(())
 }
@@ -341,6 +350,43 @@ pub(crate) fn shared(m: &Machine) -> Result<()> {
     d.comes(0, &[ID], "by the first device again")?;
     one.remove(&d)?;
     d.input(S, false, "when all devices are gone")
+}
+
+/// A device of user space, which says itself what the wire is, and one that is asked share it: neither of
+/// them changes what the other one has.
+pub(crate) fn beside(m: &Machine) -> Result<()> {
+    let d = domain(m, Mode::Emul)?;
+    let device = Device::new(&d, S)?;
+
+    for n in 1..=ROUNDS {
+        device.raise()?;
+        d.comes(0, &[ID], &format!("by event {n}"))?;
+        d.wire(S, true)?;
+        d.wire(S, false)?;
+        device.asked(0, "when user space's device is through")?;
+        d.write(SETIPNUM, S)?;
+        device.asked(1, "when the guest is through with both")?;
+        d.came(0, &[], "when nothing is high any more")?;
+
+        device.raise()?;
+        d.comes(0, &[ID], &format!("by another event in round {n}"))?;
+        d.wire(S, true)?;
+        d.write(SETIPNUM, S)?;
+        device.asked(1, "when the guest is through with one")?;
+        d.comes(
+            0,
+            &[ID],
+            "by user space's device, which the guest has not looked at",
+        )?;
+        d.wire(S, false)?;
+        d.write(SETIPNUM, S)?;
+        d.came(0, &[], "when the guest is through with the other one")?;
+    }
+    device.raise()?;
+    d.comes(0, &[ID], "by the last event")?;
+    d.wire(S, true)?;
+    device.remove(&d)?;
+    d.input(S, true, "when the other device is gone")
 }
 
 /// Devices come and go while the guest says that it is through.
