@@ -13,6 +13,7 @@ use vmm::{
     ensure,
     fixture::Fixture,
     host,
+    Config,
     Context,
     Machine,
     Result, //
@@ -77,4 +78,28 @@ pub(crate) fn vcpus(m: &Machine) -> Result<()> {
 
 pub(crate) fn sources(m: &Machine) -> Result<()> {
     test(m, 64, 1, SOURCES)
+}
+
+/// Machines that have run leave nothing, of which page tables are the most.
+pub(crate) fn ran(m: &Machine) -> Result<()> {
+    const MACHINES: u64 = 100;
+    let run = || m.boot(Config::new(1, m.best_mode())).map(drop);
+
+    host::pin_self(&m.cpus()[..1])?;
+    let cgroup = Cgroup::enter()?;
+
+    // So that the process has its memory by now.
+    run()?;
+    let before = cgroup.settled(0)?;
+
+    (0..MACHINES).try_for_each(|_| run())?;
+    let rest = before + BATCH * m.cpus().len() as u64;
+    let after = cgroup.settled(rest)?;
+
+    drop(cgroup);
+    host::pin_self(m.cpus())?;
+    diag(format!("charged: {before}, {MACHINES} machines later {after}"));
+    ensure(after <= rest, || {
+        format!("the charge was {before}, but is {after} after {MACHINES} machines")
+    })
 }

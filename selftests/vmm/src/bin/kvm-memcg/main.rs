@@ -74,6 +74,11 @@ const TESTS: &[Test] = &[
         Nothing,
         charge::sources,
     ),
+    (
+        "charged, and given back: machines that ran",
+        Nothing,
+        charge::ran,
+    ),
 ];
 
 fn main() -> ExitCode {
