@@ -48,6 +48,7 @@ struct aia_vec {
 	u32			nr;
 	int			irq;
 	bool			requested;
+	bool			chained;
 	/* A wired level line: nothing but the mask keeps it from firing again */
 	bool			level;
 
@@ -123,6 +124,7 @@ struct aia_vec *aia_find_vec(u32 nr);
 void aia_release(struct aia_vec *vec);
 int aia_write_request(char *buf);
 int aia_write_release(char *buf);
+int aia_write_chain(char *buf);
 int aia_write_mask(char *buf);
 int aia_write_affine(char *buf);
 int aia_write_type(char *buf);

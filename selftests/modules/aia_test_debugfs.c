@@ -17,6 +17,7 @@
  *   request  w  "V": request_irq()
  *   release  w  "V": free_irq(); the device may go on firing
  *   mask     w  "V 0|1": enable_irq() or disable_irq()
+ *   chain    w  "V": request, with a chained handler
  *   affine   w  "V C": irq_set_affinity(), with its result as it comes
  *   type     w  "V TYPE": irq_set_irq_type(), with its result as it comes
  *   wake     w  "V 0|1": irq_set_irq_wake(), with its result as it comes
@@ -114,6 +115,7 @@ static const struct aia_file aia_files[] = {
 	{ "move_free", aia_write_move_free, NULL },
 	{ "request", aia_write_request, NULL },
 	{ "release", aia_write_release, NULL },
+	{ "chain", aia_write_chain, NULL },
 	{ "mask", aia_write_mask, NULL },
 	{ "affine", aia_write_affine, NULL },
 	{ "type", aia_write_type, NULL },

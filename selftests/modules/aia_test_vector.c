@@ -7,6 +7,8 @@
 #include <linux/cpumask.h>
 #include <linux/interrupt.h>
 #include <linux/irq.h>
+#include <linux/irqchip/chained_irq.h>
+#include <linux/irqdesc.h>
 #include <linux/kernel.h>
 #include <linux/kernel_stat.h>
 #include <linux/percpu.h>
@@ -54,9 +56,42 @@ static int aia_request(struct aia_vec *vec)
 
 void aia_release(struct aia_vec *vec)
 {
-	if (vec->requested)
+	if (vec->chained)
+		irq_set_chained_handler_and_data(vec->irq, NULL, NULL);
+	else if (vec->requested)
 		free_irq(vec->irq, vec);
 	vec->requested = false;
+	vec->chained = false;
+}
+
+/* As that of a driver whose interrupts share this one */
+static void aia_chained(struct irq_desc *desc)
+{
+	struct irq_chip *chip = irq_desc_get_chip(desc);
+
+	chained_irq_enter(chip, desc);
+	aia_handler(irq_desc_get_irq(desc), irq_desc_get_handler_data(desc));
+	chained_irq_exit(chip, desc);
+}
+
+int aia_write_chain(char *buf)
+{
+	struct aia_vec *vec;
+	u32 nr;
+
+	if (kstrtou32(strim(buf), 0, &nr))
+		return -EINVAL;
+	vec = aia_find_vec(nr);
+	if (!vec)
+		return -ENODEV;
+	if (vec->requested || vec->level)
+		return -EBUSY;
+
+	irq_set_chained_handler_and_data(vec->irq, aia_chained, vec);
+	vec->requested = true;
+	vec->chained = true;
+
+	return 0;
 }
 
 int aia_write_request(char *buf)
@@ -94,7 +129,7 @@ int aia_write_mask(char *buf)
 	if (sscanf(buf, "%i %i", &nr, &mask) != 2)
 		return -EINVAL;
 	vec = aia_find_vec(nr);
-	if (!vec || !vec->requested)
+	if (!vec || !vec->requested || vec->chained)
 		return -ENODEV;
 
 	if (mask)

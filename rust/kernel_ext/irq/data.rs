@@ -398,8 +398,9 @@ impl<D: ChipData> IrqData<D> {
     /// Carries out a move that waits for the interrupt to arrive (`irq_move_irq()`).
     #[inline(always)]
     pub fn move_pending(&self, _locked: &Locked) {
-        // SAFETY: Called from the chip's acknowledgement, under the descriptor's lock.
-        unsafe { bindings::irq_move_irq(self.as_raw()) };
+        if self.awaits_move() {
+            self.move_now();
+        }
     }
 
     /// As [`Self::move_pending`], when the interrupt has been handled.
@@ -407,15 +408,40 @@ impl<D: ChipData> IrqData<D> {
     /// A kernel that has panicked ends what was being handled, too, and without the descriptor's lock
     /// (`machine_kexec_mask_interrupts()`): nothing moves then.
     #[inline(always)]
-    pub fn move_pending_at_end(&self, locked: &Locked) {
-        // SAFETY: The structures are valid, and the flag changes under the lock only.
+    pub fn move_pending_at_end(&self, _locked: &Locked) {
+        // SAFETY: Any context.
+        if self.awaits_move() && !unsafe { bindings::panic_in_progress() } {
+            self.move_now();
+        }
+    }
+
+    #[inline(always)]
+    fn awaits_move(&self) -> bool {
+        // SAFETY: The structures are valid, and the flag changes under the descriptor's lock only.
         let flags = unsafe { (*(*self.as_raw()).common).state_use_accessors };
 
-        // SAFETY: Any context.
-        if flags & bindings::IRQD_SETAFFINITY_PENDING != 0
-            && !unsafe { bindings::panic_in_progress() }
-        {
-            self.move_pending(locked);
+        flags & bindings::IRQD_SETAFFINITY_PENDING != 0
+    }
+
+    /// The core has locked the descriptor, but for an interrupt with a chained handler: that acknowledges
+    /// and ends it by itself (`chained_irq_enter()`, `chained_irq_exit()`).
+    #[cold]
+    fn move_now(&self) {
+        let desc = self.descriptor();
+
+        if !desc.is_chained() {
+            // SAFETY: The structure is valid, and its descriptor locked.
+            unsafe { bindings::irq_move_irq(self.as_raw()) };
+            return;
+        }
+        // SAFETY: The structure is valid, and its descriptor is locked meanwhile, which nobody is that
+        // waits for this interrupt.
+        unsafe {
+            let lock = &raw mut (*desc.as_raw()).lock;
+            let flags = bindings::raw_spin_lock_irqsave(lock);
+
+            bindings::irq_move_irq(self.as_raw());
+            bindings::raw_spin_unlock_irqrestore(lock, flags);
         }
     }
 

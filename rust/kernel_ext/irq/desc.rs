@@ -144,6 +144,24 @@ impl<'a> Descriptor<'a> {
         self.0.as_ptr() as usize
     }
 
+    #[inline]
+    pub(super) fn as_raw(self) -> *mut bindings::irq_desc {
+        self.0.as_ptr()
+    }
+
+    /// Whether the interrupt's flow is a chained handler, which the core calls without the descriptor's
+    /// lock.
+    pub(super) fn is_chained(self) -> bool {
+        // What `__irq_do_set_handler()` sets for these, and an interrupt that was requested has not.
+        let chained = bindings::IRQ_NOREQUEST | bindings::IRQ_NOTHREAD;
+
+        // SAFETY: The descriptor is valid by the type invariant. The flags change while the handler is
+        // set only, which does not run as yet.
+        let flags = unsafe { (*self.as_raw()).status_use_accessors };
+
+        flags & chained == chained
+    }
+
     /// Runs the flow handler of the interrupt, in the flow of the interrupt that it arrived by.
     #[inline(always)]
     pub fn handle(self, _flow: &chained::ChainedContext<'_>) {
@@ -154,7 +172,9 @@ impl<'a> Descriptor<'a> {
 }
 
 /// The lock of the descriptor of the interrupt that a callback is about is held, with local
-/// interrupts off; or the kernel has panicked, and nobody else runs.
+/// interrupts off; or the kernel has panicked, and nobody else runs; or the callback is part of the flow of
+/// a chained handler, which the core does not lock
+/// ([`IrqData::move_pending`](super::IrqData::move_pending) does).
 ///
 /// # Examples
 ///

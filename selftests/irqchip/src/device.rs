@@ -451,6 +451,11 @@ impl Vector {
         tell("request", self.nr.to_string())
     }
 
+    /// irq_set_chained_handler(), instead of a request.
+    pub fn chain(&self) -> Result {
+        tell("chain", self.nr.to_string())
+    }
+
     /// free_irq(); a device that sends goes on sending.
     pub fn release(&self) -> Result {
         tell("release", self.nr.to_string())
