@@ -207,6 +207,13 @@ def numbered(*indexes):
     return change
 
 
+def some_numbered(tree):
+    """It says the number of one hart, which is not the number that it has, and
+    nothing of the other one."""
+    tree["/soc/" + APLIC].set(PARENTS, *tree["/soc/" + IMSIC].get(PARENTS)[2:])
+    tree["/soc/" + APLIC].set(INDEXES, 0)
+
+
 def foreign_parent(node):
     """The second parent is not a hart, but a controller that takes the same
     specifiers."""
@@ -578,6 +585,9 @@ def unusual():
                    *left(FIRST, ((3, 7), (5, 4), (9, 1), (95, 5)), 0x00040005,
                          msi=True), *left_file()))
     # QEMU has other numbers, so that no wire interrupts anybody.
+    some = f"{APLIC}|d000000.*: {INDEXES}: those of 1 of 2 harts are ignored"
+    yield Case("indexes-some", some_numbered, (some,), WHOLE, "0-1",
+               Machine(), ("topology", "wired"), warns=some)
     yield Case("indexes", numbered(5, 9), (), WHOLE, "0-1", Machine(),
                ("aplic_probe",), {"aplic_probe": "numbers"}, log=True,
                warns="does not send extempore MSIs|an MSI to itself does not")

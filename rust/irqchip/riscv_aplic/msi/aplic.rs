@@ -26,6 +26,7 @@ use kernel::{
     static_lock_class, //
 };
 use kernel_ext::{
+    cpumask,
     msi::Message,
     pm_domain::Powered,
     sync::ScopedLock, //
@@ -68,7 +69,7 @@ impl MsiAplic {
             try_pin_init!(Self {
                 controller: Controller::new(node, config, DeliveryMode::Msi)?,
                 address,
-                harts: HartNumbers::new(numbers(harts, &address)?),
+                harts: HartNumbers::new(numbers(node, harts, &address)?),
                 off: Word::new(0),
                 genmsi <- ScopedLock::new((), c"aplic_genmsi", static_lock_class!()),
             }? Error),
@@ -194,17 +195,36 @@ impl Powered for MsiAplic {
 
 /// The numbers of harts at the machine level, by the addresses of their interrupt files, and those
 /// of the domain.
-fn numbers(harts: &[HartWire], address: &MsiAddrConfig) -> Result<KVec<hart_numbers::Pair>> {
+///
+/// None are known unless they are those of all CPUs that have an interrupt file: what is sent to another
+/// one would arrive at a hart that has its number in the domain.
+fn numbers(
+    node: &FwNode,
+    harts: &[HartWire],
+    address: &MsiAddrConfig,
+) -> Result<KVec<hart_numbers::Pair>> {
+    let machine = |cpu| {
+        riscv_imsic::file_address(cpu)
+            .and_then(|file| address.target_for(file, Eiid::MIN).ok())
+            .map(|target| target.hart)
+    };
     let mut pairs = KVec::with_capacity(harts.len(), GFP_KERNEL)?;
 
     for wire in harts {
-        let machine = riscv_imsic::file_address(wire.cpu)
-            .and_then(|file| address.target_for(file, Eiid::MIN).ok());
-
-        // A CPU without an interrupt file is no target.
-        if let Some(machine) = machine {
-            pairs.push((machine.hart, wire.hart), GFP_KERNEL)?;
+        if let Some(machine) = machine(wire.cpu) {
+            pairs.push((machine, wire.hart), GFP_KERNEL)?;
         }
+    }
+
+    let all = cpumask::possible().filter_map(machine).count();
+    if !pairs.is_empty() && pairs.len() < all {
+        pr_warn!(
+            "{}: riscv,hart-indexes: those of {} of {} harts are ignored\n",
+            node.display_name(),
+            pairs.len(),
+            all
+        );
+        pairs.clear();
     }
     Ok(pairs)
 }
