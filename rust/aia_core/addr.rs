@@ -122,6 +122,15 @@ impl<AS: AddressSpace> PhysAddr<AS> {
         self.page_offset() == 0
     }
 
+    /// Returns whether who gets the address `next` instead, 32 bits after 32 bits, has another one on
+    /// the way.
+    #[inline]
+    pub const fn mixes_with(self, next: Self) -> bool {
+        let changed = self.0 ^ next.0;
+
+        changed >> u32::BITS != 0 && changed as u32 != 0
+    }
+
     /// Adds a number of bytes; [`None`] if the sum exceeds 64 bits.
     #[inline]
     pub const fn checked_add(self, bytes: u64) -> Option<Self> {
@@ -166,5 +175,16 @@ mod tests {
         assert_eq!(last.checked_add(1), None);
         assert_eq!(PhysAddr::from_ppn(last.ppn()), Some(last.page()));
         assert_eq!(PhysAddr::<Guest>::from_ppn(last.ppn() + 1), None);
+    }
+
+    #[test]
+    fn mixes() {
+        let at = PhysAddr::<Host>::new;
+
+        assert!(!at(0x2800_0000).mixes_with(at(0x2800_0000)));
+        assert!(!at(0x2800_0000).mixes_with(at(0x2800_1000)));
+        assert!(!at(0x2800_0000).mixes_with(at(0x100_2800_0000)));
+        assert!(at(0x2800_0000).mixes_with(at(0x100_2800_1000)));
+        assert!(at(0xffff_f000).mixes_with(at(0x1_0000_0000)));
     }
 }

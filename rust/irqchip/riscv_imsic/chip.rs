@@ -157,6 +157,7 @@ impl chip::Operations for ImsicChip {
         })
         .map_err(refusal)?;
 
+        imsic.raise_if_mixed(&device, vectors.current, moved.current);
         trace::moves(data.irq(), vectors.current, moved.current);
         data.set_chip_data(pack(moved)?, locked);
         if let Some(cpu) = CpuId::from_u32(moved.current.cpu().get()) {

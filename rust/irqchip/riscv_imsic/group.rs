@@ -201,6 +201,7 @@ pub(crate) fn set_affinity(
     members.vectors = moved;
     for (n, irq) in (0..).zip(members.irqs()) {
         if let Some((old, new)) = old.further(n).zip(moved.current.further(n)) {
+            imsic.raise_if_mixed(group.device(), old, new);
             trace::moves(irq, old, new);
         }
     }

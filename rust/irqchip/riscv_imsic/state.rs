@@ -3,7 +3,10 @@
 //! Everything that the driver keeps: one [`Imsic`], with one [`LocalHart`] per CPU.
 
 use aia_core::{
-    addr::Host,
+    addr::{
+        Host,
+        PhysAddr, //
+    },
     geometry::Geometry,
     ids::{
         Cpu,
@@ -44,7 +47,11 @@ use kernel_ext::{
         IrqWork,
         Run, //
     },
-    msi::Message,
+    msi::{
+        Bus,
+        Message,
+        Outermost, //
+    },
     percpu::PerCpu,
     time::timer::{
         CpuTimer,
@@ -202,6 +209,30 @@ impl Imsic {
     pub(crate) fn send(&self, to: VectorId) {
         if let Some(doorbell) = self.local(to.cpu()).and_then(|local| local.doorbell) {
             doorbell.register.write(to.eiid().get());
+        }
+    }
+
+    /// Raises `new` if `device`, which has got its message instead of that of `old`, may have sent one in
+    /// between to an address that is neither's: there it is lost.
+    ///
+    /// Files of groups that are 4 GiB and more apart differ in both halves of their addresses, which
+    /// most devices are given one by one. MSI-X is masked meanwhile.
+    pub(crate) fn raise_if_mixed(&self, device: &Outermost<'_>, old: VectorId, new: VectorId) {
+        let at = |vector| {
+            self.message(vector)
+                .map(|m| PhysAddr::<Host>::new(m.address))
+        };
+        let mixes = || {
+            at(old)
+                .zip(at(new))
+                .is_some_and(|(old, new)| old.mixes_with(new))
+        };
+        let atomic = device.bus() == Bus::PciMsix
+            || device.bus() == Bus::WiredToMsi && device.moves_at_once();
+
+        if !atomic && mixes() {
+            self.send(new);
+            self.counts.duplicates.add(1);
         }
     }
 

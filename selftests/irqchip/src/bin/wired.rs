@@ -498,7 +498,9 @@ fn chained(module: &Module) -> Result {
         vec.settle()?;
         vec.affine(cpus[1])?;
         vec.settle()?;
-        ensure(on(cpus[1]), || format!("round {round}: not on CPU {}", cpus[1]))?;
+        ensure(on(cpus[1]), || {
+            format!("round {round}: not on CPU {}", cpus[1])
+        })?;
         let before = vec.total()?;
         let held = module.hold_until(cpus[1])?;
 
@@ -774,7 +776,10 @@ fn main() -> ExitCode {
             "a line with a chained handler is moved twice",
         );
     } else if once {
-        tap.skip("one CPU only", "a line with a chained handler is moved twice");
+        tap.skip(
+            "one CPU only",
+            "a line with a chained handler is moved twice",
+        );
     }
     if several {
         tap.check(

@@ -98,7 +98,9 @@ pub(crate) fn ran(m: &Machine) -> Result<()> {
 
     drop(cgroup);
     host::pin_self(m.cpus())?;
-    diag(format!("charged: {before}, {MACHINES} machines later {after}"));
+    diag(format!(
+        "charged: {before}, {MACHINES} machines later {after}"
+    ));
     ensure(after <= rest, || {
         format!("the charge was {before}, but is {after} after {MACHINES} machines")
     })
