@@ -71,6 +71,8 @@ impl MsiSink for Sent {
 struct Source {
     mode: u32,
     wire: bool,
+    /// Of whom: of a resampler, or of others.
+    drivers: [bool; 2],
     pending: bool,
     enabled: bool,
     target: u32,
@@ -119,9 +121,10 @@ impl Source {
     }
 
     /// AP-31, AP-33.
-    fn set_wire(&mut self, high: bool) {
+    fn set_wire(&mut self, resampler: bool, high: bool) {
         let before = self.rectified_input();
-        self.wire = high;
+        self.drivers[usize::from(resampler)] = high;
+        self.wire = self.drivers.contains(&true);
         if !before && self.rectified_input() {
             self.pending = true;
         }
@@ -248,11 +251,18 @@ impl Model {
         self.settle();
     }
 
-    fn set_wire(&mut self, i: u32, high: bool) {
+    fn set_wire(&mut self, i: u32, resampler: bool, high: bool) {
         if let Some(source) = self.source(i) {
-            source.set_wire(high);
+            source.set_wire(resampler, high);
         }
         self.settle();
+    }
+
+    /// Nobody has said yet what the wires are, which stay as they were.
+    fn migrate(&mut self) {
+        for source in &mut self.sources {
+            source.drivers = [false; 2];
+        }
     }
 
     /// What holds at all times, whatever changed: AP-33 and AP-39.
@@ -274,7 +284,7 @@ impl Model {
 #[derive(Clone, Debug)]
 enum Op {
     Write(u64, u32),
-    Wire(u32, bool),
+    Wire(u32, bool, bool),
     /// Everything moves into a new APLIC.
     Migrate,
 }
@@ -329,7 +339,7 @@ fn op(nr_sources: u32) -> impl Strategy<Value = Op> {
 
     prop_oneof![
         20 => write.prop_map(|(offset, value)| Op::Write(offset, value)),
-        8 => (1..=nr_sources + 2, any::<bool>()).prop_map(|(i, high)| Op::Wire(i, high)),
+        8 => (1..=nr_sources + 2, any::<bool>(), any::<bool>()).prop_map(|(i, by, high)| Op::Wire(i, by, high)),
         1 => Just(Op::Migrate),
     ]
 }
@@ -369,11 +379,19 @@ proptest! {
                         model.write(offset, value);
                     }
                 }
-                Op::Wire(i, high) => {
-                    aplic.set_input(SourceId::new(i).unwrap(), high, &sent);
-                    model.set_wire(i, high);
+                Op::Wire(i, resampler, high) => {
+                    let source = SourceId::new(i).unwrap();
+
+                    match resampler {
+                        true => aplic.set_resampled(source, high, &sent),
+                        false => aplic.set_input(source, high, &sent),
+                    }
+                    model.set_wire(i, resampler, high);
                 }
-                Op::Migrate => aplic = migrate(&aplic),
+                Op::Migrate => {
+                    aplic = migrate(&aplic);
+                    model.migrate();
+                }
             }
 
             // The order of what one write sends is the APLIC's choice.

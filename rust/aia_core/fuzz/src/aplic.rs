@@ -51,6 +51,8 @@ const SIZES: [u32; 7] = [1, 31, 32, 40, 63, 96, 1023];
 pub(crate) struct Source {
     pub(crate) mode: u32,
     pub(crate) wire: bool,
+    /// Of whom: of a resampler, or of others.
+    pub(crate) drivers: [bool; 2],
     pub(crate) pending: bool,
     pub(crate) enabled: bool,
     pub(crate) target: u32,
@@ -92,10 +94,11 @@ impl Source {
     }
 
     /// AIA 4.7.
-    fn set_wire(&mut self, high: bool) {
+    fn set_wire(&mut self, resampler: bool, high: bool) {
         let before = self.input();
 
-        self.wire = high;
+        self.drivers[usize::from(resampler)] = high;
+        self.wire = self.drivers.contains(&true);
         if self.input() && !before {
             self.pending = true;
         }
@@ -344,6 +347,7 @@ impl Model {
 
             *source = Source {
                 wire: bit(saved.wires),
+                drivers: [false; 2],
                 ..Default::default()
             };
             source.write_sourcecfg(saved.sourcecfg[n as usize]);
@@ -561,20 +565,23 @@ impl Guest {
         }
     }
 
-    fn set_wire(&self, number: u32, high: bool, guest: &Rc<Self>) {
-        trace!("  wire {number} {high}");
+    fn set_wire(&self, number: u32, resampler: bool, high: bool, guest: &Rc<Self>) {
+        trace!("  wire {number} {resampler} {high}");
         let Some(source) = SourceId::new(number) else {
             return;
         };
         let guest = Rc::clone(guest);
         let effect = move || {
             if let Some(source) = guest.model.borrow_mut().source(number) {
-                source.set_wire(high);
+                source.set_wire(resampler, high);
             }
         };
 
         self.storage.0.effect.replace(Some(Box::new(effect)));
-        self.aplic.set_input(source, high, self);
+        match resampler {
+            true => self.aplic.set_resampled(source, high, self),
+            false => self.aplic.set_input(source, high, self),
+        }
         if self.storage.0.effect.take().is_some() {
             assert!(number > self.nr_sources.get());
         }
@@ -698,9 +705,9 @@ pub fn run(data: &[u8]) {
                 let deed: Deed = match input.flag() {
                     true => {
                         let number = 1 + input.below(nr);
-                        let high = input.flag();
+                        let (resampler, high) = (input.flag(), input.flag());
 
-                        Box::new(move || other.set_wire(number, high, &other))
+                        Box::new(move || other.set_wire(number, resampler, high, &other))
                     }
                     false => {
                         let at = offset(&mut input, nr);
@@ -716,9 +723,9 @@ pub fn run(data: &[u8]) {
             }
             11..=13 => {
                 let number = input.below(nr + 2);
-                let high = input.flag();
+                let (resampler, high) = (input.flag(), input.flag());
 
-                guest.set_wire(number, high, &guest);
+                guest.set_wire(number, resampler, high, &guest);
             }
             14 => {
                 let at = offset(&mut input, nr);

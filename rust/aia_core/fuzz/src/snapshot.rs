@@ -237,6 +237,7 @@ fn faults(bytes: &[u8], numbers: Numbers) -> Vec<SnapshotError> {
                     pending: bit(pending),
                     enabled: bit(enabled),
                     target: targets[n as usize],
+                    ..Default::default()
                 };
                 let exists = number != 0 && number <= numbers.sources;
                 let quiet = !source.pending && !source.enabled && source.target == 0;
