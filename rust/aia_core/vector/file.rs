@@ -568,6 +568,27 @@ mod tests {
         }
     }
 
+    /// What was told of a forwarder is not told of the next owner's, which may be there before the hart looks
+    /// at what leaves: a proof that it has by then says nothing of it.
+    #[test]
+    fn a_drained_identity_does_not_leave() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let hart = TestHart::default();
+
+        let _ = file.go_online(&hart);
+        let eiid = leaving(&file, &hart, InFlight::Posted(Tick::new(0)));
+        let (index, mask) = pool::position(eiid);
+        let leaves = || file.leaving[index].load() & mask != 0;
+
+        assert!(leaves());
+        assert!(file.abandon(eiid, elsewhere(5)));
+        file.mark(eiid);
+        file.look(&hart, !0);
+        assert_eq!(file.slot(eiid), Slot::Free);
+        assert!(!leaves());
+    }
+
     /// Each change of affinity that is refused makes the hart look again.
     #[test]
     fn time_alone_ends_the_wait() {

@@ -393,7 +393,10 @@ pub fn move_to<M: Machine>(
         give_back(machine, to, owner);
         return Err(MoveError::NotOwned);
     }
-    let forwarder = temporary.filter(|t| old.assign_forwarder(t.eiid(), to));
+    // A hart that is just coming up may not know of it before it clears what is nobody's.
+    let forwarder = temporary
+        .filter(|_| machine.is_online(from.cpu()))
+        .filter(|t| old.assign_forwarder(t.eiid(), to));
 
     if forwarder.is_some() {
         machine.placement().take(from.cpu(), 1);
@@ -414,7 +417,7 @@ pub fn move_to<M: Machine>(
 
     // Before this hart looks at its file, and takes what is pending for nobody or for others.
     if let (Some(temporary), None) = (temporary, forwarder) {
-        split(machine, temporary, to, source.sender);
+        split(machine, temporary, to);
     }
     let mut online = false;
     for left in [Some(from), forwarder].into_iter().flatten() {
@@ -559,13 +562,11 @@ fn owner_of<M: Machine>(machine: &M, mut vector: VectorId) -> Option<SlotOwner> 
 /// The device may have raised `temporary`, which is in use by another interrupt: if it is pending,
 /// both may have been meant, so both are raised.
 ///
-/// Only its own hart can look, and only if it can tell that nothing is on its way, as of a device
-/// whose messages were posted. Else the moved interrupt is raised in any case: one too many does less
-/// harm than one too few. (If the other one was raised instead, it was once too often.)
-fn split<M: Machine>(machine: &M, temporary: VectorId, to: VectorId, sender: Sender) {
-    let here = temporary.cpu() == machine.cpu() && sender != Sender::Posted;
-
-    if here && machine.here().has_arrived(machine) {
+/// Only its own hart can look, and only if it can tell that nothing is on its way. Else the moved
+/// interrupt is raised in any case: one too many does less harm than one too few. (If the other one
+/// was raised instead, it was once too often.)
+fn split<M: Machine>(machine: &M, temporary: VectorId, to: VectorId) {
+    if temporary.cpu() == machine.cpu() && machine.here().has_arrived(machine) {
         if !machine.take_pending(temporary.eiid()) {
             return;
         }

@@ -57,7 +57,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
     }
 
     /// Looks at all identities that are marked in the words of `summary`.
-    fn look(&self, hart: &impl HartAccess, summary: u64) {
+    pub(super) fn look(&self, hart: &impl HartAccess, summary: u64) {
         for index in Ones(summary) {
             // CAST: A bit number below 64.
             let index = index as usize;
@@ -105,7 +105,19 @@ impl<S: Deref<Target = [Word]>> File<S> {
             self.dropped.add(1);
         }
         hart.enable(eiid);
+        // What is told of it as a forwarder is over: its next owner may move away before this hart has
+        // looked at it again, and nothing that was proven before says anything of that.
+        self.clear_leaving(eiid);
         self.retire(eiid, Slot::Drain);
+    }
+
+    fn clear_leaving(&self, eiid: Eiid) {
+        let (index, mask) = pool::position(eiid);
+
+        // The summary may say more than there is.
+        if let Some(word) = self.leaving.get(index) {
+            word.store_release(word.load() & !mask);
+        }
     }
 
     fn set_leaving(&self, eiid: Eiid) {
