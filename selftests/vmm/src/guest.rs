@@ -314,6 +314,14 @@ impl Guest {
         Ok(())
     }
 
+    /// Forgets what lies in the memory of [`Self::cover`], which is a huge page then, or small pages.
+    pub fn refill_covers(&self, huge: bool) -> Result<()> {
+        self.covers
+            .iter()
+            .try_for_each(|memory| memory.refill(huge))
+            .context("madvise")
+    }
+
     /// Leaves room for so many more devices on the I/O bus, until [`Self::clear_bus`].
     pub fn crowd_bus(&self, room: u32) -> Result<()> {
         let mut zones = 0;

@@ -356,6 +356,25 @@ impl HugeMemory {
         Ok(new)
     }
 
+    /// Forgets what it holds, and makes it a huge page again, or small pages.
+    pub(crate) fn refill(&self, huge: bool) -> io::Result<()> {
+        let advice = if huge {
+            libc::MADV_HUGEPAGE
+        } else {
+            libc::MADV_NOHUGEPAGE
+        };
+
+        for advice in [libc::MADV_DONTNEED, advice] {
+            // SAFETY: The page is part of the mapping, to which there is no reference.
+            if unsafe { libc::madvise(self.page(), Self::SIZE as usize, advice) } != 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        // SAFETY: As above. The first of the small pages is enough.
+        unsafe { self.page().cast::<u8>().write(0) };
+        Ok(())
+    }
+
     fn page(&self) -> *mut libc::c_void {
         let skip = self.map.addr.align_offset(Self::SIZE as usize);
 

@@ -8,6 +8,7 @@ use crate::{
     trace::allocations,
     SOURCES, //
 };
+use std::path::Path;
 use vmm::{
     diag,
     ensure,
@@ -15,6 +16,7 @@ use vmm::{
     host,
     Config,
     Context,
+    Error,
     Machine,
     Result, //
 };
@@ -103,5 +105,43 @@ pub(crate) fn ran(m: &Machine) -> Result<()> {
     ));
     ensure(after <= rest, || {
         format!("the charge was {before}, but is {after} after {MACHINES} machines")
+    })
+}
+
+/// Memory that is mapped by small pages and by a huge page in turn leaves no page tables behind.
+pub(crate) fn huge_pages(m: &Machine) -> Result<()> {
+    const ROUNDS: u64 = 600;
+    const ADDR: u64 = 0x9000_0000;
+
+    ensure(
+        Path::new("/sys/kernel/mm/transparent_hugepage").exists(),
+        || "a kernel without huge pages".into(),
+    )?;
+    host::pin_self(&m.cpus()[..1])?;
+    let cgroup = Cgroup::enter()?;
+    let mut guest = m.boot(Config::new(1, m.best_mode()))?;
+
+    guest.cover(ADDR)?;
+    let round = || {
+        for huge in [false, true] {
+            guest.refill_covers(huge)?;
+            guest.load(0, ADDR, 4)?.read(|| "load".into())?;
+        }
+        Ok::<_, Error>(())
+    };
+
+    round()?;
+    let before = cgroup.settled(0)?;
+
+    (0..ROUNDS).try_for_each(|_| round())?;
+    let rest = before + BATCH * m.cpus().len() as u64;
+    let after = cgroup.settled(rest)?;
+
+    drop(guest);
+    drop(cgroup);
+    host::pin_self(m.cpus())?;
+    diag(format!("charged: {before}, {ROUNDS} rounds later {after}"));
+    ensure(after <= rest, || {
+        format!("the charge was {before}, but is {after} after {ROUNDS} rounds")
     })
 }

@@ -79,6 +79,11 @@ const TESTS: &[Test] = &[
         Nothing,
         charge::ran,
     ),
+    (
+        "charged, and given back: a huge page instead of small ones",
+        Nothing,
+        charge::huge_pages,
+    ),
 ];
 
 fn main() -> ExitCode {
