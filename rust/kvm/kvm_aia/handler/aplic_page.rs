@@ -36,24 +36,22 @@ pub(crate) struct AplicPage;
 
 impl AplicPage {
     /// The APLIC, and the register at `addr`, which an access of `size` bytes wants; no register
-    /// where all is reserved: read-only zero (AIA 4.5).
+    /// where all is reserved, and for other sizes than 4: read-only zero (AIA 4.5).
     fn find(
         vcpu: &Vcpu,
         addr: u64,
         size: usize,
     ) -> Result<(&VmAia, &VmAplic, Option<AplicRegister>)> {
-        if size != 4 || addr % 4 != 0 {
-            return Err(EOPNOTSUPP);
-        }
         let aia = published::aia(vcpu.vm()).ok_or(ENODEV)?;
         let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
         let offset = addr.checked_sub(aplic.address.get()).ok_or(ENODEV)?;
 
-        Ok((
-            aia,
-            aplic,
-            AplicRegister::decode(offset, aplic.domain.nr_sources()),
-        ))
+        let register = match size {
+            4 => AplicRegister::decode(offset, aplic.domain.nr_sources()),
+            _ => None,
+        };
+
+        Ok((aia, aplic, register))
     }
 }
 
@@ -67,15 +65,19 @@ impl Mmio for AplicPage {
             aplic.domain.read(register)
         });
 
-        data.copy_from_slice(&value.to_le_bytes());
+        data.fill(0);
+        if let Some(data) = data.first_chunk_mut() {
+            *data = value.to_le_bytes();
+        }
         Ok(())
     }
 
     fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result {
         let (aia, aplic, register) = Self::find(vcpu, addr, data.len())?;
-        let value = u32::from_le_bytes(data.try_into().map_err(|_| EOPNOTSUPP)?);
 
-        if let Some(register) = register {
+        if let Some((register, data)) = register.zip(data.first_chunk()) {
+            let value = u32::from_le_bytes(*data);
+
             if vcpu.vm().has_ack_notifiers() {
                 resample(vcpu.vm(), aplic.domain.sampled_by_write(register, value));
             }

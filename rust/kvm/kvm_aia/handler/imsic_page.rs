@@ -17,9 +17,6 @@ pub(crate) struct ImsicPages;
 
 impl Mmio for ImsicPages {
     fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
-        if data.len() != 4 || addr % 4 != 0 {
-            return Err(EOPNOTSUPP);
-        }
         if let Some(aia) = published::aia(vcpu.vm()) {
             if !aia.has_file_at(PhysAddr::new(addr).page()) {
                 return Err(EOPNOTSUPP);
@@ -30,11 +27,6 @@ impl Mmio for ImsicPages {
     }
 
     fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result {
-        let data: [u8; 4] = data.try_into().map_err(|_| EOPNOTSUPP)?;
-
-        if addr % 4 != 0 {
-            return Err(EOPNOTSUPP);
-        }
         let Some(aia) = published::aia(vcpu.vm()) else {
             return Ok(());
         };
@@ -44,7 +36,11 @@ impl Mmio for ImsicPages {
             Some((vcpu, imsic)) => {
                 let target = aia.map.decode(addr);
 
-                // What is no MSI is ignored (AIA 3.5).
+                // What is no MSI is ignored (AIA 3.5), and not left to user space either, which might make one
+                // of each half of a longer store.
+                let Ok(data) = <[u8; 4]>::try_from(data) else {
+                    return Ok(());
+                };
                 let _ = imsic.inject(vcpu, target.guest, target.offset, u32::from_le_bytes(data));
                 Ok(())
             }
