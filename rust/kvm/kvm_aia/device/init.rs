@@ -116,7 +116,7 @@ pub(super) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
     let translations = VmTranslations::new()?;
 
     for &addr in &addrs {
-        let imsic = VcpuImsic::new(host, config, translations.clone(), addr, None)?;
+        let imsic = VcpuImsic::new(host, config, translations.clone(), addr)?;
 
         files.push(imsic, GFP_KERNEL_ACCOUNT)?;
     }

@@ -53,12 +53,12 @@ pub(super) fn add(config: &Config, mut vm: VmLocked<'_>, vcpu: &Vcpu, addr: u64)
     let addr = checked_addr(addr).map_err(error)?;
 
     check(aia, &vm, addr)?;
-    let page = if aia.is_in_stretch(addr) {
-        None
-    } else {
-        Some(imsic_pages(&vm, addr, IMSIC_SIZE)?)
-    };
-    let imsic = VcpuImsic::new(host, config, aia.translations.clone(), addr, page)?;
+    let imsic = VcpuImsic::new(host, config, aia.translations.clone(), addr)?;
+
+    // Last: to take a page from the bus again takes memory, and if there is none, all of the bus goes.
+    if !aia.is_in_stretch(addr) {
+        imsic.set_page(imsic_pages(&vm, addr, IMSIC_SIZE)?);
+    }
 
     // Nothing fails from here on.
     published::publish_file(&mut vm, aia, vcpu, imsic);

@@ -6,6 +6,7 @@ use aia_core::{
     guest::{
         binding::{
             Binding,
+            BoundTo,
             GuestFileLocation as _, //
         },
         imsic::vcpu::{
@@ -113,7 +114,10 @@ impl InterruptFile for VcpuImsicRef<'_> {
     fn map(self, file: &GuestFile) -> Result {
         let (vm, address) = (self.vcpu.vm(), self.imsic.address);
 
-        if vm.map_device_page(address.get(), file.page())? {
+        // Others may have unmapped the page of a file that we leave. Then nobody has waited for stores to it.
+        let leaves = !BoundTo::is_software(self.imsic.bound.load());
+
+        if vm.map_device_page(address.get(), file.page())? || leaves {
             self.imsic.translations.changed(vm, address);
         } else {
             self.imsic.translations.added(address);

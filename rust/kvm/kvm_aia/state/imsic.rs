@@ -25,7 +25,8 @@ use kernel::{
             Atomic,
             Relaxed, //
         },
-        Arc, //
+        Arc,
+        SetOnce, //
     }, //
 };
 use kernel_ext::sync::ScopedLock;
@@ -64,18 +65,17 @@ pub(crate) struct VcpuImsic {
     /// [`riscv::time`]: kernel_ext::arch::riscv::time
     ran: Atomic<u64>,
     /// Its page, unless that is among those of its virtual machine.
-    _page: Option<IoDevice>,
+    page: SetOnce<IoDevice>,
 }
 
 impl VcpuImsic {
-    /// Makes the interrupt file of a vCPU at `address`, whose page is `page`, or else one of those that its
-    /// virtual machine has. May sleep.
+    /// Makes the interrupt file of a vCPU at `address`, whose page is one of those that its virtual machine
+    /// has, unless it gets [its own](Self::set_page). May sleep.
     pub(crate) fn new(
         host: &'static HostAia,
         config: &Config,
         translations: Arc<VmTranslations>,
         address: PhysAddr<Guest>,
-        page: Option<IoDevice>,
     ) -> Result<Pin<KBox<Self>>> {
         KBox::pin_init(
             pin_init!(Self {
@@ -92,10 +92,15 @@ impl VcpuImsic {
                 address,
                 translations,
                 ran: Atomic::new(0),
-                _page: page,
+                page: SetOnce::new(),
             }),
             GFP_KERNEL_ACCOUNT,
         )
+    }
+
+    /// Gives it a page of its own, before anybody knows it.
+    pub(crate) fn set_page(&self, page: IoDevice) {
+        self.page.populate(page);
     }
 
     /// The vCPU's thread leaves its CPU, at the time `now`.
