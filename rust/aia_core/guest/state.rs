@@ -7,7 +7,7 @@
 //! header            u32 version, size, nr_ids, nr_sources, nr_vcpus, reserved
 //! if nr_sources > 0:
 //!   domain          u32 domaincfg, genmsi
-//!   per 32 sources  u32 pending, enabled, wires, reserved, sourcecfg[32], target[32]
+//!   per 32 sources  u32 pending, enabled, wires, resampled, sourcecfg[32], target[32]
 //! per vCPU          u32 id, reserved
 //!                   u64 eidelivery, eithreshold
 //!   per 64 IDs      u64 eip, eie
@@ -117,12 +117,9 @@ impl<'a> Snapshot<'a> {
             return Err(SnapshotError::Domain);
         }
         for word in self.layout.words() {
-            let (saved, reserved) = self.read_word(word).ok_or(SnapshotError::Size)?;
+            let saved = self.word(word).ok_or(SnapshotError::Size)?;
             let mut restored = SourceWord::new();
 
-            if reserved != 0 {
-                return Err(SnapshotError::Reserved);
-            }
             restored.restore(&saved, self.layout.implemented(word));
             // What a source cannot have was dropped.
             if restored.save() != saved {
@@ -182,23 +179,19 @@ impl<'a> Snapshot<'a> {
 
     /// Returns a word of the APLIC; [`None`] if it has no such word.
     pub fn word(&self, word: WordIndex) -> Option<SavedWord> {
-        self.read_word(word).map(|(saved, _)| saved)
-    }
-
-    fn read_word(&self, word: WordIndex) -> Option<(SavedWord, u32)> {
         let mut fields = self.part(self.layout.word(word)?)?;
         let mut saved = SavedWord {
             pending: fields.u32()?,
             enabled: fields.u32()?,
             wires: fields.u32()?,
+            resampled: fields.u32()?,
             ..Default::default()
         };
-        let reserved = fields.u32()?;
 
         for field in saved.sourcecfg.iter_mut().chain(&mut saved.target) {
             *field = fields.u32()?;
         }
-        Some((saved, reserved))
+        Some(saved)
     }
 
     /// Returns the ID of a vCPU by its position, from 0; [`None`] if there are not as many.
@@ -268,7 +261,7 @@ impl<'a> SnapshotMut<'a> {
     pub fn set_word(&mut self, word: WordIndex, saved: &SavedWord) -> Option<()> {
         let mut fields = self.part(self.layout.word(word)?)?;
 
-        for value in [saved.pending, saved.enabled, saved.wires, 0] {
+        for value in [saved.pending, saved.enabled, saved.wires, saved.resampled] {
             fields.u32(value);
         }
         for &value in saved.sourcecfg.iter().chain(&saved.target) {
@@ -328,6 +321,7 @@ mod tests {
             pending: 1 << 4,
             enabled: 1 << 5,
             wires: 1 << 4 | 1 << 9,
+            resampled: 1 << 9 | 1 << 10,
             ..Default::default()
         };
         for (source, sourcecfg) in [(4, 6), (5, 4)] {
@@ -397,7 +391,7 @@ mod tests {
             assert_eq!(field, value.to_le_bytes());
         }
         assert_eq!(bytes[DOMAIN..][..8], [4, 1, 0, 0x80, 7, 0, 4, 0]);
-        // Pending, enabled, wires, reserved; sourcecfg of 4 and 5, and target of 5.
+        // Pending, enabled, wires, resampled; sourcecfg of 4 and 5, and target of 5.
         assert_eq!(bytes[WORD..][..9], [0x10, 0, 0, 0, 0x20, 0, 0, 0, 0x10]);
         assert_eq!(bytes[WORD + 16 + 16], 6);
         assert_eq!(bytes[WORD + 16 + 20], 4);
@@ -540,7 +534,9 @@ mod tests {
         // Wires are there whether or not their sources are active, unless they do not exist.
         accepted(WORD + 8, &[1 << 4, 1 << 4 | !0 << 10]);
         refused(WORD + 8, &[0, 1 << 4 | 1], SnapshotError::Source);
-        refused(WORD + 12, &[1], SnapshotError::Reserved);
+        // As are those of resamplers.
+        accepted(WORD + 12, &[0, 1 << 4, 1 << 4 | !0 << 10]);
+        refused(WORD + 12, &[1, 1 << 5 | 1], SnapshotError::Source);
 
         accepted(sourcecfg(6), &[0, 1, 4, 5, 6, 7]);
         refused(sourcecfg(6), &[2, 3, 8, 1 << 10], SnapshotError::Source);

@@ -30,8 +30,10 @@ pub struct SavedWord {
     pub pending: u32,
     /// The enable bits.
     pub enabled: u32,
-    /// The wires as they are, not rectified.
+    /// The wires as [devices](SourceWord::set_wire) have them, not rectified.
     pub wires: u32,
+    /// The wires as those have them that [learn when it was handled](SourceWord::set_resampled).
+    pub resampled: u32,
     /// `sourcecfg` of each source.
     pub sourcecfg: [u32; SourceWord::SOURCES],
     /// `target` of each source.
@@ -53,7 +55,8 @@ impl SourceWord {
         SavedWord {
             pending: self.pending,
             enabled: self.enabled,
-            wires: self.wires,
+            wires: self.by_devices,
+            resampled: self.by_resampler,
             sourcecfg: core::array::from_fn(|i| self.mode(1 << i).sourcecfg()),
             target: self.targets,
         }
@@ -65,7 +68,9 @@ impl SourceWord {
     /// cannot have them, as is everything of a source that is not in `implemented`.
     pub fn restore(&mut self, saved: &SavedWord, implemented: u32) {
         *self = Self::new();
-        self.wires = saved.wires & implemented;
+        self.by_devices = saved.wires & implemented;
+        self.by_resampler = saved.resampled & implemented;
+        self.wires = self.by_devices | self.by_resampler;
         for (i, &sourcecfg) in saved.sourcecfg.iter().enumerate() {
             let bit = 1 << i;
             let mode = if implemented & bit != 0 {
@@ -153,6 +158,7 @@ mod tests {
             pending: !0,
             enabled: !0,
             wires: 0x8000_0401,
+            resampled: 0x8000_0801,
             sourcecfg: core::array::from_fn(|i| i as u32),
             target: [!0; 32],
         }
@@ -175,7 +181,7 @@ mod tests {
         }
         // AP-33: of the level-sensitive sources only the inverted ones have a high input.
         assert_eq!(saved.pending, active & !0x4040_4040);
-        assert_eq!(saved.wires, 1 << 10);
+        assert_eq!((saved.wires, saved.resampled), (1 << 10, 1 << 11));
     }
 
     /// A restored word is the saved one, and nothing of what was there before.

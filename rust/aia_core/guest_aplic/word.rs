@@ -72,9 +72,9 @@ pub struct SourceWord {
     pub(super) level: u32,
     inverted: u32,
     pub(super) wires: u32,
-    /// Of whom a wire is high: after a [restore](Self::restore) of nobody as yet.
-    by_devices: u32,
-    by_resampler: u32,
+    /// Of whom a wire is high.
+    pub(super) by_devices: u32,
+    pub(super) by_resampler: u32,
     pub(super) pending: u32,
     pub(super) enabled: u32,
     pub(super) targets: [u32; Self::SOURCES],
@@ -235,7 +235,7 @@ impl SourceWord {
         self.drive(bit);
     }
 
-    /// A wire is high if it is anybody's; what it was when it was restored does not count any more.
+    /// A wire is high if it is anybody's.
     #[inline]
     fn drive(&mut self, bit: u32) {
         let before = self.inputs();
@@ -562,17 +562,23 @@ mod tests {
         }
     }
 
-    /// A wire that was restored is high until anybody says what it is.
+    /// A wire that was restored is whose it was.
     #[test]
     fn restored_wire() {
-        for lower in [SourceWord::set_wire, SourceWord::set_resampled] {
-            let mut word = pending(Level1, true);
-            let saved = word.save();
+        let mut word = pending(Level1, true);
 
-            word.restore(&saved, !0);
-            assert_eq!((word.inputs(), word.pending()), (BIT, BIT));
-            lower(&mut word, SOURCE, false);
-            assert_eq!((word.inputs(), word.pending()), (0, 0));
+        word.set_resampled(SOURCE, true);
+        for (devices, resampler) in [(true, true), (true, false), (false, true)] {
+            word.set_wire(SOURCE, devices);
+            word.set_resampled(SOURCE, resampler);
+            let mut copy = SourceWord::new();
+
+            copy.restore(&word.save(), !0);
+            assert_eq!(copy, word);
+            copy.set_resampled(SOURCE, false);
+            assert_eq!(copy.inputs(), if devices { BIT } else { 0 });
+            copy.set_wire(SOURCE, false);
+            assert_eq!((copy.inputs(), copy.pending()), (0, 0));
         }
     }
 

@@ -221,8 +221,12 @@ fn any_machine() -> impl Strategy<Value = Machine> {
                     if is_wire {
                         let source = which.index(aplic.nr_sources().get() as usize) as u32 + 1;
                         let source = aplic.nr_sources().check(source).unwrap();
+                        let level = value & 1 != 0;
 
-                        aplic.set_input(source, value & 1 != 0, &machine.sent);
+                        match value & 2 != 0 {
+                            true => aplic.set_resampled(source, level, &machine.sent),
+                            false => aplic.set_input(source, level, &machine.sent),
+                        }
                     } else {
                         aplic.write(*which.get(&registers), value, &machine.sent);
                     }
@@ -269,6 +273,9 @@ proptest! {
                 for level in [true, false] {
                     a.set_input(source, level, &machine.sent);
                     b.set_input(source, level, &copy.sent);
+                    prop_assert_eq!(machine.sent.get(), copy.sent.get());
+                    a.set_resampled(source, level, &machine.sent);
+                    b.set_resampled(source, level, &copy.sent);
                     prop_assert_eq!(machine.sent.get(), copy.sent.get());
                 }
             }

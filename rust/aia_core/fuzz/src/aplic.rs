@@ -331,7 +331,8 @@ impl Model {
         SavedWord {
             pending: self.word(word, |source| source.pending),
             enabled: self.word(word, |source| source.enabled),
-            wires: self.word(word, |source| source.wire),
+            wires: self.word(word, |source| source.drivers[0]),
+            resampled: self.word(word, |source| source.drivers[1]),
             sourcecfg: std::array::from_fn(|n| of(n).map_or(0, |source| source.mode)),
             target: std::array::from_fn(|n| of(n).map_or(0, |source| source.target)),
         }
@@ -346,8 +347,8 @@ impl Model {
             let bit = |bits: u32| bits >> n & 1 != 0;
 
             *source = Source {
-                wire: bit(saved.wires),
-                drivers: [false; 2],
+                wire: bit(saved.wires | saved.resampled),
+                drivers: [bit(saved.wires), bit(saved.resampled)],
                 ..Default::default()
             };
             source.write_sourcecfg(saved.sourcecfg[n as usize]);
@@ -659,6 +660,7 @@ fn saved(input: &mut Input<'_>) -> SavedWord {
         pending: input.word(),
         enabled: input.word(),
         wires: input.word(),
+        resampled: input.word(),
         ..Default::default()
     };
 

@@ -105,7 +105,8 @@ fn right(input: &mut Input<'_>, numbers: Numbers) -> (Vec<u8>, Vec<u32>) {
             let flags = input.u8();
             let mut source = Source {
                 mode: [0, 1, 4, 5, 6, 7][usize::from(flags) % 6],
-                wire: flags & 0x80 != 0,
+                wire: flags & 0x90 != 0,
+                drivers: [flags & 0x80 != 0, flags & 0x10 != 0],
                 ..Default::default()
             };
 
@@ -121,7 +122,7 @@ fn right(input: &mut Input<'_>, numbers: Numbers) -> (Vec<u8>, Vec<u32>) {
         for word in 0..numbers.sources / 32 + 1 {
             let saved = model.saved(word);
 
-            for value in [saved.pending, saved.enabled, saved.wires, 0] {
+            for value in [saved.pending, saved.enabled, saved.wires, saved.resampled] {
                 put32(&mut bytes, value);
             }
             for value in saved.sourcecfg.into_iter().chain(saved.target) {
@@ -223,17 +224,16 @@ fn faults(bytes: &[u8], numbers: Numbers) -> Vec<SnapshotError> {
         // Bits 31:18 and 10:0.
         check(fields.u32() & 0x3_f800 == 0, SnapshotError::Domain);
         for word in 0..numbers.sources / 32 + 1 {
-            let [pending, enabled, wires, reserved] = std::array::from_fn(|_| fields.u32());
+            let [pending, enabled, wires, resampled] = std::array::from_fn(|_| fields.u32());
             let modes: [u32; 32] = std::array::from_fn(|_| fields.u32());
             let targets: [u32; 32] = std::array::from_fn(|_| fields.u32());
 
-            check(reserved == 0, SnapshotError::Reserved);
             for n in 0..32 {
                 let number = word * 32 + n;
                 let bit = |bits: u32| bits >> n & 1 != 0;
                 let source = Source {
                     mode: modes[n as usize],
-                    wire: bit(wires),
+                    wire: bit(wires | resampled),
                     pending: bit(pending),
                     enabled: bit(enabled),
                     target: targets[n as usize],

@@ -149,7 +149,14 @@ pub(crate) fn aplic(m: &Machine) -> Result<()> {
     good(&d, &s, word + snapshot::WIRES, &[1 << 4, !1], "wires")?;
     // Without its wire source 4 is not pending.
     bad(&d, &s, word + snapshot::WIRES, &[0, 1 << 4 | 1], "wires")?;
-    bad(&d, &s, word + snapshot::WORD_RESERVED, &[1], "reserved")?;
+    good(
+        &d,
+        &s,
+        word + snapshot::RESAMPLED,
+        &[0, 1 << 4 | 1 << 9],
+        "resampled",
+    )?;
+    bad(&d, &s, word + snapshot::RESAMPLED, &[1], "resampled")?;
     good(&d, &s, sourcecfg(6), &[0, 1, 4, 5, 6, 7], "sourcecfg")?;
     bad(&d, &s, sourcecfg(6), &[2, 3, 8, 1 << 10], "sourcecfg")?;
     bad(&d, &s, sourcecfg(0), &[1], "sourcecfg of no source")?;

@@ -29,7 +29,7 @@ pub(crate) const WORD_SIZE: usize = 272;
 pub(crate) const PENDING: usize = 0;
 pub(crate) const ENABLED: usize = 4;
 pub(crate) const WIRES: usize = 8;
-pub(crate) const WORD_RESERVED: usize = 12;
+pub(crate) const RESAMPLED: usize = 12;
 pub(crate) const SOURCECFG: usize = 16;
 pub(crate) const TARGET: usize = 144;
 
