@@ -670,6 +670,10 @@ def right():
     yield case("hart-disabled", disable("/cpus/cpu@1"),
                says("the kernel does not run 1 of 2 harts"), cpus="0",
                warns="the kernel does not run 1 of 2 harts")
+    # As for a crash kernel with one CPU, whose devices are anywhere.
+    yield case("indexes-others", all_of(disable("/cpus/cpu@1"), some_numbered),
+               says("the kernel does not run 1 of 2 harts"), cpus="0",
+               warns="the kernel does not run 1 of 2 harts")
     # Two APLICs, and two groups of harts.
     yield case("sockets", lambda tree: None,
                says("group-index-bits: 1, +group-index-shift: 24"), both,

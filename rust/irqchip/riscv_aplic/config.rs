@@ -29,7 +29,7 @@ use kernel_ext::{
 /// How interrupts reach the harts.
 pub(crate) enum Delivery {
     /// As MSIs, since the node has an `msi-parent`. The domain has numbers of its own for these
-    /// harts; if there are none, it has those of the machine level.
+    /// harts; if there are none that the kernel runs, it has those of the machine level.
     Msi(KVec<HartWire>),
     /// By wires to these harts.
     Direct(KVec<HartWire>),
@@ -83,12 +83,19 @@ impl AplicConfig {
                 said.nr_sources
             )
         })?;
-        let delivery = if !said.sends_msis {
-            Delivery::Direct(Self::wires(node, &said)?)
-        } else if !said.harts.is_empty() {
-            Delivery::Msi(Self::wires(node, &said)?)
+        let wires = Self::wires(node, &said)?;
+        let delivery = if said.sends_msis {
+            // Those that the kernel does not run do not matter: it may be a crash kernel on another socket.
+            Delivery::Msi(wires)
+        } else if wires.is_empty() {
+            pr_err!(
+                "{}: {}: no hart that the kernel runs\n",
+                node.display_name(),
+                (said.name)("interrupts-extended")
+            );
+            return Err(ENODEV);
         } else {
-            Delivery::Msi(KVec::new())
+            Delivery::Direct(wires)
         };
 
         Ok(Self {
@@ -130,7 +137,7 @@ impl AplicConfig {
         Ok((range, needed))
     }
 
-    /// The harts that the APLIC interrupts, with their indexes in its domain.
+    /// The harts that the APLIC interrupts, and that the kernel runs, with their indexes in its domain.
     fn wires(node: &FwNode, said: &Description) -> Result<KVec<HartWire>> {
         let mut wires: KVec<HartWire> = KVec::with_capacity(said.harts.len(), GFP_KERNEL)?;
 
@@ -146,15 +153,6 @@ impl AplicConfig {
             if let Some(cpu) = riscv::cpu_of_hart(hartid) {
                 wires.push(HartWire { cpu, hart }, GFP_KERNEL)?;
             }
-        }
-
-        if wires.is_empty() {
-            pr_err!(
-                "{}: {}: no hart that the kernel runs\n",
-                node.display_name(),
-                (said.name)("interrupts-extended")
-            );
-            return Err(ENODEV);
         }
         Ok(wires)
     }
