@@ -45,8 +45,9 @@ pub struct File<S> {
     leaving_summary: Word,
     pool: Pool<S>,
     online: Word,
-    /// When the own hart came up. Whatever was posted while it was away has been since then.
-    online_since: Word,
+    /// When the own hart came up, or something was last [kept](Self::keep): what may still arrive there was
+    /// posted before.
+    away_since: Word,
     /// Not zero if a marker is still on its way, so that another one proves nothing. Only the own
     /// hart looks at it.
     lost: Word,
@@ -84,7 +85,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
             leaving_summary: Word::new(0),
             pool: Pool::new(used)?,
             online: Word::new(0),
-            online_since: Word::new(0),
+            away_since: Word::new(0),
             lost: Word::new(0),
             marker: nr_ids.last(),
             retired: Word::new(0),
@@ -565,6 +566,28 @@ mod tests {
             assert_eq!(file.sync(&hart), SyncOutcome::default());
             assert_eq!(file.slot(eiid), Slot::Free);
             assert_eq!(hart.count.get(), 1);
+        }
+    }
+
+    /// Not since the hart came up, which may be so long ago that it seems to be yet to come.
+    #[test]
+    fn what_is_kept_waits_from_then_on() {
+        for now in [100, (1 << 27) + 1] {
+            let memory = Memory::new();
+            let file = memory.file();
+            let hart = TestHart::default();
+
+            let _ = file.go_online(&hart);
+            hart.now.set(now);
+            let eiid = leaving(&file, &hart, InFlight::Posted(Tick::new(now)));
+
+            hart.now.set(now + 1);
+            assert!(file.keep(&hart, eiid, owner(), elsewhere(5)));
+            assert_eq!(file.sync(&hart).due, Some(Tick::new(now + 3)));
+            assert_eq!(file.slot(eiid), Slot::Away(owner(), Sender::Posted));
+            hart.now.set(now + 3);
+            assert_eq!(file.sync(&hart), SyncOutcome::default());
+            assert_eq!(file.slot(eiid), Slot::Free);
         }
     }
 

@@ -87,6 +87,8 @@ impl<S: Deref<Target = [Word]>> File<S> {
             match slot {
                 Slot::Forward(_, InFlight::Redirecting) => return false,
                 Slot::Forward(target, _) if target == to => {
+                    // Before the slot: who sees that waits from now on.
+                    self.away_since.store_release(hart.now().get().into());
                     if self.go_away(hart, eiid, slot, owner) {
                         return true;
                     }

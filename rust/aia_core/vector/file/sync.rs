@@ -235,8 +235,8 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 Slot::Away(owner, sender) if !proofs.of(sender) && sender != Sender::Posted => {
                     self.replace(eiid, slot, Slot::Away(owner, Sender::Posted));
                 }
-                Slot::Away(_, Sender::Posted) if !proofs.have_arrived(self.online_since()) => {
-                    return Some(arrived_at(self.online_since()));
+                Slot::Away(_, Sender::Posted) if !proofs.have_arrived(self.away_since(eiid)) => {
+                    return Some(arrived_at(self.away_since(eiid)));
                 }
                 Slot::Away(..) => {
                     // When it has been handled, the identity is marked again.
@@ -282,8 +282,12 @@ impl<S: Deref<Target = [Word]>> File<S> {
         outcome == Fence::Proven
     }
 
-    fn online_since(&self) -> Tick {
-        Tick::new(self.online_since.load())
+    /// Since when `eiid`, which is [`Slot::Away`], may wait.
+    fn away_since(&self, eiid: Eiid) -> Tick {
+        // Written before the slot.
+        let _ = self.slot_acquire(eiid);
+
+        Tick::new(self.away_since.load())
     }
 
     /// The own hart comes up, with all its enable bits set: clears the pending bits of what is
@@ -296,7 +300,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.readmit();
         self.lost.store_release(0);
         self.online.set(1);
-        self.online_since.store_release(hart.now().get().into());
+        self.away_since.store_release(hart.now().get().into());
         self.refresh(hart)
     }
 
