@@ -6,8 +6,7 @@
 
 use core::{
     marker::PhantomData,
-    ptr::NonNull,
-    slice, //
+    ptr::NonNull, //
 };
 
 use kernel::{
@@ -39,12 +38,11 @@ use crate::{
 /// struct Page;
 ///
 /// impl Mmio for Page {
-///     fn read(_vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
-///         if addr % 4 != 0 || data.len() != 4 {
+///     fn read(_vcpu: &Vcpu, addr: u64, len: usize) -> Result<u32> {
+///         if addr % 4 != 0 || len != 4 {
 ///             return Err(EOPNOTSUPP);
 ///         }
-///         data.fill(0);
-///         Ok(())
+///         Ok(0)
 ///     }
 ///
 ///     fn write(_vcpu: &Vcpu, _addr: u64, data: &[u8]) -> Result {
@@ -64,8 +62,9 @@ use crate::{
 /// }
 /// ```
 pub trait Mmio {
-    /// Fills `data` with what a load from guest-physical address `addr` returns.
-    fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result;
+    /// What a load of `len` bytes from guest-physical address `addr` returns, which is 0 beyond the first four
+    /// bytes. A shorter one gets the first ones of the word.
+    fn read(vcpu: &Vcpu, addr: u64, len: usize) -> Result<u32>;
 
     /// Stores `data` at guest-physical address `addr`.
     fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result;
@@ -184,7 +183,8 @@ impl Drop for IoDevice {
 
 /// # Safety
 ///
-/// Only for KVM, which passes valid pointers and a length that is that of `data`.
+/// Only for KVM, which passes valid pointers and a length, 1 to 8, that is that of `data`, which need not
+/// be initialized.
 unsafe extern "C" fn read<T: Mmio>(
     vcpu: *mut bindings::kvm_vcpu,
     _device: *mut bindings::kvm_io_device,
@@ -195,10 +195,17 @@ unsafe extern "C" fn read<T: Mmio>(
     from_result(|| {
         // SAFETY: By the requirements of this function.
         let vcpu = unsafe { Vcpu::from_raw(vcpu) };
-        // SAFETY: As above.
-        let data = unsafe { slice::from_raw_parts_mut(data.cast(), usize::try_from(len)?) };
+        let len = usize::try_from(len)?;
+        let word = T::read(vcpu, addr, len)?.to_le_bytes();
+        let data = data.cast::<u8>();
 
-        T::read(vcpu, addr, data)?;
+        // SAFETY: As above.
+        unsafe { data.write_bytes(0, len) };
+        // SAFETY: As above; `word` is none of KVM's.
+        unsafe {
+            word.as_ptr()
+                .copy_to_nonoverlapping(data, len.min(word.len()))
+        };
         Ok(0)
     })
 }

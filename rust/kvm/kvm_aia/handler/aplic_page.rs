@@ -56,20 +56,15 @@ impl AplicPage {
 }
 
 impl Mmio for AplicPage {
-    fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
-        let (_, aplic, register) = Self::find(vcpu, addr, data.len())?;
-        let value = register.map_or(0, |register| {
+    fn read(vcpu: &Vcpu, addr: u64, len: usize) -> Result<u32> {
+        let (_, aplic, register) = Self::find(vcpu, addr, len)?;
+
+        Ok(register.map_or(0, |register| {
             if vcpu.vm().has_ack_notifiers() {
                 resample(vcpu.vm(), aplic.domain.sampled_by_read(register));
             }
             aplic.domain.read(register)
-        });
-
-        data.fill(0);
-        if let Some(data) = data.first_chunk_mut() {
-            *data = value.to_le_bytes();
-        }
-        Ok(())
+        }))
     }
 
     fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result {

@@ -16,14 +16,13 @@ use crate::published;
 pub(crate) struct ImsicPages;
 
 impl Mmio for ImsicPages {
-    fn read(vcpu: &Vcpu, addr: u64, data: &mut [u8]) -> Result {
+    fn read(vcpu: &Vcpu, addr: u64, _len: usize) -> Result<u32> {
         if let Some(aia) = published::aia(vcpu.vm()) {
             if !aia.has_file_at(PhysAddr::new(addr).page()) {
                 return Err(EOPNOTSUPP);
             }
         }
-        data.fill(0);
-        Ok(())
+        Ok(0)
     }
 
     fn write(vcpu: &Vcpu, addr: u64, data: &[u8]) -> Result {
