@@ -20,7 +20,8 @@ impl Vm {
     /// was. Does not sleep, but with `PREEMPT_RT`; preemption may be off.
     ///
     /// CPUs may use the former translation until they are made to [forget](Self::forget_here) it. Fails
-    /// with `ENOMEM`, and leaves what was mapped, if there is no memory for a page table.
+    /// with `ENOMEM`, and leaves what was mapped, if there is no memory for a page table, and with `EFAULT`
+    /// once the virtual machine has no tables any more.
     ///
     /// # Examples
     ///

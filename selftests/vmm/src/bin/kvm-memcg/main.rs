@@ -11,6 +11,7 @@ mod charge;
 #[path = "../kvm-aia-extensions/sys.rs"]
 mod sys;
 mod trace;
+mod unborn;
 
 use std::{
     fs,
@@ -83,6 +84,11 @@ const TESTS: &[Test] = &[
         "charged, and given back: a huge page instead of small ones",
         Nothing,
         charge::huge_pages,
+    ),
+    (
+        "given back: machines that a signal prevents",
+        Nothing,
+        unborn::test,
     ),
 ];
 
