@@ -395,6 +395,43 @@ fn a_reset_while_a_hart_goes() {
     });
 }
 
+/// Somebody starts a hart: of what is in memory, what was sent before is gone, and what is sent afterwards
+/// is there.
+#[test]
+fn a_start_forgets_what_came_before() {
+    loom::model(|| {
+        let machine = Machine::of(&Harts::new(63));
+
+        inject::inject(&*machine, id(3));
+        let meanwhile = spawn(&machine, |machine| inject::inject(machine, id(2)));
+
+        assert!(release::reset_in_memory(&*machine));
+        inject::inject(&*machine, id(1));
+        meanwhile.join().unwrap();
+
+        let left = machine.memory_file();
+
+        assert!(left == [1] || left == [1, 2], "{left:?}");
+    });
+}
+
+/// What is in a guest file is left to the vCPU's thread.
+#[test]
+fn a_start_leaves_a_guest_file_alone() {
+    loom::model(|| {
+        let machine = Machine::on_hart_0(&[3]);
+        let offline = spawn(&machine, |machine| machine.offline(0));
+        let in_memory = release::reset_in_memory(&*machine);
+
+        offline.join().unwrap();
+        if in_memory {
+            assert_eq!(machine.state(), []);
+        } else {
+            assert_eq!(machine.state(), [3]);
+        }
+    });
+}
+
 /// A snapshot has all that was sent before, and leaves everything as it is.
 #[test]
 fn a_snapshot_has_what_is_on_its_way() {

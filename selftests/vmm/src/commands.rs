@@ -26,6 +26,10 @@ const HSM_START: u64 = 0;
 const HSM_STOP: u64 = 1;
 const HSM_STATUS: u64 = 2;
 
+/// The SBI extension that sends IPIs, and its function.
+const SBI_IPI: u64 = 0x73_5049;
+const SEND_IPI: u64 = 0;
+
 /// A hart's state: it is stopped.
 const HSM_STOPPED: u64 = 1;
 
@@ -181,6 +185,13 @@ impl Guest {
             &[id, RAM_BASE, mailbox_address(vcpu)],
         )
         .map(drop)
+    }
+
+    /// Lets vCPU `by` send an IPI to another one by the SBI.
+    pub fn send_ipi(&self, vcpu: usize, by: usize) -> Result<()> {
+        let id = self.config().number(vcpu).id;
+
+        self.sbi(by, SBI_IPI, SEND_IPI, &[1, id]).map(drop)
     }
 
     /// Masks the interrupts of a vCPU.

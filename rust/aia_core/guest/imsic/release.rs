@@ -6,6 +6,7 @@ use crate::{
     guest::{
         binding::{
             BegunRelease,
+            Binding,
             BoundTo,
             Busy,
             GuestFileLocation as _, //
@@ -71,6 +72,24 @@ pub fn reset(vcpu: impl InterruptFile) {
     discard(vcpu);
     vcpu.sw_file().reset();
     signal(vcpu);
+}
+
+/// Resets the interrupt file if its state is in memory, and returns whether it is. In any context; the
+/// vCPU does not execute, so that the state stays there.
+pub fn reset_in_memory(vcpu: impl InterruptFile) -> bool {
+    let in_memory = vcpu.with_binding(|binding| {
+        let in_memory = matches!(binding, Binding::Software);
+
+        if in_memory {
+            vcpu.sw_file().reset();
+        }
+        in_memory
+    });
+
+    if in_memory {
+        signal(vcpu);
+    }
+    in_memory
 }
 
 /// The vCPU goes away: gives its guest file back, and waits for whoever still uses the vCPU.

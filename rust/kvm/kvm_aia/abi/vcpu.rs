@@ -79,17 +79,69 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_deinit(vcpu: *mut bindings::k
 ///
 /// # Safety
 ///
-/// `vcpu` must be valid, and the caller must hold its mutex, or be alone in knowing it.
+/// `vcpu` must be valid and not loaded, and the caller must hold its mutex, or be alone in knowing it.
 #[export]
 pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_reset(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the requirements of this function.
+    unsafe { reset(vcpu, VcpuImsic::reset) };
+}
+
+/// A vCPU is reset for the SBI, by its thread, after [`kvm_riscv_vcpu_aia_begin_reset`].
+///
+/// # Safety
+///
+/// As of [`kvm_riscv_vcpu_aia_reset`].
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_finish_reset(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the requirements of this function.
+    unsafe { reset(vcpu, VcpuImsic::finish_reset) };
+}
+
+/// Resets a vCPU, and its interrupt file by `reset_file`.
+///
+/// # Safety
+///
+/// As of [`kvm_riscv_vcpu_aia_reset`].
+unsafe fn reset(vcpu: *mut bindings::kvm_vcpu, reset_file: impl FnOnce(&VcpuImsic, &Vcpu)) {
     if host().is_none() {
         return;
     }
     // SAFETY: By the requirements of this function.
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
-    // SAFETY: A vCPU that is reset is not loaded.
+    // SAFETY: It is not loaded, by the requirements of this function.
     unsafe { vcpu.reset_csrs() };
+    if let Some(imsic) = imsic(vcpu.vcpu()) {
+        reset_file(imsic, vcpu.vcpu());
+    }
+}
+
+/// The SBI is asked to start a vCPU's hart, or to suspend the system: its thread will reset it.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, and not execute.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_begin_reset(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the requirements of this function.
+    let vcpu = unsafe { Vcpu::from_raw(vcpu) };
+
+    if let Some(imsic) = imsic(vcpu) {
+        imsic.begin_reset(vcpu);
+    }
+}
+
+/// The SBI stops a vCPU's hart: nothing of its interrupt file is left, which is in memory until the vCPU
+/// enters the guest again.
+///
+/// # Safety
+///
+/// `vcpu` must be valid, and the calling task must be its thread, with preemption on.
+#[export]
+pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_stop(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the requirements of this function.
+    let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+
     if let Some(imsic) = imsic(vcpu.vcpu()) {
         imsic.reset(vcpu.vcpu());
     }

@@ -73,6 +73,13 @@ impl VcpuImsic {
 
         match BoundTo::unpack(self.bound.load()) {
             Some((on, _)) if on == Cpu::new(cpu.as_u32()) => Ok(true),
+            // A signal has woken its thread up. It sleeps again, or returns to user space, and needs no
+            // guest file; what is sent to a hart that starts goes to memory. When all are stopped at
+            // once, it may be in the guest a moment longer: not with the file of somebody else.
+            _ if vcpu.is_stopped() => {
+                vcpu.set_vgein(0);
+                Ok(true)
+            }
             _ if cfg!(CONFIG_PREEMPT_RT) => self.follow_preemptible(vcpu, preemption),
             _ => Ok(self.follow_or_spin(vcpu, cpu)? != EntryOutcome::Refused),
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! User space reads and writes an interrupt file, wherever its state is, or resets it.
+//! User space reads and writes an interrupt file, wherever its state is; it is reset.
 
 use aia_core::{
     guest::imsic::{
@@ -31,6 +31,20 @@ impl VcpuImsic {
         let _undisturbed = Undisturbed::new(self.host);
 
         release::reset(VcpuImsicRef::new(vcpu, self));
+    }
+
+    /// Somebody asks the vCPU's thread for a reset, for the SBI: what is sent to the file from here on
+    /// outlives it, if the state is in memory, as it is once the SBI has stopped the hart. In any context,
+    /// while the vCPU does not execute.
+    pub(crate) fn begin_reset(&self, vcpu: &Vcpu) {
+        self.set_reset_begun(release::reset_in_memory(VcpuImsicRef::new(vcpu, self)));
+    }
+
+    /// The vCPU's thread carries out what [`Self::begin_reset`] has begun.
+    pub(crate) fn finish_reset(&self, vcpu: &Vcpu) {
+        if !self.take_reset_begun() {
+            self.reset(vcpu);
+        }
     }
 
     /// Copies the state, wherever it is, and leaves it there. May wait for another CPU.

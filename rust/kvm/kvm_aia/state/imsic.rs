@@ -64,6 +64,8 @@ pub(crate) struct VcpuImsic {
     ///
     /// [`riscv::time`]: kernel_ext::arch::riscv::time
     ran: Atomic<u64>,
+    /// Of the reset that the vCPU's thread has been asked for, this part is done.
+    reset_begun: Atomic<bool>,
     /// Its page, unless that is among those of its virtual machine.
     page: SetOnce<IoDevice>,
 }
@@ -92,6 +94,7 @@ impl VcpuImsic {
                 address,
                 translations,
                 ran: Atomic::new(0),
+                reset_begun: Atomic::new(false),
                 page: SetOnce::new(),
             }),
             GFP_KERNEL_ACCOUNT,
@@ -113,6 +116,17 @@ impl VcpuImsic {
     #[inline]
     pub(crate) fn ran(&self) -> u64 {
         self.ran.load(Relaxed)
+    }
+
+    /// The vCPU's thread is asked for a reset, of which this part is done, or not. The request orders
+    /// this before [`Self::take_reset_begun`].
+    pub(crate) fn set_reset_begun(&self, begun: bool) {
+        self.reset_begun.store(begun, Relaxed);
+    }
+
+    /// The vCPU's thread carries out a reset: whether this part is done. Only once.
+    pub(crate) fn take_reset_begun(&self) -> bool {
+        self.reset_begun.xchg(false, Relaxed)
     }
 
     /// Where the guest sees it.

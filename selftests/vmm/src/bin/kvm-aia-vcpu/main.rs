@@ -172,6 +172,12 @@ const TESTS: &[Test] = &[
     ("reset: by the SBI, guest file", Vcpus(2), |m| {
         reset::by_sbi(m, Hwaccel)
     }),
+    ("reset: between start and run", Nothing, |m| {
+        reset::started(m, Emul)
+    }),
+    ("reset: between start and run, guest file", Vcpus(2), |m| {
+        reset::started(m, Hwaccel)
+    }),
 ];
 
 fn main() -> ExitCode {

@@ -160,3 +160,47 @@ pub(crate) fn by_sbi(m: &Machine, mode: Mode) -> Result<()> {
     }
     exact(&guest, 1, 1, IDS, 0)
 }
+
+/// Interrupts that come once the SBI has started a hart, but before its thread has reset it, are there
+/// when it runs; those that came before are not.
+pub(crate) fn started(m: &Machine, mode: Mode) -> Result<()> {
+    const BEFORE: u32 = 7;
+    const AFTER: u32 = 70;
+    const SSIP: u64 = 1 << 1;
+    let mut guest = m.boot(config(2, mode))?;
+
+    for round in 1..=3 {
+        fill(&guest)?;
+        guest.hart_stop(0, 1)?;
+        // Its thread is not in KVM any more.
+        guest.stop(0)?;
+        nothing_left(&guest, "once it has stopped", |select| {
+            guest.aia().imsic(0, select).context("GET")
+        })?;
+        guest.signal_msi(0, BEFORE)?;
+        guest.send_ipi(0, 1)?;
+        guest.hart_start(0, 1)?;
+        guest.signal_msi(0, AFTER)?;
+        if round != 2 {
+            guest.send_ipi(0, 1)?;
+        }
+        guest.start(0, &[m.cpu(round)])?;
+
+        let ssip = if round != 2 { SSIP } else { 0 };
+
+        same(guest.csr_read(0, csr::SIP)?, ssip, || {
+            format!("sip in round {round}")
+        })?;
+        for (register, pending) in [(EIP0, 0), (EIP0 + 2, 1 << (AFTER - 64)), (EIE0, 0)] {
+            same(guest.ireg_read(0, register)?, pending, || {
+                format!("register {register:#x} in round {round}")
+            })?;
+        }
+        guest.ireg_write(0, EIP0 + 2, 0)?;
+        guest.csr_write(0, csr::SIP, csr::CLEAR, SSIP)?;
+        guest.csr_write(0, csr::SISELECT, csr::WRITE, 0)?;
+        starts_empty(&guest)?;
+        works(&guest, round as u32)?;
+    }
+    Ok(())
+}
