@@ -101,8 +101,8 @@ pub fn call_on<R: Send>(
 pub fn with_interrupts_off<R: Send>(f: impl FnOnce(&LocalInterruptDisabled) -> R + Send) -> R {
     // SAFETY: Any context.
     let flags = unsafe { bindings::local_irq_save() };
-    // SAFETY: Just switched off; what `f` switches on and off in between is balanced when it returns,
-    // as all that it could leave behind for that belongs to this thread.
+    // SAFETY: Just switched off. What `f` switches off in between it switches on again, or forgets to: then
+    // interrupts stay off where somebody next asks for that.
     let result = f(unsafe { LocalInterruptDisabled::assume_disabled() });
 
     // SAFETY: Saved above.

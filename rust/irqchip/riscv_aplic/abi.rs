@@ -58,7 +58,7 @@ pub(crate) unsafe extern "C" fn riscv_aplic_acpi_init(
             pr_err!("MADT: APLIC: the structure is too short\n");
         })?;
 
-        crate::direct::published::describe(aplic)?;
+        crate::described::describe(aplic)?;
         Ok(0)
     })
 }

@@ -31,7 +31,7 @@ fn read(node: &FwNode, registers: Option<Range>) -> Result<Description> {
     if !node.is_of_node() {
         let has_imsic = riscv_imsic::acpi_node().is_some();
 
-        return config::acpi::read(node, registers, direct::published::described(), has_imsic);
+        return config::acpi::read(node, registers, crate::described::all(), has_imsic);
     }
     // A device tree says it in more detail.
     let _ = registers;

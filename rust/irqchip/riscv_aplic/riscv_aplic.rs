@@ -12,6 +12,7 @@
 //! - [`power`]: times without it;
 //! - [`controller`]: what both share: the registers of the sources;
 //! - [`config`]: what firmware says, checked;
+//! - `described`: the APLICs that the MADT has;
 //! - [`ffi`]: what needs unsafe code.
 //!
 //! What registers hold is pure logic, in [`aia_core::aplic`].
@@ -21,6 +22,8 @@
 mod abi;
 mod config;
 mod controller;
+#[cfg(CONFIG_ACPI)]
+mod described;
 mod direct;
 mod ffi;
 mod msi;

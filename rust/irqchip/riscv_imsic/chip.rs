@@ -48,7 +48,7 @@ use crate::{
 /// The chip of the IMSIC's own domain.
 struct ImsicChip;
 
-/// What the core has to know of the chip it asks the device's.
+/// What the core reaches beneath the chip of a device's interrupt.
 pub(crate) static CHIP: Chip<ImsicData> = Chip::new::<ImsicChip>(c"IMSIC", 0);
 
 /// Where an interrupt has its vectors.

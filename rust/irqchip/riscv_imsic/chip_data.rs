@@ -33,7 +33,7 @@ pub(crate) fn unpack(word: LowWord) -> Option<Vectors> {
     Vectors::from_bits(word.get())
 }
 
-/// The owner that an interrupt is for the vectors: its descriptor.
+/// By what the slots of interrupt files know the owner of an identity: the interrupt's descriptor.
 #[inline]
 pub(crate) fn owner(data: &IrqData<ImsicData>) -> Option<SlotOwner> {
     SlotOwner::new(data.descriptor().addr() as u64)

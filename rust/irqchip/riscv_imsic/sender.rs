@@ -70,7 +70,7 @@ pub(crate) fn kind(device: &msi::Outermost<'_>) -> Sender {
 }
 
 /// Whether `controller` is a sender that fences ask.
-pub(crate) fn is_known(controller: *const c_void) -> bool {
+fn is_known(controller: *const c_void) -> bool {
     SENDERS
         .iter()
         .filter_map(SetOnce::as_ref)

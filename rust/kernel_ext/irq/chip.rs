@@ -238,11 +238,12 @@ pub fn unmask_parent<D: ChipData>(data: &IrqData<D>, _locked: &Locked) {
     call_parent(data, |chip| chip.irq_unmask);
 }
 
-/// The token of a callback under the descriptor's lock.
+/// The token of a callback.
 ///
 /// # Safety
 ///
-/// The lock of the interrupt's descriptor must be held for `'a`.
+/// As of [`Locked::assume`], which is so for `'a` while the interrupt core is in a callback of a chip: by
+/// the descriptor's lock, but after a panic and in a chained flow.
 #[inline(always)]
 unsafe fn locked<'a>() -> &'a Locked {
     // SAFETY: By the requirements of this function.
@@ -257,8 +258,7 @@ macro_rules! trampolines {
         /// Only for the interrupt core, which passes valid arguments of an interrupt with this
         /// chip.
         unsafe extern "C" fn $name<T: Operations>(data: *mut bindings::irq_data) {
-            // SAFETY: The core passes valid data of an interrupt with this chip, under the
-            // descriptor's lock.
+            // SAFETY: The core passes valid data of an interrupt with this chip, in a callback.
             let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
 
             T::$name(data, locked);
@@ -293,8 +293,7 @@ unsafe extern "C" fn set_affinity<T: Operations>(
 ///
 /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
 unsafe extern "C" fn retrigger<T: Operations>(data: *mut bindings::irq_data) -> c_int {
-    // SAFETY: The core passes valid data of an interrupt with this chip, under the descriptor's
-    // lock.
+    // SAFETY: The core passes valid data of an interrupt with this chip, in a callback.
     let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
 
     T::retrigger(data, locked).into()
@@ -304,8 +303,7 @@ unsafe extern "C" fn retrigger<T: Operations>(data: *mut bindings::irq_data) -> 
 ///
 /// Only for the interrupt core, which passes valid arguments of an interrupt with this chip.
 unsafe extern "C" fn set_type<T: Operations>(data: *mut bindings::irq_data, kind: u32) -> c_int {
-    // SAFETY: The core passes valid data of an interrupt with this chip, under the descriptor's
-    // lock.
+    // SAFETY: The core passes valid data of an interrupt with this chip, in a callback.
     let (data, locked) = unsafe { (IrqData::from_raw(data), locked()) };
 
     from_result(|| {

@@ -217,10 +217,11 @@ impl Locked {
     ///
     /// # Safety
     ///
-    /// The lock must be held for `'a`.
+    /// For `'a`, local interrupts must be off and nobody else may run what takes the lock: it is held, or the
+    /// kernel has panicked, or the interrupt is in a chained flow, which is one flow at a time.
     #[inline(always)]
     pub(super) unsafe fn assume<'a>() -> &'a Self {
-        // SAFETY: It is a raw lock that is taken with interrupts off.
+        // SAFETY: By the requirements of this function.
         let irqs_off = unsafe { LocalInterruptDisabled::assume_disabled() };
 
         // SAFETY: A transparent wrapper.

@@ -79,8 +79,8 @@ impl CpuTimer {
         // tick. Here it is the count that matters, not the time from now.
         let expires = at.wrapping_sub(1);
 
-        // SAFETY: Initialised by the type invariant. Only the CPU that the timer belongs to starts
-        // it, with interrupts off, so nothing starts it in between.
+        // SAFETY: Initialised by the type invariant. The wheel has a lock: if somebody else starts it in
+        // between, it expires at the one time or at the other.
         unsafe {
             if !bindings::timer_pending(self.raw.get()) {
                 bindings::mod_timer(self.raw.get(), expires);

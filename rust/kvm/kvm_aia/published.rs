@@ -95,7 +95,7 @@ pub(crate) fn publish_file(
 
     vcpu.set_imsic_addr(imsic.address().get());
     vcpu.set_hart_index(aia.map.hart_index(imsic.address()));
-    // SAFETY: A `VcpuImsic`.
+    // SAFETY: A `VcpuImsic`, until `take_imsic`, when nobody uses it any more.
     unsafe { vcpu.set_imsic_state(ptr::from_mut(imsic).cast()) };
     // SAFETY: The lock is held; by `take_imsic` it goes with its vCPU.
     unsafe { aia.add(vcpu, imsic) };
@@ -107,7 +107,7 @@ pub(crate) fn publish<'a>(vm: &mut VmLocked<'a>, aia: KBox<VmAia>) -> &'a VmAia 
     // It lives until `take_aia`.
     let aia = KBox::leak(aia);
 
-    // SAFETY: A `VmAia`.
+    // SAFETY: A `VmAia`, until `take_aia`, when nobody uses it any more.
     unsafe { vm.set_aia_state(ptr::from_mut(aia).cast()) };
     aia
 }
@@ -121,7 +121,7 @@ pub(crate) unsafe fn take_aia(vm: &Vm) -> Option<KBox<VmAia>> {
     let aia = vm.aia_state().cast::<VmAia>();
 
     // Before its devices are taken from the bus, one after the other.
-    // SAFETY: Nothing.
+    // SAFETY: Null.
     unsafe { vm.set_aia_state(ptr::null_mut()) };
     // SAFETY: Made of a box by `publish`; by the requirements of this function, nobody has it.
     (!aia.is_null()).then(|| unsafe { KBox::from_raw(aia) })
@@ -135,7 +135,7 @@ pub(crate) unsafe fn take_aia(vm: &Vm) -> Option<KBox<VmAia>> {
 pub(crate) unsafe fn take_imsic(vcpu: &Vcpu) -> Option<Pin<KBox<VcpuImsic>>> {
     let raw = vcpu.imsic_state().cast::<VcpuImsic>();
 
-    // SAFETY: Nothing.
+    // SAFETY: Null.
     unsafe { vcpu.set_imsic_state(ptr::null_mut()) };
     // SAFETY: Made of a pinned box by `publish_file`; by the requirements of this function, nobody has it.
     (!raw.is_null()).then(|| unsafe { Pin::new_unchecked(KBox::from_raw(raw)) })

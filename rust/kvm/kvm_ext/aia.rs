@@ -52,7 +52,8 @@ impl Vm {
     ///
     /// # Safety
     ///
-    /// It must be what everybody who uses that expects.
+    /// It must be null, or point to what those who use [`Self::aia_state`] take it for, until null is set and all of
+    /// them are gone.
     ///
     /// # Examples
     ///

@@ -122,7 +122,8 @@ impl Vcpu {
     ///
     /// # Safety
     ///
-    /// It must be what everybody who uses that expects.
+    /// It must be null, or point to what those who use [`Self::imsic_state`] take it for, until null is set and all of
+    /// them are gone.
     ///
     /// # Examples
     ///

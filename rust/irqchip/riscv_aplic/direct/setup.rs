@@ -36,7 +36,6 @@ use super::{
     handler::IdcHandler,
     hotplug::Hotplug,
     published::{
-        described_registers,
         APLICS,
         PARENT, //
     }, //
@@ -89,12 +88,16 @@ impl External {
 ///
 /// Those that are set up have a claim on their registers.
 fn silence_others() {
-    for range in Iterator::chain(config::of::direct_registers(), described_registers()) {
+    let silence = |range| {
         // CAST: Addresses are as wide as the hart.
         if let Ok(registers) = <Mapping>::exclusive(&range, PAGE_SIZE as usize, c"riscv-aplic") {
             registers.write(regs::DOMAINCFG, 0);
         }
-    }
+    };
+
+    config::of::direct_registers().for_each(silence);
+    #[cfg(CONFIG_ACPI)]
+    crate::described::registers().for_each(silence);
 }
 
 /// Switches the external interrupt on for all CPUs: for the first APLIC, and for another one where

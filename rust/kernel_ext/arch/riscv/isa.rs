@@ -6,12 +6,6 @@
 
 use kernel::bindings;
 
-/// Whether all harts have Ssaia.
-pub fn has_ssaia() -> bool {
-    // SAFETY: Only reads the bitmap of extensions.
-    unsafe { bindings::riscv_has_ssaia() }
-}
-
 /// Whether all harts have Sscofpmf.
 ///
 /// # Examples

@@ -53,8 +53,8 @@ impl VcpuImsic {
         )
     }
 
-    /// A vCPU has a guest file of `cpu` that was another one's, which was begun at the time `begun`: the
-    /// next that can do without waits for a while.
+    /// A vCPU has taken another one's guest file of `cpu`, from `begun` until now, by the monotonic clock in
+    /// nanoseconds: the next vCPU that can do without one waits for a while.
     #[cold]
     pub(crate) fn rest(&self, cpu: CpuId, begun: u64) {
         if let Some(hart) = self.host.harts.on(cpu) {

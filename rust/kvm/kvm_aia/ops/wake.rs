@@ -41,8 +41,8 @@ impl VcpuImsic {
     pub(crate) fn wake_on_interrupt(&self) {
         let irqs_off = local_interrupt_disable();
 
-        // Without the lock: only this CPU takes the file away, be it for another vCPU, which is at this,
-        // or who has the vCPU's mutex, and that is its thread.
+        // Without the lock: the file is taken away by another vCPU on this CPU, which is busy here, or by who
+        // has the vCPU's mutex, which is this thread.
         if let Some((on, line)) = BoundTo::unpack(self.bound.load()) {
             if is_here(on) {
                 self.host.hart(&irqs_off).enable(line.bit());

@@ -34,13 +34,13 @@ use kernel::{
 };
 use kernel_ext::{
     arch::riscv::{
+        aia::Aia,
         hypervisor::{
             self,
             Hypervisor,
             GUEST_INTERRUPTS,
             IRQ_S_GEXT, //
-        },
-        isa, //
+        }, //
     },
     irq::percpu::{
         PerCpuHandler,
@@ -152,7 +152,7 @@ impl HostAia {
     ///
     /// Fails with `ENODEV` if that is no AIA.
     pub(crate) fn new<H: PerCpuHandler>() -> Result<Self> {
-        if !isa::has_ssaia() {
+        if Aia::detect().is_none() {
             return Err(ENODEV);
         }
         let max_ids = riscv_imsic::nr_guest_ids().unwrap_or(NrIds::MAX);

@@ -21,7 +21,7 @@ static kvm_riscv_aia_nr_hgei: Atomic<i32> = Atomic::new(0);
 static kvm_riscv_aia_max_ids: Atomic<u32> = Atomic::new(0);
 
 /// How many guest files every hart has at least.
-pub(crate) fn nr_hgei() -> u32 {
+fn nr_hgei() -> u32 {
     kvm_riscv_aia_nr_hgei.load(Relaxed).unsigned_abs()
 }
 
