@@ -86,6 +86,11 @@ const TESTS: &[Test] = &[
         Files(1),
         |m| sip::not_made(m, Hwaccel),
     ),
+    (
+        "sip: user space says it all without an AIA device",
+        Nothing,
+        sip::no_device,
+    ),
     ("sip: WFI looks at it", Nothing, sip::wfi),
     ("sip: the timer of the SBI is not lost", Nothing, sip::timer),
     ("siselect: values", Nothing, |m| select::values(m, Emul)),

@@ -36,6 +36,7 @@ use vmm::{
         urgent, //
     },
     same,
+    Config,
     Error,
     Guest,
     Machine,
@@ -152,6 +153,28 @@ pub(crate) fn not_made(m: &Machine, mode: Mode) -> Result<()> {
     same((guest.total(0), guest.empty(0)), (0, 0), || {
         "interrupts taken".into()
     })
+}
+
+/// Without interrupt controllers in the kernel, it is for user space to say whether an external interrupt
+/// is pending: what it sets it reads again, and so does the guest.
+pub(crate) fn no_device(m: &Machine) -> Result<()> {
+    let cfg = Config {
+        device: false,
+        ..config(1, Mode::Emul)
+    };
+    let mut guest = Guest::new(m.kvm(), cfg)?;
+
+    for sip in [SEIP, SEIP | SSIP, SSIP, 0, SEIP] {
+        guest.set_reg(0, SIP, sip)?;
+        same(guest.reg(0, SIP)?, sip, || "sip".into())?;
+        guest.start(0, &[m.cpu(0)])?;
+        same(guest.csr_read(0, csr::SIP)?, sip, || {
+            "sip in the guest".into()
+        })?;
+        guest.stop(0)?;
+        same(guest.reg(0, SIP)?, sip, || "sip at the end".into())?;
+    }
+    Ok(())
 }
 
 /// Waits until the guest's WFI is over.
