@@ -438,6 +438,12 @@ impl Guest {
         self.vcpus[vcpu].reset()
     }
 
+    /// Resets a vCPU as [`Self::reset`], but without KVM_CAP_RISCV_MP_STATE_RESET, and where it is; or says
+    /// why KVM does not.
+    pub fn try_reset(&self, vcpu: usize) -> Result<io::Result<()>> {
+        self.vcpus[vcpu].try_reset()
+    }
+
     /// Calls KVM_RUN of a vCPU that does not run, with a signal pending that only KVM_RUN lets in: the vCPU
     /// is loaded on this CPU, and put before it enters the guest.
     pub fn nearly_run(&mut self, vcpu: usize) -> Result<()> {

@@ -39,6 +39,7 @@ use kvm_ioctls::{
     VcpuFd, //
 };
 use std::{
+    io,
     os::fd::{
         AsRawFd,
         RawFd, //
@@ -294,13 +295,18 @@ impl Vcpu {
         set_reg(fd, core, CORE_A1, self.entry.arg)
     }
 
+    /// Resets it, or says why KVM does not; it does not run.
+    pub(crate) fn try_reset(&self) -> Result<io::Result<()>> {
+        let reset = self.idle()?.set_mp_state(kvm_mp_state {
+            mp_state: KVM_MP_STATE_INIT_RECEIVED,
+        });
+
+        Ok(reset.map_err(fixture::errno))
+    }
+
     /// Resets it; it does not run.
     pub(crate) fn reset(&self) -> Result<()> {
-        self.idle()?
-            .set_mp_state(kvm_mp_state {
-                mp_state: KVM_MP_STATE_INIT_RECEIVED,
-            })
-            .context("KVM_MP_STATE_INIT_RECEIVED")?;
+        self.try_reset()?.context("KVM_MP_STATE_INIT_RECEIVED")?;
         self.set_entry()
     }
 

@@ -173,6 +173,11 @@ const TESTS: &[Test] = &[
     ("reset: by user space, guest file", Files(1), |m| {
         reset::by_user(m, Hwaccel)
     }),
+    (
+        "reset: not by user space that has not enabled it",
+        Nothing,
+        reset::not_enabled,
+    ),
     ("reset: by the SBI", Nothing, |m| reset::by_sbi(m, Emul)),
     ("reset: by the SBI, guest file", Vcpus(2), |m| {
         reset::by_sbi(m, Hwaccel)

@@ -19,6 +19,7 @@ use vmm::{
     },
     ensure,
     exact,
+    refused,
     regs::imsic::*,
     same,
     Context,
@@ -143,6 +144,39 @@ pub(crate) fn by_user(m: &Machine, mode: Mode) -> Result<()> {
         works(&guest, round)?;
     }
     Ok(())
+}
+
+/// User space resets vCPUs once it has said that it does, by KVM_CAP_RISCV_MP_STATE_RESET; until then it
+/// is told that it cannot, and nothing changes.
+pub(crate) fn not_enabled(m: &Machine) -> Result<()> {
+    let mut guest = m.boot(config(1, Mode::Emul))?;
+
+    fill(&guest)?;
+    guest.stop(0)?;
+    let state = |guest: &Guest| {
+        registers(guest)?
+            .into_iter()
+            .map(|select| guest.aia().imsic(0, select).context("GET"))
+            .chain([guest.reg(0, onereg::id(SISELECT))])
+            .collect::<Result<Vec<_>>>()
+    };
+    let before = state(&guest)?;
+
+    refused(guest.try_reset(0)?, libc::EINVAL, || {
+        "KVM_MP_STATE_INIT_RECEIVED without the capability".into()
+    })?;
+    same(&state(&guest)?, &before, || {
+        "registers after the refusal".into()
+    })?;
+    // It goes on where it was.
+    guest.start(0, &[m.cpu(0)])?;
+    guest.call(0, op::NOP, &[])?;
+    guest.stop(0)?;
+    same(state(&guest)?, before, || "registers in the end".into())?;
+    guest.reset(0)?;
+    nothing_left(&guest, "with the capability", |select| {
+        guest.aia().imsic(0, select).context("GET")
+    })
 }
 
 /// The vCPU stops its hart by the SBI, and another one starts it.
