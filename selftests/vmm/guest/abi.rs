@@ -168,6 +168,8 @@ pub struct Mailbox {
     pub empty: AtomicU64,
     /// For the guest's own use: not zero while an instruction may trap.
     pub probe: AtomicU64,
+    /// stval of the last exception that an instruction took which may trap.
+    pub tval: AtomicU64,
     /// scause, sepc and stval of an unexpected trap, after which the vCPU halts.
     pub trap: [AtomicU64; 3],
     /// For the guest's own use: interrupts counted in all.

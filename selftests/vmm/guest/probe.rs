@@ -19,7 +19,12 @@ pub(crate) fn trapped(mb: &Mailbox, cause: u64, epc: u64) -> bool {
     let probing = mb.probe.load(Ordering::Relaxed) == PROBING;
 
     if probing {
+        let tval: u64;
+
         mb.probe.store(PROBING + 1 + cause, Ordering::Relaxed);
+        // SAFETY: Only reads a register.
+        unsafe { asm!("csrr {}, stval", out(reg) tval, options(nomem, nostack)) };
+        mb.tval.store(tval, Ordering::Relaxed);
         // SAFETY: Goes on behind the instruction, which has 4 bytes and no other effect.
         unsafe { asm!("csrw sepc, {}", in(reg) epc + 4, options(nostack)) };
     }

@@ -47,16 +47,11 @@ pub struct Outcome {
     pub value: u64,
     /// The exception that it took instead, as in scause.
     pub trap: Option<u64>,
+    /// What stval was then; 0 without an exception.
+    pub tval: u64,
 }
 
 impl Outcome {
-    fn new([value, trap]: [u64; 2]) -> Self {
-        Self {
-            value,
-            trap: trap.checked_sub(1),
-        }
-    }
-
     /// What it read, if it did not trap.
     pub fn read(self, what: impl Fn() -> String) -> Result<u64> {
         match self.trap {
@@ -70,21 +65,31 @@ impl Outcome {
 }
 
 impl Guest {
+    /// What a command comes to that runs one instruction.
+    fn outcome(&self, vcpu: usize, op: u64, args: &[u64]) -> Result<Outcome> {
+        let [value, trap] = self.call(vcpu, op, args)?;
+        let trap = trap.checked_sub(1);
+
+        Ok(Outcome {
+            value,
+            trap,
+            tval: trap.map_or(0, |_| self.tval(vcpu)),
+        })
+    }
+
     /// A load of `size` bytes by a vCPU.
     pub fn load(&self, vcpu: usize, addr: u64, size: u64) -> Result<Outcome> {
-        self.call(vcpu, op::LOAD, &[addr, size]).map(Outcome::new)
+        self.outcome(vcpu, op::LOAD, &[addr, size])
     }
 
     /// A store.
     pub fn store(&self, vcpu: usize, addr: u64, size: u64, value: u64) -> Result<Outcome> {
-        self.call(vcpu, op::STORE, &[addr, size, value])
-            .map(Outcome::new)
+        self.outcome(vcpu, op::STORE, &[addr, size, value])
     }
 
     /// An access to the indirect register `select` by the instruction `how` of [`csr`].
     pub fn ireg(&self, vcpu: usize, select: u32, how: u64, value: u64) -> Result<Outcome> {
-        self.call(vcpu, op::IREG, &[select.into(), how, value])
-            .map(Outcome::new)
+        self.outcome(vcpu, op::IREG, &[select.into(), how, value])
     }
 
     /// Reads an indirect register.
@@ -102,8 +107,7 @@ impl Guest {
 
     /// An access to the CSR `number` by the instruction `how`, both of [`csr`].
     pub fn csr(&self, vcpu: usize, number: u64, how: u64, value: u64) -> Result<Outcome> {
-        self.call(vcpu, op::CSR, &[number, how, value])
-            .map(Outcome::new)
+        self.outcome(vcpu, op::CSR, &[number, how, value])
     }
 
     /// Reads a CSR.
@@ -120,24 +124,22 @@ impl Guest {
 
     /// An access to a CSR as by [`Self::csr`], in user mode.
     pub fn user_csr(&self, vcpu: usize, number: u64, how: u64, value: u64) -> Result<Outcome> {
-        self.call(vcpu, op::USER_CSR, &[number, how, value])
-            .map(Outcome::new)
+        self.outcome(vcpu, op::USER_CSR, &[number, how, value])
     }
 
     /// A WFI in user mode.
     pub fn user_wfi(&self, vcpu: usize) -> Result<Outcome> {
-        self.call(vcpu, op::USER_WFI, &[]).map(Outcome::new)
+        self.outcome(vcpu, op::USER_WFI, &[])
     }
 
     /// An AMO on the 32-bit word at `addr`.
     pub fn amo(&self, vcpu: usize, addr: u64) -> Result<Outcome> {
-        self.call(vcpu, op::AMO, &[addr]).map(Outcome::new)
+        self.outcome(vcpu, op::AMO, &[addr])
     }
 
     /// A load of the 32-bit word at `addr` by LR.
     pub fn load_reserved(&self, vcpu: usize, addr: u64) -> Result<Outcome> {
-        self.call(vcpu, op::LOAD_RESERVED, &[addr])
-            .map(Outcome::new)
+        self.outcome(vcpu, op::LOAD_RESERVED, &[addr])
     }
 
     /// An access to stopei by the instruction `how` of [`csr`].

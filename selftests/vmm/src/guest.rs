@@ -465,6 +465,11 @@ impl Guest {
         Ok(set_reg(self.vcpus[vcpu].idle()?, id, value))
     }
 
+    /// stval of the last exception of a vCPU that was expected.
+    pub(crate) fn tval(&self, vcpu: usize) -> u64 {
+        self.mem.mailbox(vcpu).tval.load(Ordering::Relaxed)
+    }
+
     /// Gives a command up whose vCPU has left it for ever.
     pub(crate) fn forget(&self, vcpu: usize) {
         let mb = self.mem.mailbox(vcpu);

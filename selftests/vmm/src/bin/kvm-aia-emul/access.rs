@@ -8,6 +8,7 @@ use crate::{
     boot,
     ids, //
 };
+use std::ops::Range;
 use vmm::{
     abi::{
         op,
@@ -240,9 +241,19 @@ pub(crate) fn aplic_around(m: &Machine) -> Result<()> {
     nothing_pending(&guest)
 }
 
-/// An access fault of `cause`, and nothing for user space.
-fn faults(guest: &Guest, outcome: Outcome, cause: u64, what: &str) -> Result<()> {
+/// An access fault of `cause`, which tells an address of those that were accessed, and nothing for user
+/// space.
+fn faults(
+    guest: &Guest,
+    outcome: Outcome,
+    cause: u64,
+    accessed: Range<u64>,
+    what: &str,
+) -> Result<()> {
     same(outcome.trap, Some(cause), || format!("exception of {what}"))?;
+    ensure(accessed.contains(&outcome.tval), || {
+        format!("stval of {what}: {:#x}", outcome.tval)
+    })?;
     same(guest.left(), vec![], || {
         format!("left to user space by {what}")
     })
@@ -269,12 +280,14 @@ pub(crate) fn misaligned(m: &Machine) -> Result<()> {
                 &guest,
                 guest.load(1, addr, size)?,
                 LOAD_ACCESS,
+                addr..addr + size,
                 &format!("a load of {size} bytes at {addr:#x}"),
             )?;
             faults(
                 &guest,
                 guest.store(1, addr, size, VALUE)?,
                 STORE_ACCESS,
+                addr..addr + size,
                 &format!("a store of {size} bytes at {addr:#x}"),
             )?;
         }
@@ -302,12 +315,14 @@ pub(crate) fn atomic(m: &Machine) -> Result<()> {
             &guest,
             guest.amo(1, addr)?,
             STORE_ACCESS,
+            addr..addr + 4,
             &format!("an AMO at {addr:#x}"),
         )?;
         faults(
             &guest,
             guest.load_reserved(1, addr)?,
             LOAD_ACCESS,
+            addr..addr + 4,
             &format!("LR at {addr:#x}"),
         )?;
     }
