@@ -217,6 +217,29 @@ pub(crate) fn hw_idle(m: &Machine) -> Result<()> {
     exact(&guest, 0, 11, 1, ROUNDS as u32)
 }
 
+/// A CPU that goes forgets for whom it has saved that he waits: when it is back, nobody does.
+pub(crate) fn hw_gone(m: &Machine) -> Result<()> {
+    let _back = m.cpus_back();
+    let probe = Probe::load()?;
+    let cpu = m.cpu(1);
+    let mut guest = Guest::new(m.kvm(), Config::new(1, Mode::Hwaccel))?;
+
+    guest.boot(0, &[cpu])?;
+    guest.park(0);
+    asleep(&guest, cpu)?;
+    let [hgeie, _] = probe.idle(cpu)?.hgeie;
+
+    ensure(hgeie != 0, || {
+        format!("nobody waits on CPU {cpu} but the vCPU")
+    })?;
+    guest.stop(0)?;
+    set_online(cpu, false)?;
+    set_online(cpu, true)?;
+    same(probe.idle(cpu)?.hgeie, [0; 2], || {
+        format!("hgeie of CPU {cpu} when it is back, and after an idle state")
+    })
+}
+
 /// The system sleeps, and its last CPU loses what its guest files hold: a vCPU that does not run
 /// finds all of it, and one in WFI is woken up.
 pub(crate) fn hw_suspend(m: &Machine) -> Result<()> {

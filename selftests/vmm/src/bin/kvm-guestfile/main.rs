@@ -178,6 +178,11 @@ const TESTS: &[Test] = &[
         asleep::hw_idle,
     ),
     (
+        "guest file: nobody waits on a CPU that was in such a state, went and came back",
+        Need::FilesAndCpus(1, 2),
+        asleep::hw_gone,
+    ),
+    (
         "guest file: a vCPU runs on a CPU that loses its registers now and then",
         Need::Files(1),
         doze::hw_runs,
