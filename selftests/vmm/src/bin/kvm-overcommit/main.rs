@@ -49,6 +49,11 @@ const TESTS: &[Test] = &[
         traced::traced,
     ),
     (
+        "and of files that go with their CPU",
+        FilesAndCpus(1, 2),
+        traced::evicted,
+    ),
+    (
         "debugfs tells whose each guest file is",
         Files(1),
         traced::shown,
