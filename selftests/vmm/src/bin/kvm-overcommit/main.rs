@@ -84,6 +84,11 @@ const TESTS: &[Test] = &[
         victim::order,
     ),
     (
+        "and their CPU does not wait for interrupts of these any more",
+        Files(1),
+        victim::waits,
+    ),
+    (
         "vCPUs that are reset while others take their files",
         Files(1),
         victim::resets,

@@ -11,6 +11,7 @@ use vmm::{
     abi::op,
     diag,
     exact,
+    probe::Probe,
     regs::imsic::{
         EIDELIVERY,
         EIE0,
@@ -199,6 +200,32 @@ pub(crate) fn order(m: &Machine) -> Result<()> {
         same(lost, wanted, || format!("files lost to {} thieves", n + 1))?;
     }
     Ok(())
+}
+
+/// A CPU waits for interrupts of the files of those that sleep there, and not for those of who takes one of
+/// them, which would interrupt it without need.
+pub(crate) fn waits(m: &Machine) -> Result<()> {
+    let probe = Probe::load()?;
+    let cpu = m.cpu(0);
+    let files = m.files_of(cpu);
+    let all = ((1 << files) - 1) << 1;
+    let mut guest = Guest::new(m.kvm(), Config::new(files as usize, Mode::Hwaccel))?;
+    let mut thief = Guest::new(m.kvm(), Config::new(1, Mode::Hwaccel))?;
+
+    for n in 0..files as usize {
+        guest.boot(n, &[cpu])?;
+        guest.park(n);
+        asleep(&guest, n)?;
+    }
+    same(probe.idle(cpu)?.hgeie[0], all, || {
+        "hgeie while all sleep".into()
+    })?;
+    thief.boot(0, &[cpu])?;
+    let [hgeie, _] = probe.idle(cpu)?.hgeie;
+
+    same((hgeie & !all, hgeie.count_ones()), (0, files - 1), || {
+        format!("hgeie {hgeie:#x} once one of {files} files is taken")
+    })
 }
 
 /// A vCPU is reset again and again while its file goes to others.
