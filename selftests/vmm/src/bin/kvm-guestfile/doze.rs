@@ -105,3 +105,35 @@ pub(crate) fn hw_sleeps(m: &Machine) -> Result<()> {
         "interrupts of vCPU 1".into()
     })
 }
+
+/// A file that is nobody's is not saved. Its next owner finds nothing of what it holds then, though its last
+/// one has left it empty.
+pub(crate) fn hw_free(m: &Machine) -> Result<()> {
+    let probe = Probe::load()?;
+    let cpu = m.cpu(1);
+    let mut guest = Guest::new(m.kvm(), Config::new(1, Mode::Hwaccel))?;
+    let last: u32 = guest
+        .aia()
+        .config(KVM_DEV_RISCV_AIA_CONFIG_IDS)
+        .context("IDS")?;
+    let words = || (0..(last + 1) / 64).flat_map(|word| [EIP0 + 2 * word, EIE0 + 2 * word]);
+
+    guest.boot(0, &[cpu])?;
+    guest.mask(0)?;
+    for select in words() {
+        guest.ireg_write(0, select, 0)?;
+    }
+    for round in 1..=4 {
+        guest.pin(0, &[m.cpu(0)])?;
+        guest.call(0, op::NOP, &[])?;
+        probe.doze(cpu, 1, round)?;
+        guest.pin(0, &[cpu])?;
+        guest.call(0, op::NOP, &[])?;
+        for select in words() {
+            same(guest.ireg_read(0, select)?, 0, || {
+                format!("register {select:#x} after state {round}")
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -193,6 +193,11 @@ const TESTS: &[Test] = &[
         doze::hw_sleeps,
     ),
     (
+        "guest file: nothing is left of what a state has put into a free one",
+        Need::FilesAndCpus(1, 2),
+        doze::hw_free,
+    ),
+    (
         "guest file: the system sleeps, and the files lose what they hold",
         Need::Files(1),
         asleep::hw_suspend,
