@@ -282,9 +282,9 @@ def checked():
                 args={"storm": "count=3000", "debugfs": "rounds=100"},
                 timeout=1800)
     yield debug("sequences", two, ["sequences"], timeout=1800)
-    yield debug("irqs", two, ["trigger", "ids", "ipi", "hotplug",
-                              "unmask_latency", "isolated", "traced",
-                              "managed"],
+    yield debug("irqs", Machine(smp=2, extra=XHCI),
+                ["trigger", "ids", "ipi", "hotplug", "unmask_latency",
+                 "isolated", "traced", "managed"],
                 args={"ids": "rounds=50", "ipi": "count=200",
                       "hotplug": "rounds=2"}, timeout=1800)
     yield debug("multi", Machine(smp=2, extra=XHCI), ["multi"],

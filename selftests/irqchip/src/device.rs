@@ -348,6 +348,25 @@ impl Device {
             .collect()
     }
 
+    /// Makes all vectors, which share a message, go to `cpu`, by the one of the number `by`, which has to
+    /// arrive once for that.
+    pub fn go(&self, by: usize, cpu: usize) -> Result {
+        let vec = &self.vecs[by];
+
+        // As long as the move before is in flight, the core tries again whenever one arrives.
+        for round in 0.. {
+            vec.affine(cpu)?;
+            vec.fire(1)?;
+            if wait_until(Duration::from_millis(200), || {
+                vec.target().is_ok_and(|target| target.0 == cpu)
+            }) {
+                break;
+            }
+            ensure(round < 50, || format!("no move to CPU {cpu}"))?;
+        }
+        vec.flush()
+    }
+
     /// Moves all vectors to `cpu` and frees the device at once.
     pub fn move_free(self, cpu: usize) -> Result {
         let result = tell("move_free", format!("{} {cpu}", self.id));

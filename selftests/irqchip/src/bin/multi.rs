@@ -122,31 +122,13 @@ fn sizes(module: &Module, base: Occupancy) -> Result {
     Ok(())
 }
 
-/// Makes all of `device` go to `cpu`, by its interrupt `by`, which has to arrive once for that.
-fn go(device: &Device, by: usize, cpu: usize) -> Result {
-    let vec = &device.vecs[by];
-
-    // As long as the move before is in flight, the core tries again whenever one arrives.
-    for round in 0.. {
-        vec.affine(cpu)?;
-        vec.fire(1)?;
-        if wait_until(Duration::from_millis(200), || {
-            vec.target().is_ok_and(|target| target.0 == cpu)
-        }) {
-            break;
-        }
-        ensure(round < 50, || format!("no move to CPU {cpu}"))?;
-    }
-    vec.flush()
-}
-
 /// Who moves one of them moves all.
 fn moves(module: &Module) -> Result {
     let device = ready(module, MOST)?;
 
     for by in (0..MOST).step_by(3) {
         for cpu in cpu::online() {
-            go(&device, by, cpu)?;
+            device.go(by, cpu)?;
             let (now, _) = block(&device)?;
 
             ensure(now == cpu, || format!("on CPU {now}, not {cpu}"))?;
@@ -197,7 +179,7 @@ fn elsewhere(module: &Module) -> Result {
         )?;
     }
     stop(&device)?;
-    go(&device, 0, there)?;
+    device.go(0, there)?;
     let (_, other) = block(&device)?;
     ensure(other != first, || format!("ID {first} was free"))?;
     each(&device, there)?;
@@ -208,7 +190,7 @@ fn elsewhere(module: &Module) -> Result {
     })
 }
 
-/// As [`go`], while all of them arrive anyway.
+/// As [`Device::go`], while all of them arrive anyway.
 fn go_while_it_sends(device: &Device, by: usize, cpu: usize) -> Result {
     let vec = &device.vecs[by];
     let moved = || {
@@ -271,7 +253,7 @@ fn masks(module: &Module) -> Result {
         b.fire(1)?;
         pause(20);
         ensure(b.total()? == before, || "a masked one came".into())?;
-        go(&device, 2, cpu)?;
+        device.go(2, cpu)?;
         for vec in [a, c, d] {
             let before = vec.total()?;
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The tracepoints of the IMSIC driver: whoever watches sees each vector that is taken, moved, and
-//! given back. For drivers that have them.
+//! given back. For drivers that have them, on a machine with a PCI device that has several interrupts by
+//! one message.
 
 use irqtest::{
     cpu,
     device::{
+        Device,
         Module,
         Vector, //
     },
@@ -68,18 +70,34 @@ fn trace(f: impl FnOnce() -> Result) -> Result<Vec<(usize, String)>> {
         .collect())
 }
 
+/// Whether an event is one of the interrupts `irqs`.
+fn is_of(event: &str, irqs: &[u32]) -> bool {
+    irqs.iter()
+        .any(|irq| event.contains(&format!(" irq={irq} ")))
+}
+
+/// Exactly these events were traced of the interrupts `irqs`, in any order.
+fn are_of(traced: &[(usize, String)], irqs: &[u32], mut wanted: Vec<String>) -> Result {
+    let mut found: Vec<_> = traced
+        .iter()
+        .map(|(_, event)| event.clone())
+        .filter(|event| is_of(event, irqs))
+        .collect();
+
+    found.sort();
+    wanted.sort();
+    ensure(found == wanted, || {
+        format!("{found:?} instead of {wanted:?}")
+    })
+}
+
 /// Exactly these events were traced of the interrupts `irqs`, and of identities that they have left, in
 /// any order: an old identity may be free before its move is told.
 fn are(traced: &[(usize, String)], irqs: &[u32], wanted: &[String]) -> Result {
     let mut found: Vec<_> = traced
         .iter()
         .map(|(_, event)| event)
-        .filter(|event| {
-            event.starts_with("imsic_moved")
-                || irqs
-                    .iter()
-                    .any(|irq| event.contains(&format!(" irq={irq} ")))
-        })
+        .filter(|event| event.starts_with("imsic_moved") || is_of(event, irqs))
         .collect();
     let mut all: Vec<_> = wanted.iter().collect();
 
@@ -144,6 +162,48 @@ fn moves(vec: Vector, proof: &str) -> Result {
     })
 }
 
+/// Interrupts that share a message get IDs, move and go together; each of them is told.
+fn shared(module: &Module) -> Result {
+    const COUNT: usize = 4;
+    let mut device = None;
+    let traced = trace(|| {
+        device = Some(module.multi(COUNT)?);
+        Ok(())
+    })?;
+    let device = device.ok_or("no device")?;
+    let irqs: Vec<_> = device.vecs.iter().map(|vec| vec.irq).collect();
+    let places = |device: &Device| -> Result<Vec<_>> {
+        let vecs = device.vecs.iter();
+
+        vecs.map(|vec| Ok((vec.irq, vec.target()?))).collect()
+    };
+    let each = |event: &str, places: &[(u32, (usize, u32))]| -> Vec<_> {
+        let places = places.iter();
+
+        places
+            .map(|(irq, (cpu, eiid))| format!("imsic_{event}: irq={irq} cpu={cpu} eiid={eiid}"))
+            .collect()
+    };
+    let old = places(&device)?;
+    let here = old[0].1 .0;
+
+    are_of(&traced, &irqs, each("alloc", &old))?;
+    device.vecs.iter().try_for_each(Vector::request)?;
+    let there = cpu::online().into_iter().find(|&cpu| cpu != here);
+    let traced = trace(|| device.go(1, there.ok_or("one CPU")?))?;
+    let new = places(&device)?;
+    let moved = each("move", &new)
+        .into_iter()
+        .zip(&old)
+        .map(|(event, (_, (cpu, eiid)))| format!("{event} old_cpu={cpu} old_eiid={eiid}"))
+        .collect();
+
+    are_of(&traced, &irqs, moved)?;
+    let traced = trace(|| device.free())?;
+
+    are_of(&traced, &irqs, each("free", &new))
+}
+
 /// Nothing is traced when nobody watches.
 fn off(module: &Module) -> Result {
     write(&format!("{ROOT}/trace"), "")?;
@@ -165,7 +225,7 @@ fn main() -> ExitCode {
     if cpu::online().len() < 2 {
         return Tap::skip_all("one CPU only");
     }
-    let mut tap = Tap::new(5);
+    let mut tap = Tap::new(6);
     let mark = kmsg::Mark::now();
 
     if let Err(e) = mount() {
@@ -188,6 +248,10 @@ fn main() -> ExitCode {
     } else {
         tap.skip("no APLIC that sends MSIs", "a move of a line");
     }
+    tap.check(
+        shared(&module),
+        "a PCI device with several interrupts by one message",
+    );
     tap.check(off(&module), "nothing when nobody watches");
     tap.check(mark.quiet(), "no complaint of the kernel");
     tap.finish()
