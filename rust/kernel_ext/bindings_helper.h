@@ -40,4 +40,7 @@ const u32 RUST_CONST_HELPER_MATCH_ALL_MSI = MATCH_PCI_MSI | MATCH_PLATFORM_MSI;
 #include <asm/kvm_mmu.h>
 
 #include "../kvm/kvm_aia_trace.h"
+
+const u64 RUST_CONST_HELPER_KVM_DEV_RISCV_AIA_EXT_IMSIC_STATE =
+	KVM_DEV_RISCV_AIA_EXT_IMSIC_STATE(0);
 #endif

@@ -16,7 +16,8 @@ use crate::{
 pub const GRP_CONFIG: u32 = 0;
 /// The group of guest-physical addresses; values have 64 bits.
 pub const GRP_ADDR: u32 = 1;
-const GRP_CTRL: u32 = 2;
+/// The group of what the device is told to do; there are no values.
+pub const GRP_CTRL: u32 = 2;
 /// The group of the APLIC's registers; values have 32 bits.
 pub const GRP_APLIC: u32 = 3;
 /// The group of the interrupt files' registers; values have 64 bits.
@@ -31,10 +32,12 @@ const CTRL_INIT: u64 = 0;
 const IMSIC_ISEL_BITS: u32 = 12;
 /// The set of extensions, of [`GRP_EXT`]; a value of 32 bits.
 pub const EXT_ENABLE: u64 = 0;
-const EXT_SNAPSHOT: u64 = 1;
-const EXT_APLIC_STATE: u64 = 2;
-/// Added to the ID of a vCPU.
-const EXT_IMSIC_STATE: u64 = 1 << 32;
+/// The state of the whole machine, of [`GRP_EXT`].
+pub const EXT_SNAPSHOT: u64 = 1;
+/// The state of the APLIC, of [`GRP_EXT`].
+pub const EXT_APLIC_STATE: u64 = 2;
+/// The state of an interrupt file, of [`GRP_EXT`], added to the ID of a vCPU.
+pub const EXT_IMSIC_STATE: u64 = 1 << 32;
 
 /// A number in the configuration, an attribute of `KVM_DEV_RISCV_AIA_GRP_CONFIG` but for the last.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

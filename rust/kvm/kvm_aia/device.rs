@@ -7,3 +7,4 @@ pub(crate) mod config;
 pub(crate) mod init;
 mod late;
 pub(crate) mod snapshot;
+mod uapi;

@@ -20,9 +20,6 @@ use crate::{
     },
 };
 
-/// The version of the format.
-const VERSION: u32 = 1;
-
 /// Sizes in bytes.
 const DOMAIN_SIZE: usize = 2 * size_of::<u32>();
 const WORD_SIZE: usize = (4 + 2 * SourceWord::SOURCES) * size_of::<u32>();
@@ -47,6 +44,9 @@ pub struct Header {
 }
 
 impl Header {
+    /// The version of the format.
+    pub const VERSION: u32 = 1;
+
     /// Its size in bytes.
     pub const SIZE: usize = 6 * size_of::<u32>();
 
@@ -90,7 +90,7 @@ impl Header {
 
     /// Checks what user space gives to get a snapshot, of which the numbers do not count.
     pub fn check_request(&self) -> Result<(), SnapshotError> {
-        if self.version != VERSION {
+        if self.version != Self::VERSION {
             return Err(SnapshotError::Version);
         }
         if self.reserved != 0 {
@@ -154,7 +154,7 @@ impl Layout {
     /// Returns the header of the snapshot.
     pub fn header(&self) -> Header {
         Header {
-            version: VERSION,
+            version: Header::VERSION,
             size: self.size,
             nr_ids: self.nr_ids.get(),
             nr_sources: self.nr_sources.map_or(0, NrSources::get),
