@@ -43,6 +43,7 @@ TRUE_OF = (
     (r"no RTC$|no /dev/rtc0$", lambda row, _: _has_acpi(row)),
     (r"no APLIC$", lambda row, _: row.machine.aia == "none"),
     (r"needs 2 CPUs$|one CPU(?: only)?$", _one_hart),
+    (r"needs (\d+) CPUs$", lambda row, number: row.machine.smp < number),
     (r"no CPU can be taken offline$",
      lambda row, _: _one_hart(row) or row.kernel == "small"),
     (r"needs (\d+) guest files per CPU$",

@@ -26,6 +26,8 @@ class Skips(unittest.TestCase):
         for row, why, status in (
                 (one, "needs 2 CPUs", SKIP),
                 (two, "needs 2 CPUs", FAIL),
+                (two, "needs 3 CPUs", SKIP),
+                (Row("row", Machine(smp=3), []), "needs 3 CPUs", FAIL),
                 (one, "one CPU only", SKIP),
                 (two, "SKIP no CPU can be taken offline", FAIL),
                 (two, "needs 1 guest files per CPU", FAIL),

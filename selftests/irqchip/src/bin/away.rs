@@ -13,6 +13,7 @@ use irqtest::{
         Vector, //
     },
     ensure,
+    interrupts,
     irqdebug::{
         self,
         Irq, //
@@ -215,6 +216,50 @@ fn freed(module: &Module) -> Result {
     Ok(())
 }
 
+/// An interrupt may go to the CPU that goes and to one that is full: it finds a third one.
+fn third(module: &Module) -> Result {
+    let mut full = Full::new(module)?;
+    let others: Vec<_> = cpu::online()
+        .into_iter()
+        .filter(|cpu| *cpu != full.victim)
+        .collect();
+    let &[crowded, .., third] = &others[..] else {
+        return Err("no third CPU".into());
+    };
+    let vec = full.stuck[0];
+
+    // Room for all that has to leave the CPU, but for this one only there.
+    full.devices.retain(|device| {
+        device.vecs[0] == vec
+            || device.vecs[0]
+                .target()
+                .is_ok_and(|(cpu, _)| cpu != full.victim && cpu != third)
+    });
+    cpu::flush()?;
+    interrupts::set_affinity(vec.irq, &[full.victim, crowded])?;
+    vec.settle()?;
+    ensure(vec.target()?.0 == full.victim, || {
+        format!("it has left CPU {}", full.victim)
+    })?;
+    let moved = vec.affine(crowded);
+
+    ensure(
+        moved.as_ref().is_err_and(|e| e.contains("os error 28")),
+        || format!("to CPU {crowded}, which is full: {moved:?}"),
+    )?;
+    cpu::set_online(full.victim, false)?;
+    vec.settle()?;
+    let target = vec.target()?.0;
+
+    ensure(target != full.victim && target != crowded, || {
+        format!("it is on CPU {target}")
+    })?;
+    let before = vec.total()?;
+
+    vec.fire(1)?;
+    vec.expect(before + 1, "on another CPU")
+}
+
 fn main() -> ExitCode {
     let module = match Module::for_imsic() {
         Ok(module) => module,
@@ -224,7 +269,7 @@ fn main() -> ExitCode {
     if cpu::removable().is_empty() {
         return Tap::skip_all("no CPU can be taken offline");
     }
-    let mut tap = Tap::new(5);
+    let mut tap = Tap::new(6);
     let mark = kmsg::Mark::now();
     let base = irqdebug::occupancy();
 
@@ -242,6 +287,18 @@ fn main() -> ExitCode {
         let result = test(&module);
 
         tap.check(cpu::all_online().and(result), what);
+        if let Err(e) = module.free_all() {
+            tap.diag(e);
+        }
+    }
+    let desc = "an interrupt goes to any CPU if those that it may go to are away, or full";
+
+    if cpu::online().len() < 3 {
+        tap.skip("needs 3 CPUs", desc);
+    } else {
+        let result = third(&module);
+
+        tap.check(cpu::all_online().and(result), desc);
         if let Err(e) = module.free_all() {
             tap.diag(e);
         }
