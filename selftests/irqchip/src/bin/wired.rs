@@ -521,6 +521,14 @@ fn chained(module: &Module) -> Result {
     sys::pin(&cpu::online())
 }
 
+/// A line is asked to wake the system up: there is nothing to be done for that.
+fn wakes(module: &Module) -> Result {
+    let (_device, vec) = line(module, OTHER_LINE, EDGE_RISING)?;
+
+    vec.set_wake(true)?;
+    vec.set_wake(false)
+}
+
 /// The line is gone before the old CPU could take part in its move.
 fn freed(module: &Module) -> Result {
     let cpus = reachable()?;
@@ -621,7 +629,7 @@ fn main() -> ExitCode {
         return Tap::skip_all("no APLIC in this machine");
     }
     let once = args.given("once").is_some();
-    let mut tap = Tap::new(if once { 21 } else { 19 });
+    let mut tap = Tap::new(if once { 22 } else { 20 });
     let exact = Exactness(if args.number("exact", 0) == 1 { 1 } else { 2 });
     // In MSI mode the pulse is over before anything could go wrong.
     let pulses = Exactness(if mode == Mode::Msi { 1 } else { exact.0 });
@@ -686,6 +694,7 @@ fn main() -> ExitCode {
         off_and_on(&module),
         "a line without a trigger is off, and on again with one",
     );
+    tap.check(wakes(&module), "a line is set to wake the system up");
     if mode == Mode::Direct {
         tap.check(of_nobody(), "an interrupt of nobody does not come again");
     } else {
