@@ -69,6 +69,9 @@ struct aia_vec {
 	/* Interrupts that the handler's CPU had taken when it last ran */
 	unsigned int		taken;
 	wait_queue_head_t	wait;
+	/* Its next run lasts until what is held is let go, which it was so often before */
+	bool			lingers;
+	u32			ended;
 
 	/* Sending thread */
 	struct task_struct	*task;
@@ -184,6 +187,8 @@ void aia_show_latency(struct seq_file *m);
 int aia_hold_init(void);
 void aia_hold_exit(void);
 int aia_write_hold(char *buf);
+int aia_write_linger(char *buf);
+void aia_linger(struct aia_vec *vec);
 int aia_write_let_go(char *buf);
 void aia_show_hold(struct seq_file *m);
 

@@ -36,6 +36,7 @@
  *   latency  r  "rounds lost leaked min_ns avg_ns max_ns alone": alone: rounds in
  *               which the handler's CPU took no other interrupt before
  *   hold     w  "C USECS": C runs with interrupts off for so long
+ *   linger   w  "V": the next run of V's handler lasts, and keeps its CPU so
  *   let_go   w  "all": those that do so end it
  *   hold     r  how many CPUs do so now
  *   straggle w  "V C D NS": move V to C while its updates take effect NS later;
@@ -127,6 +128,7 @@ static const struct aia_file aia_files[] = {
 	{ "inject", aia_write_inject, aia_show_inject },
 	{ "latency", aia_write_latency, aia_show_latency },
 	{ "hold", aia_write_hold, aia_show_hold },
+	{ "linger", aia_write_linger, NULL },
 	{ "let_go", aia_write_let_go, NULL },
 	{ "straggle", aia_write_straggle, aia_show_straggle },
 	{ "mute", aia_write_mute, NULL },

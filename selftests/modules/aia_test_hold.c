@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Keeps a CPU from taking interrupts for a while, or until it is let go.
+ * Keeps a CPU from taking interrupts for a while, or until it is let go; or in
+ * the handler of one.
  */
 
 #include <linux/atomic.h>
@@ -12,9 +13,11 @@
 #include <linux/cpumask.h>
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
+#include <linux/kstrtox.h>
 #include <linux/processor.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <linux/workqueue.h>
 
@@ -83,6 +86,41 @@ int aia_write_hold(char *buf)
 	kfree(hold);
 
 	return 0;
+}
+
+int aia_write_linger(char *buf)
+{
+	struct aia_vec *vec;
+	u32 nr;
+
+	if (kstrtou32(strim(buf), 0, &nr))
+		return -EINVAL;
+	vec = aia_find_vec(nr);
+	if (!vec)
+		return -ENODEV;
+
+	vec->ended = aia_ended;
+	/* After "ended" is written */
+	smp_store_release(&vec->lingers, true);
+
+	return 0;
+}
+
+/* Of the handler, once */
+void aia_linger(struct aia_vec *vec)
+{
+	u64 end;
+
+	/* Before "ended" is read */
+	if (!smp_load_acquire(&vec->lingers))
+		return;
+
+	WRITE_ONCE(vec->lingers, false);
+	end = ktime_get_mono_fast_ns() + AIA_MAX_HOLD_US * (u64)NSEC_PER_USEC;
+	atomic_inc(&aia_held);
+	while (ktime_get_mono_fast_ns() < end && READ_ONCE(aia_ended) == vec->ended)
+		cpu_relax();
+	atomic_dec(&aia_held);
 }
 
 int aia_write_let_go(char *buf)

@@ -36,6 +36,7 @@ static irqreturn_t aia_handler(int irq, void *data)
 		disable_irq_nosync(irq);
 	if (wq_has_sleeper(&vec->wait))
 		wake_up(&vec->wait);
+	aia_linger(vec);
 
 	return IRQ_HANDLED;
 }

@@ -263,6 +263,13 @@ impl Module {
         tell("hold", format!("{cpu} {}", ms * 1000))
     }
 
+    /// Lets the next run of a vector's handler last until what this gives back is dropped: its CPU is
+    /// held then.
+    pub fn linger(&self, vec: Vector) -> Result<Held<'_>> {
+        tell("linger", vec.nr.to_string())?;
+        Ok(Held(self))
+    }
+
     /// Whether a CPU is held right now.
     pub fn is_held(&self) -> Result<bool> {
         let rows = ask("hold")?;
