@@ -11,7 +11,8 @@ use std::{
     fs::File,
     io,
     mem,
-    os::fd::AsRawFd, //
+    os::fd::AsRawFd,
+    time::Duration, //
 };
 
 thread_local! {
@@ -56,6 +57,20 @@ fn go(cpus: &[usize]) -> Result {
             "sched_setaffinity {cpus:?}: {}",
             io::Error::last_os_error()
         )),
+    }
+}
+
+/// The time since boot as the kernel's ticks count it: it stands still when they are late.
+pub fn ticks() -> Result<Duration> {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+
+    // SAFETY: `now` is valid for writes.
+    match unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &mut now) } {
+        0 => Ok(Duration::new(now.tv_sec as u64, now.tv_nsec as u32)),
+        _ => Err(format!("clock_gettime: {}", io::Error::last_os_error())),
     }
 }
 

@@ -20,6 +20,8 @@ use irqtest::{
         Irq, //
     },
     kmsg,
+    pause,
+    sys,
     wait_until,
     Result, //
     PATIENCE,
@@ -27,7 +29,8 @@ use irqtest::{
 use ktap::Tap;
 use std::{
     collections::BTreeSet,
-    process::ExitCode, //
+    process::ExitCode,
+    time::Duration, //
 };
 
 /// Vectors of a new owner; enough to get the lowest free IDs of each CPU.
@@ -38,6 +41,9 @@ const STORM: u32 = 4;
 
 /// IDs that get strays now and then: together they get more than any one may.
 const SCATTERED: u32 = 40;
+
+/// So many to one ID are less than too many in one second, twice as many are not.
+const SELDOM: u32 = 150;
 
 /// Writes all IDs that nobody owns to a CPU's file, and lets the CPU take what it will take:
 /// of what it has not seen yet, no driver can tell for whom it was.
@@ -174,6 +180,38 @@ fn scattered(module: &Module, ids: u64, exact: bool) -> Result {
     mark.without("too many stray MSIs")
 }
 
+/// An ID gets a stray now and then, never many in one second: those of seconds ago do not count.
+fn seldom(module: &Module, ids: u64) -> Result {
+    let id = ids as u32 - 1 - STORM - SCATTERED;
+    let mark = kmsg::Mark::now();
+
+    for cpu in cpu::online() {
+        for _ in 0..2 {
+            for n in 0..SELDOM {
+                let before = irqdebug::counter("dropped")?;
+
+                module.stray(cpu, id)?;
+                // Of several that come while the CPU stands still, it would take one.
+                let taken = wait_until(PATIENCE, || {
+                    irqdebug::counter("dropped").is_ok_and(|now| now > before)
+                });
+
+                if !taken {
+                    mark.without("too many stray MSIs")?;
+                    return Err(format!("stray {n} to CPU {cpu} is not dropped"));
+                }
+            }
+            // A second of the kernel's ticks, by which it counts.
+            let begin = sys::ticks()?;
+
+            while sys::ticks()? <= begin + Duration::from_millis(1100) {
+                pause(50);
+            }
+        }
+    }
+    mark.without("too many stray MSIs")
+}
+
 /// Something sends to nobody all the time: its hart stays usable, and the IDs come back with the
 /// CPU.
 fn storm(module: &Module, ids: u64, exact: bool) -> Result {
@@ -218,7 +256,7 @@ fn main() -> ExitCode {
         return Tap::skip_all("no IMSIC in this machine");
     };
     let exact = Args::of("stale", &["exact"]).given("exact").is_some();
-    let mut tap = Tap::new(8);
+    let mut tap = Tap::new(if exact { 9 } else { 8 });
     let mark = kmsg::Mark::now();
 
     tap.check(
@@ -261,6 +299,12 @@ fn main() -> ExitCode {
         scattered(&module, imsic.ids, exact),
         "a stray here and there switches nothing off",
     );
+    if exact {
+        tap.check(
+            seldom(&module, imsic.ids),
+            "strays to one ID, never many in a second, do not add up",
+        );
+    }
     if cpu::removable().is_empty() {
         tap.skip("no CPU can be taken offline", "a storm for nobody");
     } else {
