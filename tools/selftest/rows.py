@@ -35,8 +35,8 @@ WARNS = {
 
 # What only the Rust drivers promise.
 EXACT = {"wired": "once=1", **{name: "exact=1" for name in (
-    "moves", "stale", "hotplug", "unmask_latency", "storm", "crowded",
-    "sequences")}}
+    "topology", "moves", "stale", "hotplug", "unmask_latency", "storm",
+    "crowded", "sequences")}}
 
 # Harts with the AIA's CSRs; for machines without an IMSIC.
 SSAIA = "rv64,h=true,ssaia=true,smaia=true"

@@ -3,7 +3,7 @@
 //! What the drivers found must be what the device tree says.
 //!
 //! Arguments: `guests`, guest files that KVM has to report; `cpus`, how many harts the kernel was
-//! told to use, if not all.
+//! told to use, if not all; `exact=1` for drivers that cannot be taken away from their devices.
 
 use irqtest::{
     args::Args,
@@ -30,6 +30,7 @@ use irqtest::{
 use ktap::Tap;
 use std::{
     collections::BTreeSet,
+    path::Path,
     process::ExitCode,
     time::{
         Duration,
@@ -300,6 +301,21 @@ fn aplics(mode: Mode) -> Result {
     Ok(())
 }
 
+/// Nobody can take a controller away from its driver, while devices have its interrupts.
+fn bound() -> Result {
+    for driver in ["riscv-imsic", "riscv-aplic"] {
+        let path = Path::new("/sys/bus/platform/drivers").join(driver);
+
+        ensure(path.exists(), || format!("no driver {driver}"))?;
+        for file in ["bind", "unbind"] {
+            ensure(!path.join(file).exists(), || {
+                format!("{driver} has a file {file:?}")
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn provides(imsic: &Imsic) -> Result {
     let line = format!("{}: providing IPIs using interrupt 1", imsic.name);
 
@@ -329,9 +345,10 @@ fn ipis() -> Result {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("topology", &["guests", "cpus"]);
+    let args = Args::of("topology", &["guests", "cpus", "exact"]);
     let mode = dt::mode();
-    let mut tap = Tap::new(14);
+    let exact = args.given("exact").is_some();
+    let mut tap = Tap::new(if exact { 15 } else { 14 });
 
     tap.diag(format!("machine: {mode:?}, CPUs {:?}", cpu::online()));
     let harts = args.number("cpus", dt::harts() as u64) as usize;
@@ -393,6 +410,9 @@ fn main() -> ExitCode {
         tap.check(aplics(mode), desc);
     }
 
+    if exact {
+        tap.check(bound(), "user space cannot unbind the drivers");
+    }
     tap.check(
         kmsg::Mark::boot().quiet(),
         "no complaint of the kernel since boot",
