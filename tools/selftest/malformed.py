@@ -351,6 +351,9 @@ def imsic():
     yield "reg-second-huge", at(IMSIC, regions(
         (base, 0x4000), (base + 0x4000, 1 << 40))), "reg", endless
     yield "reg-many-cells", many_cells(IMSIC), "reg", "region 0 is malformed"
+    # Memory of the kernel, which MSIs would overwrite.
+    yield "reg-memory", at(IMSIC, regions((0xA0000000, 0x8000))), "reg", (
+        "cannot be mapped")
     # Beyond the 56 bits of a physical address.
     yield "reg-too-high", at(IMSIC, regions((1 << 60 | base, 0x8000))), (
         "reg"), "cannot be mapped"
