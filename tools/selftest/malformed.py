@@ -237,6 +237,17 @@ def parent_without_cells(node):
     return change
 
 
+def without_ssaia(tree):
+    """The second hart has no AIA."""
+    hart = tree["/cpus/cpu@1"]
+    isa = hart.props["riscv,isa"].rstrip(b"\0").split(b"_")
+    extensions = hart.props["riscv,isa-extensions"].split(b"\0")
+    isa.remove(b"ssaia")
+    extensions.remove(b"ssaia")
+    hart.props["riscv,isa"] = b"_".join(isa) + b"\0"
+    hart.props["riscv,isa-extensions"] = b"\0".join(extensions)
+
+
 # Wrong numbers of cells, for each property that is one cell.
 SHAPES = (
     ("empty", b""), ("short", b"\0\x3F"), ("two-cells", cells(63, 63)),
@@ -458,6 +469,10 @@ def wrong():
     yield Case("direct-beside-imsic", no_msi_parent, (refused(
         "aplic", "interrupt-controller@d008000", PARENTS, "IMSIC"),),
         WHOLE + ",aplic@d008000:gone", "0-3", Machine(smp=4, sockets=2))
+    # Its CSRs would be illegal instructions on one of the harts.
+    yield Case("imsic-hart-without-ssaia", without_ssaia, (
+        rf"^riscv-imsic: .*{IMSIC}: not all harts have the AIA", waits),
+        NOTHING)
     # A CPU that firmware gives no interrupt file cannot run.
     yield Case("imsic-parents-one", at(IMSIC, parents(lambda p: p[:1])),
                ("CPU 1 has no interrupt file",), WHOLE, "0")
