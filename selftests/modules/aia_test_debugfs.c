@@ -77,7 +77,8 @@
  *   asleep   w  "LOSES [LINE]": from now on the system can be suspended to "mem". It is woken
  *               up at once, or when LINE of the first APLIC is high, and loses
  *               (LOSES 1) the registers of the CPU and of all APLICs
- *   asleep   r  "nights woken": how often it was, and was woken by the line, which was low before
+ *   asleep   r  "nights woken": how often it was, and was woken by the line, which was low before;
+ *               then the enable bits of the first APLIC's lines in the last of them, in hex
  *   domain   w  "ADDR": the power domain of that APLIC, which is the node compatible with
  *               aia-test,power, comes; the APLIC loses its registers in it
  *   domain   r  "offs ons": how often it was switched off and on

@@ -18,6 +18,7 @@
 #include <linux/irqchip/riscv-imsic.h>
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
+#include <linux/minmax.h>
 #include <linux/of.h>
 #include <linux/of_address.h>
 #include <linux/seq_file.h>
@@ -36,6 +37,7 @@
 #define AIA_EIE0		0xc0
 #define AIA_MAX_WORDS		32
 #define AIA_MAX_APLICS		4
+#define AIA_MAX_ENABLED		32
 /* A level that is still low after so many milliseconds stays so */
 #define AIA_PATIENCE		20000
 
@@ -253,6 +255,8 @@ static struct aia_asleep {
 	unsigned long		nights;
 	/* In which the line was low first, and then high */
 	unsigned long		woken;
+	/* What of the first APLIC was enabled then, before that was lost */
+	u32			enabled[AIA_MAX_ENABLED];
 	unsigned int		nr_aplics;
 	struct {
 		void __iomem	*regs;
@@ -260,6 +264,11 @@ static struct aia_asleep {
 		u32		idcs;
 	} aplics[AIA_MAX_APLICS];
 } aia_asleep;
+
+static unsigned int aia_words32(u32 sources)
+{
+	return min(sources / 32 + 1, AIA_MAX_ENABLED);
+}
 
 /* All that it is told; it delivers nothing */
 void aia_lose_aplic(void __iomem *regs, u32 sources, u32 idcs)
@@ -301,6 +310,9 @@ static int aia_asleep_enter(suspend_state_t state)
 		mdelay(1);
 	if (input && i && readl(input) & mask)
 		aia_asleep.woken++;
+
+	for (i = 0; aia_asleep.nr_aplics && i < aia_words32(aia_asleep.aplics[0].sources); i++)
+		aia_asleep.enabled[i] = readl(aia_asleep.aplics[0].regs + APLIC_SETIE_BASE + i * 4);
 
 	aia_asleep.nights++;
 	if (!aia_asleep.loses)
@@ -384,5 +396,10 @@ int aia_write_asleep(char *buf)
 
 void aia_show_asleep(struct seq_file *m)
 {
+	unsigned int i;
+
 	seq_printf(m, "%lu %lu\n", aia_asleep.nights, aia_asleep.woken);
+	for (i = 0; i < AIA_MAX_ENABLED; i++)
+		seq_printf(m, "%08x ", aia_asleep.enabled[i]);
+	seq_putc(m, '\n');
 }

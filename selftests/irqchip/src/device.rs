@@ -187,6 +187,16 @@ impl Module {
         Ok(after.1 > before.1)
     }
 
+    /// Whether a line of the first APLIC was enabled while the system slept last.
+    pub fn enabled_asleep(&self, line: u32) -> Result<bool> {
+        let answer = ask("asleep")?;
+        let words = answer.get(1).ok_or("no enable bits")?;
+        let word = words.get(line as usize / 32).ok_or("too few enable bits")?;
+        let word = u32::from_str_radix(word, 16).map_err(|e| format!("{word}: {e}"))?;
+
+        Ok(word & 1 << (line % 32) != 0)
+    }
+
     /// Makes devices of APLICs whose nodes are disabled, all at once, and lets the driver
     /// probe them; `flags` as the module takes them.
     pub fn probe(&self, aplics: &[u64], flags: &str) -> Result {

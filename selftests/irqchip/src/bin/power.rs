@@ -39,6 +39,8 @@ const ENDLESS: u64 = 1_000_000_000;
 
 /// Lines without a device.
 const LINES: [u32; 3] = [20, 21, 22];
+/// Others, which nobody raises: what is raised before it is asked for may come then.
+const QUIET_LINES: [u32; 2] = [30, 31];
 const SOURCES: u32 = 96;
 
 const EDGE_RISING: u32 = 1;
@@ -224,6 +226,39 @@ fn night(module: &Module, loses: bool) -> Result {
     Ok(())
 }
 
+/// A line wakes the system up only if it was told to: others are disabled in the APLIC meanwhile. Both
+/// work afterwards.
+fn wakes(module: &Module, loses: bool) -> Result {
+    let aplic = Aplic::first()?;
+    let [other, wakes] = QUIET_LINES;
+    let devices = [
+        module.wired(other, EDGE_RISING)?,
+        module.wired(wakes, EDGE_RISING)?,
+    ];
+
+    for device in &devices {
+        device.vecs[0].request()?;
+    }
+    devices[1].vecs[0].set_wake(true)?;
+    module.suspend(loses, None)?;
+    let enabled = (module.enabled_asleep(other)?, module.enabled_asleep(wakes)?);
+
+    devices[1].vecs[0].set_wake(false)?;
+    ensure(enabled == (false, true), || {
+        format!("enabled without and with a wake-up: {enabled:?}")
+    })?;
+    for device in &devices {
+        let before = device.vecs[0].total()?;
+
+        ensure(before == 0, || "an edge that never was".into())?;
+    }
+    for (device, line) in devices.iter().zip(QUIET_LINES) {
+        aplic.pend(line);
+        device.vecs[0].expect(1, "an edge after the night")?;
+    }
+    Ok(())
+}
+
 /// MSIs, and a disk, before and after.
 fn msis_after_a_night(module: &Module, loses: bool) -> Result {
     let device = module.ready(4, "")?;
@@ -257,7 +292,7 @@ fn main() -> ExitCode {
     let Some(&dozing) = cpus.last().filter(|_| cpus.len() > 1) else {
         return Tap::skip_all("needs two CPUs");
     };
-    let mut tap = Tap::new(if imsic { 14 } else { 6 });
+    let mut tap = Tap::new(if imsic { 16 } else { 8 });
     let mark = kmsg::Mark::now();
     let base = irqdebug::occupancy();
 
@@ -294,6 +329,10 @@ fn main() -> ExitCode {
         tap.check(
             night(&module, loses),
             format!("lines while the system sleeps and {what} registers: exact (95a8ddde3660)"),
+        );
+        tap.check(
+            wakes(&module, loses),
+            format!("only what wakes the system up is enabled while it sleeps and {what} them"),
         );
         let result = match imsic {
             true => msis_after_a_night(&module, loses),
