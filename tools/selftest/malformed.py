@@ -557,6 +557,16 @@ def lines(tree):
     tree["/soc"].children[node.name] = node
 
 
+def powerless(tree):
+    """The second APLIC is in a power domain that nobody has."""
+    domain = Node("power-controller")
+    domain.props["compatible"] = b"aia-test,no-power\0"
+    domain.set("#power-domain-cells", 0)
+    domain.set("phandle", NOBODY)
+    tree.root.children[domain.name] = domain
+    tree["/soc/interrupt-controller@d008000"].set("power-domains", NOBODY)
+
+
 def no_msi_parent(tree):
     """The second APLIC interrupts harts itself, which have an IMSIC."""
     node = tree["/soc/interrupt-controller@d008000"]
@@ -594,6 +604,18 @@ def unusual():
     yield dataclasses.replace(
         case("left-unknown", second, "unknown", DIRECT, direct,
              before=asserted, warns=unknown), says=(unknown,))
+    # It has nothing for the kernel's harts, or maybe no power: it is left
+    # alone.
+    foreign = refused("aplic", "interrupt-controller@d008000", PARENTS,
+                      "no hart that the kernel runs")
+    yield dataclasses.replace(
+        case("left-foreign", all_of(disable("/cpus/cpu@2"),
+                                    disable("/cpus/cpu@3")),
+             "foreign", DIRECT + ",aplic@d008000:gone", direct,
+             before=asserted, warns=foreign), says=(foreign,), cpus="0-1")
+    yield case("left-powerless", powerless, "powerless",
+               DIRECT + ",aplic@d008000:gone", direct,
+               before=left(SECOND, (), 0))
     # The APLIC that is set up first, in both modes, and an interrupt file.
     yield case("left-first", lambda tree: None, "left", both, direct,
                before=left(FIRST, ((3, 7), (5, 4), (9, 1), (95, 5)), 1,

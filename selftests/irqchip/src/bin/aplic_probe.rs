@@ -9,6 +9,8 @@
 //! `unknown`  the second one is disabled, and asserts the external interrupt of CPU 2
 //! `msi`      the second one is disabled, both send MSIs
 //! `left`     nothing is late: only what was left is looked for
+//! `foreign`  the second one has other harts than the kernel's, and was left delivering
+//! `powerless` the second one is in a power domain that nobody has, and was left delivering
 //! `numbers`  the APLIC's own numbers of harts, in MSI mode, are not those of the IMSIC
 //! `lines`    a node of the tree has an interrupt of each trigger, and more
 //! `power`    the second one is disabled, and in a power domain, see `tools/selftest/powered.py`
@@ -276,6 +278,24 @@ fn left(tap: &mut Tap, module: &Module) {
     );
 }
 
+/// The second APLIC is as it was left.
+fn untouched(tap: &mut Tap, module: &Module) {
+    let check = || {
+        let aplic = Aplic::at(SECOND)?;
+
+        ensure(aplic.delivers(), || "its delivery is off".into())?;
+        for hart in 0..HARTS {
+            ensure(aplic.delivers_to(hart), || {
+                format!("it does not deliver to its hart {hart}")
+            })?;
+        }
+        ensure(!has_domain(SECOND), || "it has a domain".into())
+    };
+
+    tap.check(check(), "an APLIC that is not the kernel's is left alone");
+    tap.check(works(module, FIRST, &[0, 1]), "the other one works");
+}
+
 /// The APLICs that are there to be probed, by their addresses.
 fn spare() -> Vec<u64> {
     dt::all("riscv,aplic")
@@ -459,7 +479,16 @@ fn main() -> ExitCode {
     let args = Args::of(
         "aplic_probe",
         &[
-            "late", "unknown", "msi", "left", "numbers", "lines", "power", "faults",
+            "late",
+            "unknown",
+            "msi",
+            "left",
+            "foreign",
+            "powerless",
+            "numbers",
+            "lines",
+            "power",
+            "faults",
         ],
     );
     let given = |word: &str| args.given(word).is_some();
@@ -472,6 +501,8 @@ fn main() -> ExitCode {
         ("unknown", unknown, 4),
         ("msi", msi, 4),
         ("left", left, dt::find("riscv,aplic").len() + 2),
+        ("foreign", untouched, 2),
+        ("powerless", untouched, 2),
         ("numbers", numbers, 1),
         ("lines", lines, LINES),
         ("power", power, 5),
