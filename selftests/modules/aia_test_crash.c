@@ -3,18 +3,64 @@
  * A kernel that dies while interrupts are pending that it did not take.
  */
 
+#include <linux/bits.h>
 #include <linux/io.h>
 #include <linux/kernel.h>
 #include <linux/panic.h>
 #include <linux/smp.h>
 
+#include <asm/cpufeature.h>
+#include <asm/csr.h>
+
 #include "aia_test.h"
+
+#define AIA_EIDELIVERY		0x70
+#define AIA_EITHRESHOLD		0x72
+#define AIA_EIP0		0x80
+#define AIA_EIE0		0xc0
+
+/* Guest interrupt file 1, and an identity of it */
+#define AIA_CRASH_FILE		1
+#define AIA_CRASH_ID		1
 
 struct aia_crash {
 	void __iomem		*reg;
 	u32			first;
 	u32			last;
+	int			rc;
 };
+
+static void aia_crash_write(unsigned long select, unsigned long value)
+{
+	csr_write(CSR_VSISELECT, select);
+	csr_write(CSR_VSIREG, value);
+}
+
+/*
+ * The file of a vCPU that the CPU has run interrupts it, where it has any. Who
+ * comes next has no vCPU, and nobody who would take that interrupt.
+ */
+static int aia_crash_guest_file(void)
+{
+	unsigned long hstatus;
+
+	if (!riscv_isa_extension_available(NULL, H) ||
+	    !riscv_isa_extension_available(NULL, SSAIA))
+		return 0;
+	csr_write(CSR_HGEIE, ~0UL);
+	if (!csr_read(CSR_HGEIE))
+		return 0;
+
+	hstatus = csr_read(CSR_HSTATUS) & ~HSTATUS_VGEIN;
+	csr_write(CSR_HSTATUS, hstatus | (unsigned long)AIA_CRASH_FILE << HSTATUS_VGEIN_SHIFT);
+	aia_crash_write(AIA_EITHRESHOLD, 0);
+	aia_crash_write(AIA_EIE0, BIT(AIA_CRASH_ID));
+	aia_crash_write(AIA_EIP0, BIT(AIA_CRASH_ID));
+	aia_crash_write(AIA_EIDELIVERY, 1);
+	csr_set(CSR_HIE, BIT(IRQ_S_GEXT));
+
+	return csr_read(CSR_HGEIP) & BIT(AIA_CRASH_FILE) ? 0 : -EIO;
+}
 
 /* On the CPU that is to die, in an interrupt */
 static void aia_crash(void *info)
@@ -26,7 +72,9 @@ static void aia_crash(void *info)
 		writel(crash->first + i, crash->reg);
 	/* They are there: reads push them ahead */
 	readl(crash->reg);
-	panic("aia_test: told to crash");
+	crash->rc = aia_crash_guest_file();
+	if (!crash->rc)
+		panic("aia_test: told to crash");
 }
 
 int aia_write_crash(char *buf)
@@ -46,5 +94,5 @@ int aia_write_crash(char *buf)
 	rc = smp_call_function_single(cpu, aia_crash, &crash, true);
 	iounmap(crash.reg);
 
-	return rc;
+	return rc ?: crash.rc;
 }

@@ -47,7 +47,8 @@
  *   stray    w  "C ID [N [LAST]]": write the IDs from ID to LAST, or ID only, to
  *               the interrupt file of C, N times
  *   crash    w  "C ADDR FIRST LAST": C stores the numbers from FIRST to LAST in the
- *               register ADDR, with interrupts off, and the kernel dies there
+ *               register ADDR, with interrupts off, and the kernel dies there,
+ *               while a guest interrupt file of C interrupts it, if C has one
  *   wired    w  "LINE TYPE [ADDR]": make a device of one vector that is a line of
  *               the first APLIC, or of that one, as IRQ_TYPE_*. The handler of a
  *               level line disables it

@@ -292,7 +292,8 @@ impl Module {
         tell("mute", format!("{cpu} {}", u32::from(mute)))
     }
 
-    /// Lets a CPU store numbers in a register, with its interrupts off, and the kernel die there.
+    /// Lets a CPU store numbers in a register, with its interrupts off, and the kernel die there, while a
+    /// guest interrupt file of the CPU interrupts it, if it has any.
     pub fn crash(&self, cpu: usize, register: u64, numbers: RangeInclusive<u32>) -> Result {
         let (first, last) = numbers.into_inner();
 

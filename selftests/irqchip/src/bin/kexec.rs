@@ -20,7 +20,8 @@
 //!   offline (its external interrupt is asserted in direct mode), and for the one that is left;
 //! - pending bits of all identities in the interrupt file of a CPU that is offline, and of the
 //!   one that dies; masked interrupts that are pending in the file of the one that goes on;
-//! - a disk that is being read, by a kernel that dies.
+//! - a disk that is being read, and a guest interrupt file that interrupts the hart, by a kernel
+//!   that dies.
 
 use irqtest::{
     aplic::{
