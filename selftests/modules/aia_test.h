@@ -201,6 +201,8 @@ int aia_write_mute(char *buf);
 
 /* aia_test_crash.c */
 int aia_write_crash(char *buf);
+int aia_write_crash_moving(char *buf);
+void aia_crash_handler(struct aia_vec *vec);
 
 /* aia_test_hvien.c */
 void aia_hvien_remove(void);

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kernel that dies while interrupts are pending that it did not take.
+ * A kernel that dies while interrupts are pending that it did not take, or in
+ * the handler of one.
  */
 
 #include <linux/bits.h>
+#include <linux/compiler.h>
+#include <linux/cpumask.h>
+#include <linux/interrupt.h>
 #include <linux/io.h>
+#include <linux/irq.h>
 #include <linux/kernel.h>
 #include <linux/panic.h>
+#include <linux/printk.h>
 #include <linux/smp.h>
 
 #include <asm/cpufeature.h>
@@ -23,12 +29,19 @@
 #define AIA_CRASH_FILE		1
 #define AIA_CRASH_ID		1
 
+/* How often an interrupt moves at most until a move waits */
+#define AIA_CRASH_MOVES		10000
+
 struct aia_crash {
 	void __iomem		*reg;
 	u32			first;
 	u32			last;
 	int			rc;
 };
+
+/* In whose handler the kernel dies, and where that moves before */
+static struct aia_vec *aia_crash_vec;
+static u32 aia_crash_cpus[2];
 
 static void aia_crash_write(unsigned long select, unsigned long value)
 {
@@ -95,4 +108,36 @@ int aia_write_crash(char *buf)
 	iounmap(crash.reg);
 
 	return rc ?: crash.rc;
+}
+
+/* In the handler of an interrupt */
+void aia_crash_handler(struct aia_vec *vec)
+{
+	u32 i;
+
+	if (READ_ONCE(aia_crash_vec) != vec)
+		return;
+	/* A move waits where the CPU that was left has not answered yet, which it may at once */
+	for (i = 0; i < AIA_CRASH_MOVES; i++) {
+		irq_set_affinity(vec->irq, cpumask_of(aia_crash_cpus[i % 2]));
+		if (irqd_is_setaffinity_pending(irq_get_irq_data(vec->irq)))
+			panic("aia_test: told to crash in a handler");
+	}
+	pr_warn("aia_test: no move waits\n");
+}
+
+int aia_write_crash_moving(char *buf)
+{
+	struct aia_vec *vec;
+	u32 nr;
+
+	if (sscanf(buf, "%i %i %i", &nr, &aia_crash_cpus[0], &aia_crash_cpus[1]) != 3 ||
+	    aia_crash_cpus[0] >= nr_cpu_ids || aia_crash_cpus[1] >= nr_cpu_ids)
+		return -EINVAL;
+	vec = aia_find_vec(nr);
+	if (!vec)
+		return -ENODEV;
+	WRITE_ONCE(aia_crash_vec, vec);
+
+	return 0;
 }

@@ -49,6 +49,8 @@
  *   crash    w  "C ADDR FIRST LAST": C stores the numbers from FIRST to LAST in the
  *               register ADDR, with interrupts off, and the kernel dies there,
  *               while a guest interrupt file of C interrupts it, if C has one
+ *   crash_moving w  "V C D": the kernel dies in the next handler of V, which has moved
+ *               it between C and D before, until a move waits
  *   wired    w  "LINE TYPE [ADDR]": make a device of one vector that is a line of
  *               the first APLIC, or of that one, as IRQ_TYPE_*. The handler of a
  *               level line disables it
@@ -136,6 +138,7 @@ static const struct aia_file aia_files[] = {
 	{ "mute", aia_write_mute, NULL },
 	{ "stray", aia_write_stray, NULL },
 	{ "crash", aia_write_crash, NULL },
+	{ "crash_moving", aia_write_crash_moving, NULL },
 	{ "wired", aia_write_wired, NULL },
 	{ "line", aia_write_line, NULL },
 	{ "wires", aia_write_wires, NULL },

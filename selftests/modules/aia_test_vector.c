@@ -27,6 +27,7 @@ static irqreturn_t aia_handler(int irq, void *data)
 {
 	struct aia_vec *vec = data;
 
+	aia_crash_handler(vec);
 	this_cpu_inc(*vec->hits);
 	WRITE_ONCE(vec->taken, kstat_cpu_irqs_sum(raw_smp_processor_id()));
 	/* Before the total: pairs with the barrier of who has seen that change */

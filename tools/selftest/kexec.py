@@ -121,9 +121,11 @@ def rows(make_row):
     # one of the console's APLIC, which needs another one for the console until
     # then, and one that is offline; PCI has the other APLIC. Any hart may be
     # CPU 0 before.
-    for name, machine, hart, more in (
-            ("imsic", two, 2, ["show"]),
-            ("direct-s2", dataclasses.replace(direct, smp=6), 1, [])):
+    for name, machine, hart, more, dies in (
+            ("imsic", two, 2, ["show"], "crash"),
+            ("wired", two, 2, [], "crash;wired"),
+            ("direct-s2", dataclasses.replace(direct, smp=6), 1, [],
+             "crash")):
         is_direct = machine is not two
         guests = 0 if is_direct else machine.guest_files
         yield make_row(
@@ -132,5 +134,5 @@ def rows(make_row):
             args={PROGRAM: f"hart={hart};cpus=1",
                   "topology": f"guests={guests};cpus=1"},
             warns="no hart that the kernel runs" if is_direct else "",
-            boot=boots(f"leave;crash;hart={hart}", "crashkernel=256M",
+            boot=boots(f"leave;{dies};hart={hart}", "crashkernel=256M",
                        bears="Kernel panic - not syncing: aia_test: told to "))

@@ -668,6 +668,14 @@ impl Vector {
         self.settle()
     }
 
+    /// Lets the kernel die in the next handler of the vector, while a move to one of these CPUs waits, as
+    /// that to the other one has not ended.
+    pub fn crash_moving(&self, cpus: [usize; 2]) -> Result {
+        let [first, second] = cpus;
+
+        tell("crash_moving", format!("{} {first} {second}", self.nr))
+    }
+
     /// Times how long the handler takes after an unmask, which comes so long after
     /// the mask.
     pub fn latency(&self, rounds: u64, pause_us: u64) -> Result<Latency> {

@@ -6,6 +6,7 @@
 //! It runs in both. Arguments: in the first one,
 //! `leave`    makes the state, and leaves this kernel for the one in `/boot`, by kexec
 //! `crash`    by dying instead
+//! `wired`    by dying in the handler of a wire that is to move, with MSIs
 //! `hart`     on this hart
 //!
 //! In the other one,
@@ -20,8 +21,8 @@
 //!   offline (its external interrupt is asserted in direct mode), and for the one that is left;
 //! - pending bits of all identities in the interrupt file of a CPU that is offline, and of the
 //!   one that dies; masked interrupts that are pending in the file of the one that goes on;
-//! - a disk that is being read, and a guest interrupt file that interrupts the hart, by a kernel
-//!   that dies.
+//! - a disk that is being read, by a kernel that dies, and a guest interrupt file that interrupts
+//!   the hart, by one that does not die in the handler of a wire.
 
 use irqtest::{
     aplic::{
@@ -312,9 +313,54 @@ enum End {
     Kexec,
     /// The CPU stores these in a register before.
     Crash(u64, std::ops::RangeInclusive<u32>),
+    /// The source [`OWN`] is sent, whose handler dies.
+    Handler(Aplic),
 }
 
-fn make_state(module: &Module, own: usize, next: Next, mode: Mode) -> Result<End> {
+impl End {
+    /// Returns why the kernel is still there.
+    fn go(self, module: &Module, own: usize) -> String {
+        match self {
+            End::Kexec => sys::kexec(),
+            End::Crash(register, numbers) => {
+                format!("{:?}", module.crash(own, register, numbers))
+            }
+            End::Handler(aplic) => {
+                aplic.pend(OWN);
+                pause(10_000);
+                "no handler has died".into()
+            }
+        }
+    }
+}
+
+/// An interrupt of a wire on a CPU, whose handler dies while a move waits.
+fn dies_in_handler(module: &Module, aplic: Aplic, own: usize) -> Result<End> {
+    let others: Vec<_> = cpu::online()
+        .into_iter()
+        .filter(|cpu| *cpu != own)
+        .take(2)
+        .collect();
+    let others = others.try_into().map_err(|_| "no two other CPUs")?;
+    let device = module.wired_at(aplic.address, OWN, EDGE_RISING)?;
+    let vec = device.vecs[0];
+
+    vec.request()?;
+    interrupts::set_affinity(vec.irq, &[own])?;
+    vec.settle()?;
+    vec.crash_moving(others)?;
+    // It is left as it is.
+    std::mem::forget(device);
+    Ok(End::Handler(aplic))
+}
+
+fn make_state(
+    module: &Module,
+    own: usize,
+    next: Next,
+    mode: Mode,
+    in_handler: bool,
+) -> Result<End> {
     let nodes = aplics();
     // The console stays with it.
     let kept = nodes
@@ -357,6 +403,11 @@ fn make_state(module: &Module, own: usize, next: Next, mode: Mode) -> Result<End
             }
             // It is left as it is.
             std::mem::forget(masked(module, own)?);
+            if in_handler {
+                let dirty = aplics.into_iter().next().ok_or("no APLIC")?;
+
+                return dies_in_handler(module, dirty.aplic, own);
+            }
             Ok(match next {
                 Next::Boot => End::Kexec,
                 Next::Crash => End::Crash(imsic.page(own).ok_or("no page")?, 2..=last),
@@ -376,7 +427,7 @@ fn make_state(module: &Module, own: usize, next: Next, mode: Mode) -> Result<End
     }
 }
 
-fn leave(hart: u64, next: Next) -> ExitCode {
+fn leave(hart: u64, next: Next, in_handler: bool) -> ExitCode {
     let mut tap = Tap::new(2);
     let mode = dt::mode();
     let own = match cpu::hart_ids().into_iter().find(|of| of.1 == hart) {
@@ -389,7 +440,7 @@ fn leave(hart: u64, next: Next) -> ExitCode {
     };
 
     tap.check(load(next), "another kernel is loaded");
-    let made = make_state(&module, own, next, mode);
+    let made = make_state(&module, own, next, mode, in_handler);
     let state = made.as_ref().map(|_| ()).map_err(Clone::clone);
 
     tap.check(
@@ -405,12 +456,7 @@ fn leave(hart: u64, next: Next) -> ExitCode {
     // What /init says of a test that has ended: this one does not return.
     println!("# selftest kexec: exit 0");
     let _ = sys::drain();
-    let why = match end {
-        End::Kexec => sys::kexec(),
-        End::Crash(register, numbers) => format!("{:?}", module.crash(own, register, numbers)),
-    };
-
-    println!("# still here: {why}");
+    println!("# still here: {}", end.go(&module, own));
     ExitCode::FAILURE
 }
 
@@ -572,14 +618,14 @@ fn arrived(hart: u64, cpus: usize) -> ExitCode {
 }
 
 fn main() -> ExitCode {
-    let args = Args::of("kexec", &["leave", "crash", "hart", "cpus"]);
+    let args = Args::of("kexec", &["leave", "crash", "wired", "hart", "cpus"]);
     let next = match args.given("crash") {
         Some(_) => Next::Crash,
         None => Next::Boot,
     };
 
     if args.given("leave").is_some() {
-        return leave(args.number("hart", 0), next);
+        return leave(args.number("hart", 0), next, args.given("wired").is_some());
     }
     match (args.given("hart"), args.given("cpus")) {
         (Some(hart), Some(cpus)) => arrived(hart, cpus as usize),
