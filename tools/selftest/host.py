@@ -55,7 +55,11 @@ class _Lines:
         return line.strip()
 
     def close(self):
-        self.file.close()
+        try:
+            self.file.close()
+        except OSError:
+            # The machine is off, and something was not sent yet.
+            pass
         self.sock.close()
 
 
