@@ -444,6 +444,11 @@ impl Guest {
         self.vcpus[vcpu].try_reset()
     }
 
+    /// Stops a vCPU that does not run, by KVM_SET_MP_STATE, so that it sleeps when it does; or lets it go on.
+    pub fn set_stopped(&self, vcpu: usize, stopped: bool) -> Result<()> {
+        self.vcpus[vcpu].set_stopped(stopped)
+    }
+
     /// Calls KVM_RUN of a vCPU that does not run, with a signal pending that only KVM_RUN lets in: the vCPU
     /// is loaded on this CPU, and put before it enters the guest.
     pub fn nearly_run(&mut self, vcpu: usize) -> Result<()> {

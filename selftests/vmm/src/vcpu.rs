@@ -310,6 +310,19 @@ impl Vcpu {
         self.set_entry()
     }
 
+    /// See [`crate::Guest::set_stopped`].
+    pub(crate) fn set_stopped(&self, stopped: bool) -> Result<()> {
+        let mp_state = if stopped {
+            KVM_MP_STATE_STOPPED
+        } else {
+            KVM_MP_STATE_RUNNABLE
+        };
+
+        self.idle()?
+            .set_mp_state(kvm_mp_state { mp_state })
+            .context("KVM_SET_MP_STATE")
+    }
+
     /// Lets KVM finish what the VMM has answered, so that the registers tell all. It does not run.
     pub(crate) fn settle(&mut self) -> Result<()> {
         let State::Idle(fd) = &mut self.state else {

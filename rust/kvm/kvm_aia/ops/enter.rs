@@ -73,13 +73,6 @@ impl VcpuImsic {
 
         match BoundTo::unpack(self.bound.load()) {
             Some((on, _)) if on == Cpu::new(cpu.as_u32()) => Ok(true),
-            // A signal has woken its thread up. It sleeps again, or returns to user space, and needs no
-            // guest file; what is sent to a hart that starts goes to memory. When all are stopped at
-            // once, it may be in the guest a moment longer: not with the file of somebody else.
-            _ if vcpu.is_stopped() => {
-                vcpu.set_vgein(0);
-                Ok(true)
-            }
             _ if cfg!(CONFIG_PREEMPT_RT) => self.follow_preemptible(vcpu, preemption),
             _ => Ok(self.follow_or_spin(vcpu, cpu)? != EntryOutcome::Refused),
         }
@@ -145,6 +138,15 @@ impl VcpuImsic {
     /// Fails with `ENOMEM`, and nothing changes, if there is no memory for a page table.
     #[cold]
     fn follow(&self, vcpu: &mut VcpuLocked<'_>, cpu: CpuId) -> Result<EntryOutcome> {
+        if vcpu.is_stopped() {
+            // A signal has woken its thread up. It sleeps again, or returns to user space, and needs no
+            // guest file; what is sent to a hart that starts goes to memory. When all are stopped at
+            // once, it may be in the guest a moment longer: not with the file of somebody else.
+            release::release(VcpuImsicRef::new(vcpu, self));
+            vcpu.set_vgein(0);
+            return Ok(EntryOutcome::InMemory);
+        }
+
         let mut begun = None;
         let found = GuestFile::alloc(self.host, cpu, vcpu).map_or_else(
             || {

@@ -42,7 +42,12 @@ impl VcpuImsic {
 
     /// The vCPU's thread carries out what [`Self::begin_reset`] has begun.
     pub(crate) fn finish_reset(&self, vcpu: &Vcpu) {
-        if !self.take_reset_begun() {
+        if self.take_reset_begun() {
+            // Its thread may have got a guest file since, of which `hstatus` knows nothing any more.
+            let _undisturbed = Undisturbed::new(self.host);
+
+            release::release(VcpuImsicRef::new(vcpu, self));
+        } else {
             self.reset(vcpu);
         }
     }

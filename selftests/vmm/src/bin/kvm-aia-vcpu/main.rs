@@ -24,6 +24,7 @@ use vmm::{
     },
     Need::{
         Files,
+        FilesAndCpus,
         Nothing,
         Vcpus, //
     },
@@ -188,6 +189,11 @@ const TESTS: &[Test] = &[
     ("reset: between start and run, guest file", Vcpus(2), |m| {
         reset::started(m, Hwaccel)
     }),
+    (
+        "a vCPU that user space has stopped goes on where it was",
+        FilesAndCpus(1, 2),
+        reset::stopped,
+    ),
 ];
 
 fn main() -> ExitCode {

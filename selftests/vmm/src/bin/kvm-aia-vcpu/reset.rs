@@ -12,6 +12,10 @@ use crate::{
     }, //
 };
 use kvm_bindings::KVM_DEV_RISCV_AIA_CONFIG_IDS;
+use std::{
+    thread::sleep,
+    time::Duration, //
+};
 use vmm::{
     abi::{
         csr,
@@ -237,4 +241,29 @@ pub(crate) fn started(m: &Machine, mode: Mode) -> Result<()> {
         works(&guest, round as u32)?;
     }
     Ok(())
+}
+
+/// A vCPU that user space stops, which is woken up in vain on another CPU, and that goes on where it was
+/// before, has all of its interrupts.
+pub(crate) fn stopped(m: &Machine) -> Result<()> {
+    let mut guest = Guest::new(m.kvm(), config(1, Mode::Hwaccel))?;
+
+    guest.boot(0, &[m.cpu(0)])?;
+    for round in 1..=3 {
+        guest.send_from_host(0, 1, IDS, 1, Guest::signal_msi)?;
+        guest.stop(0)?;
+        guest.set_stopped(0, true)?;
+        guest.start(0, &[m.cpu(1)])?;
+        // So that it sleeps.
+        sleep(Duration::from_millis(50));
+        guest.stop(0)?;
+        guest.signal_msi(0, 1)?;
+        guest.set_stopped(0, false)?;
+        guest.start(0, &[m.cpu(0)])?;
+        guest.until(
+            |g| g.count(0, 1) == 2 * round,
+            || format!("the MSI while it was stopped, round {round}"),
+        )?;
+    }
+    guest.send_from_host(0, 1, IDS, 1, Guest::signal_msi)
 }
