@@ -131,7 +131,7 @@ def rows(make_row):
         yield make_row(
             f"kdump-{name}", machine, [PROGRAM, "topology", "wired", *more],
             impl=("rust",), append="nr_cpus=1",
-            args={PROGRAM: f"hart={hart};cpus=1",
+            args={PROGRAM: dies.replace("crash", f"hart={hart};cpus=1"),
                   "topology": f"guests={guests};cpus=1"},
             warns="no hart that the kernel runs" if is_direct else "",
             boot=boots(f"leave;{dies};hart={hart}", "crashkernel=256M",

@@ -483,11 +483,11 @@ fn calm() -> Result {
 }
 
 /// MSIs of the wire that changed have arrived until its APLIC was probed, if the driver counts
-/// what is for nobody.
-fn in_flight(mode: Mode) -> Result {
+/// what is for nobody. Where that is `likely`: a kernel may be fast, and the host busy.
+fn in_flight(mode: Mode, likely: bool) -> Result {
     if let (Mode::Msi, Ok(dropped)) = (mode, irqdebug::counter("dropped")) {
         ktap::diag(format!("{dropped} MSIs of nobody dropped so far"));
-        ensure(dropped > 0, || "no MSI has arrived here".into())?;
+        ensure(dropped > 0 || !likely, || "no MSI has arrived here".into())?;
     }
     Ok(())
 }
@@ -567,7 +567,7 @@ fn first_msis(module: &Module) -> Result {
     device.free()
 }
 
-fn arrived(hart: u64, cpus: usize) -> ExitCode {
+fn arrived(hart: u64, cpus: usize, likely: bool) -> ExitCode {
     let mode = dt::mode();
     // One for other harts only disturbs nobody.
     let mut nodes = aplics();
@@ -584,7 +584,7 @@ fn arrived(hart: u64, cpus: usize) -> ExitCode {
         format!("another kernel runs on hart {hart}, with {cpus} CPUs"),
     );
     tap.check(
-        host::ask("hammered", LIMIT).and_then(|()| in_flight(mode)),
+        host::ask("hammered", LIMIT).and_then(|()| in_flight(mode, likely)),
         "a wire has changed all the time, and MSIs were in flight",
     );
     pause(20);
@@ -628,7 +628,7 @@ fn main() -> ExitCode {
         return leave(args.number("hart", 0), next, args.given("wired").is_some());
     }
     match (args.given("hart"), args.given("cpus")) {
-        (Some(hart), Some(cpus)) => arrived(hart, cpus as usize),
+        (Some(hart), Some(cpus)) => arrived(hart, cpus as usize, args.given("wired").is_none()),
         _ => Tap::skip_all("not said which kernel this is"),
     }
 }
