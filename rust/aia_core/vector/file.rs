@@ -591,6 +591,23 @@ mod tests {
         }
     }
 
+    /// Another CPU that keeps something else reads the clock later and writes first.
+    #[test]
+    fn the_wait_is_not_shortened() {
+        let memory = Memory::new();
+        let file = memory.file();
+        let first = Cell::new(true);
+
+        file.wait_from(|| {
+            if first.replace(false) {
+                file.wait_from(|| Tick::new(6));
+                return Tick::new(5);
+            }
+            Tick::new(7)
+        });
+        assert_eq!(file.away_since.load(), 7);
+    }
+
     /// What was told of a forwarder is not told of the next owner's, which may be there before the hart looks
     /// at what leaves: a proof that it has by then says nothing of it.
     #[test]

@@ -88,7 +88,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
                 Slot::Forward(_, InFlight::Redirecting) => return false,
                 Slot::Forward(target, _) if target == to => {
                     // Before the slot: who sees that waits from now on.
-                    self.away_since.store_release(hart.now().get().into());
+                    self.wait_from(|| hart.now());
                     if self.go_away(hart, eiid, slot, owner) {
                         return true;
                     }

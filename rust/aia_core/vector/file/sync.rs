@@ -290,6 +290,19 @@ impl<S: Deref<Target = [Word]>> File<S> {
         Tick::new(self.away_since.load())
     }
 
+    /// What is kept waits from `now` on, not from a moment that somebody else read before and writes
+    /// after.
+    pub(super) fn wait_from(&self, now: impl Fn() -> Tick) {
+        loop {
+            // Before the clock: the time that is replaced is not a later one.
+            let since = self.away_since.load_acquire();
+
+            if self.away_since.replace(since, now().get().into()) {
+                break;
+            }
+        }
+    }
+
     /// The own hart comes up, with all its enable bits set: clears the pending bits of what is
     /// nobody's, and applies the desired state of every identity in use.
     pub fn go_online(&self, hart: &impl HartAccess) -> SyncOutcome {
@@ -300,7 +313,7 @@ impl<S: Deref<Target = [Word]>> File<S> {
         self.readmit();
         self.lost.store_release(0);
         self.online.set(1);
-        self.away_since.store_release(hart.now().get().into());
+        self.wait_from(|| hart.now());
         self.refresh(hart)
     }
 
