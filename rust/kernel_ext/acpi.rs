@@ -21,7 +21,7 @@ use kernel::{
 
 use crate::{
     fwnode,
-    of::address::Range, //
+    ioport::Range, //
 };
 
 /// What C has where there is no hart.

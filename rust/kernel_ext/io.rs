@@ -14,7 +14,7 @@ use kernel::{
     prelude::*, //
 };
 
-use crate::of::address::Range;
+use crate::ioport::Range;
 
 /// The width of a physical address: page tables of RV64 hold page numbers of 44 bits.
 const PHYSICAL_BITS: u32 = 56;
@@ -55,7 +55,7 @@ const PHYSICAL_BITS: u32 = 56;
 /// ```
 ///
 /// ```compile_fail,E0451
-/// use kernel_ext::of::address::Range;
+/// use kernel_ext::ioport::Range;
 ///
 /// let memory = Range { start: 0x8000_0000, size: 0x1000 };
 /// ```
@@ -358,7 +358,7 @@ impl BorrowedRegister<'_> {
 /// # Examples
 ///
 /// ```
-/// use kernel_ext::{io::DevicePage, of::address::Range};
+/// use kernel_ext::{io::DevicePage, ioport::Range};
 ///
 /// /// The page of guest interrupt file `number` in the range of an IMSIC.
 /// ///

@@ -13,6 +13,7 @@ pub mod domain;
 pub mod domain_ops;
 pub mod flow;
 pub mod fwspec;
+mod intc;
 pub mod new;
 pub mod percpu;
 pub mod trigger;

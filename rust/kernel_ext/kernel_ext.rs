@@ -7,24 +7,30 @@
 
 #[cfg(CONFIG_ACPI)]
 pub mod acpi;
+pub mod alloc;
 pub mod arch;
 pub mod cpu_pm;
 pub mod cpuhp;
+pub mod cpuhplock;
 pub mod cpumask;
 pub mod fwnode;
 pub mod io;
+pub mod ioport;
 pub mod ipi_mux;
 pub mod irq;
 pub mod irq_work;
+pub mod irqflags;
 pub mod module;
 pub mod msi;
 pub mod nospec;
 pub mod of;
 pub mod percpu;
 pub mod pm_domain;
+pub mod preempt;
 pub mod smp;
 pub mod sync;
 pub mod syscore;
+pub mod system;
 pub mod task;
 pub mod time;
 

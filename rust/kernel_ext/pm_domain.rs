@@ -24,7 +24,7 @@ use kernel::{
 #[cfg(CONFIG_PM_GENERIC_DOMAINS)]
 use crate::{
     fwnode,
-    smp::are_interrupts_off, //
+    irqflags::are_interrupts_off, //
 };
 
 /// What may lose its registers when its power is switched off.

@@ -15,7 +15,7 @@ use kernel::{
 };
 #[cfg(CONFIG_ACPI)]
 use kernel_ext::acpi;
-use kernel_ext::of::address::Range;
+use kernel_ext::ioport::Range;
 
 use crate::probe;
 

@@ -23,6 +23,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
+    alloc,
     fwnode,
     io::Mapping,
     irq::{
@@ -80,12 +81,7 @@ pub(crate) fn source_mode(trigger: Option<Trigger>) -> SourceMode {
 
 /// Allocates zeroed words.
 fn words(count: usize) -> Result<KVec<Word>> {
-    let mut words = KVec::with_capacity(count, GFP_KERNEL)?;
-
-    for _ in 0..count {
-        words.push(Word::new(0), GFP_KERNEL)?;
-    }
-    Ok(words)
+    Ok(alloc::filled(count, GFP_KERNEL, || Word::new(0))?)
 }
 
 impl Controller {

@@ -9,7 +9,7 @@ use aia_core::addr::{
 use kernel::prelude::*;
 use kernel_ext::{
     acpi,
-    of::address::Range,
+    ioport::Range,
     sync::Roster, //
 };
 

@@ -13,3 +13,4 @@ mod handler;
 mod hotplug;
 pub(crate) mod published;
 pub(crate) mod setup;
+mod setup_lock;

@@ -13,7 +13,7 @@
 //! - [`controller`]: what both share: the registers of the sources;
 //! - [`config`]: what firmware says, checked;
 //! - `described`: the APLICs that the MADT has;
-//! - [`ffi`]: what needs unsafe code.
+//! - [`owners`]: which interrupts the sources belong to.
 //!
 //! What registers hold is pure logic, in [`aia_core::aplic`].
 
@@ -25,8 +25,8 @@ mod controller;
 #[cfg(CONFIG_ACPI)]
 mod described;
 mod direct;
-mod ffi;
 mod msi;
+mod owners;
 mod power;
 mod probe;
 

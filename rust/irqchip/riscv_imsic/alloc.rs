@@ -22,6 +22,7 @@ use kernel::{
 };
 use kernel_ext::{
     cpumask,
+    irqflags,
     smp, //
 };
 
@@ -95,7 +96,7 @@ pub(crate) fn alloc_by(
 
 /// Takes the vectors of an interrupt that has been shut down.
 pub(crate) fn free(imsic: &Imsic, vectors: Vectors, owner: SlotOwner) {
-    smp::with_interrupts_off(|irqs_off| {
+    irqflags::with_interrupts_off(|irqs_off| {
         operations::free(&ThisHart::new(imsic, irqs_off), vectors, owner);
     });
 }

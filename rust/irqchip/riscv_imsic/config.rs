@@ -30,7 +30,7 @@ use kernel::{
 };
 use kernel_ext::{
     arch::riscv,
-    of::address::Range,
+    ioport::Range,
     refuse, //
 };
 

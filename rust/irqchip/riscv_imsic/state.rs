@@ -37,6 +37,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
+    alloc,
     arch::riscv::aia::Aia,
     cpumask,
     fwnode,
@@ -78,12 +79,7 @@ pub(crate) type OwnedWords = KVec<Word>;
 
 /// Allocates zeroed words.
 fn words(count: usize) -> Result<OwnedWords> {
-    let mut words = KVec::with_capacity(count, GFP_KERNEL)?;
-
-    for _ in 0..count {
-        words.push(Word::new(0), GFP_KERNEL)?;
-    }
-    Ok(words)
+    Ok(alloc::filled(count, GFP_KERNEL, || Word::new(0))?)
 }
 
 /// One CPU's part. Interrupt entry needs only the first field.

@@ -16,6 +16,8 @@ use kernel::{
     }, //
 };
 
+use super::intc::IntcIrq;
+
 /// Handles a chained interrupt, see [`ChainedIrq`].
 pub trait ChainedHandler {
     /// The parent interrupt arrived on this CPU: hand out everything that is pending.
@@ -82,33 +84,6 @@ unsafe extern "C" fn handle<T: ChainedHandler>(desc: *mut bindings::irq_desc) {
     });
 }
 
-/// Maps interrupt `hwirq` of the harts' interrupt controllers (INTC); also returns whether nobody
-/// else had mapped it before. May sleep.
-pub(super) fn intc_mapping(hwirq: u32) -> Result<(u32, bool)> {
-    // SAFETY: Looks the node of the INTC up, and the domain of that node.
-    let domain = unsafe {
-        bindings::irq_find_matching_fwnode(
-            bindings::riscv_get_intc_hwnode(),
-            bindings::irq_domain_bus_token_DOMAIN_BUS_ANY,
-        )
-    };
-
-    if domain.is_null() {
-        return Err(ENOENT);
-    }
-    // SAFETY: The domain is valid.
-    let ours = unsafe {
-        bindings::__irq_resolve_mapping(domain, hwirq as usize, ptr::null_mut()).is_null()
-    };
-    // SAFETY: The domain is valid, the affinity may be absent.
-    let irq = unsafe { bindings::irq_create_mapping_affinity(domain, hwirq as usize, ptr::null()) };
-
-    if irq == 0 {
-        return Err(ENOENT);
-    }
-    Ok((irq, ours))
-}
-
 /// A parent interrupt with a chained handler; both are removed when it is dropped.
 ///
 /// # Examples
@@ -144,11 +119,9 @@ pub(super) fn intc_mapping(hwirq: u32) -> Result<(u32, bool)> {
 ///
 /// # Invariants
 ///
-/// `irq` is a mapped per-CPU interrupt of the harts' own controllers, and no other value has it.
+/// No other value has the interrupt.
 pub struct ChainedIrq {
-    irq: u32,
-    /// Nobody else had mapped it before.
-    ours: bool,
+    irq: IntcIrq,
     /// Given up when all else is.
     _claim: Claim,
 }
@@ -177,18 +150,14 @@ impl ChainedIrq {
             return Err(EBUSY);
         }
         let claim = Claim(bit);
-        let (irq, ours) = intc_mapping(hwirq)?;
+        let irq = IntcIrq::map(hwirq)?;
 
         // SAFETY: The interrupt is mapped.
-        if unsafe { bindings::irq_has_action(irq) } {
+        if unsafe { bindings::irq_has_action(irq.number()) } {
             return Err(EBUSY);
         }
-        // INVARIANT: Just mapped, and claimed.
-        Ok(Self {
-            irq,
-            ours,
-            _claim: claim,
-        })
+        // INVARIANT: Just claimed.
+        Ok(Self { irq, _claim: claim })
     }
 
     /// Installs the handler `T`. The interrupt arrives on this CPU from now on, and on each one
@@ -196,35 +165,33 @@ impl ChainedIrq {
     pub fn install<T: ChainedHandler>(&self) {
         // SAFETY: The interrupt is mapped, and the handler has the right signature.
         unsafe {
-            bindings::__irq_set_handler(self.irq, Some(handle::<T>), 1, ptr::null());
+            bindings::__irq_set_handler(self.irq.number(), Some(handle::<T>), 1, ptr::null());
         }
     }
 
     /// Enables the interrupt on this CPU.
-    pub fn enable(&self, _irqs_off: &LocalInterruptDisabled) {
-        // SAFETY: A per-CPU interrupt, on the running CPU.
-        unsafe { bindings::enable_percpu_irq(self.irq, bindings::IRQ_TYPE_NONE) };
+    pub fn enable(&self, irqs_off: &LocalInterruptDisabled) {
+        self.irq.enable(irqs_off);
     }
 
     /// Disables the interrupt on this CPU.
-    pub fn disable(&self, _irqs_off: &LocalInterruptDisabled) {
-        // SAFETY: A per-CPU interrupt, on the running CPU.
-        unsafe { bindings::disable_percpu_irq(self.irq) };
+    pub fn disable(&self, irqs_off: &LocalInterruptDisabled) {
+        self.irq.disable(irqs_off);
     }
 }
 
 impl Drop for ChainedIrq {
     fn drop(&mut self) {
+        let irq = self.irq.number();
+
         // SAFETY: The interrupt is mapped; without a handler nothing is called any more. One that
         // there is, is ours: there was none.
         unsafe {
-            if bindings::irq_has_action(self.irq) {
-                bindings::__irq_set_handler(self.irq, None, 1, ptr::null());
+            if bindings::irq_has_action(irq) {
+                bindings::__irq_set_handler(irq, None, 1, ptr::null());
             }
         }
-        if self.ours {
-            // SAFETY: Mapped by us, and without a handler.
-            unsafe { bindings::irq_dispose_mapping(self.irq) };
-        }
+        // SAFETY: It has no handler, and the value is gone.
+        unsafe { self.irq.dispose() };
     }
 }

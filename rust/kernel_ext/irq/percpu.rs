@@ -13,7 +13,7 @@ use kernel::{
     prelude::*, //
 };
 
-use super::chained::intc_mapping;
+use super::intc::IntcIrq;
 use crate::percpu::PerCpu;
 
 /// Handles a per-CPU interrupt, see [`PerCpuIrq`].
@@ -29,8 +29,8 @@ pub trait PerCpuHandler {
 /// ```
 /// use kernel::{interrupt::LocalInterruptDisabled, prelude::*};
 /// use kernel_ext::{
-///     arch::riscv::hypervisor::IRQ_S_GEXT, cpumask, irq::percpu::{PerCpuHandler, PerCpuIrq},
-///     smp::{self, CpusReadLock},
+///     arch::riscv::hypervisor::IRQ_S_GEXT, cpuhplock::CpusReadLock, cpumask, irq::percpu::{PerCpuHandler, PerCpuIrq},
+///     smp,
 /// };
 ///
 /// struct Sgei;
@@ -70,9 +70,9 @@ pub trait PerCpuHandler {
 ///
 /// # Invariants
 ///
-/// `irq` is a mapped per-CPU interrupt, requested with `cookie`.
+/// `irq` is requested with `cookie`.
 pub struct PerCpuIrq {
-    irq: u32,
+    irq: IntcIrq,
     cookie: PerCpu<u8>,
 }
 
@@ -87,14 +87,14 @@ impl PerCpuIrq {
     /// Each CPU that has enabled it must have disabled it before the value is dropped: C goes on
     /// calling the handler of an interrupt that is enabled somewhere.
     pub unsafe fn of_intc<H: PerCpuHandler>(hwirq: u32, name: &'static CStr) -> Result<Self> {
-        let (irq, _) = intc_mapping(hwirq)?;
+        let irq = IntcIrq::map(hwirq)?;
         let cookie = PerCpu::new(|_| Ok(0))?;
 
         // SAFETY: The handler has the right signature, the name lives for ever, and the cookie is a
         // per-CPU allocation that lives until the interrupt is freed.
         to_result(unsafe {
             bindings::request_percpu_irq_affinity(
-                irq,
+                irq.number(),
                 Some(handle::<H>),
                 name.as_char_ptr(),
                 ptr::null(),
@@ -106,22 +106,20 @@ impl PerCpuIrq {
     }
 
     /// Enables the interrupt on this CPU.
-    pub fn enable(&self, _irqs_off: &LocalInterruptDisabled) {
-        // SAFETY: A per-CPU interrupt, on the running CPU.
-        unsafe { bindings::enable_percpu_irq(self.irq, bindings::IRQ_TYPE_NONE) };
+    pub fn enable(&self, irqs_off: &LocalInterruptDisabled) {
+        self.irq.enable(irqs_off);
     }
 
     /// Disables the interrupt on this CPU.
-    pub fn disable(&self, _irqs_off: &LocalInterruptDisabled) {
-        // SAFETY: A per-CPU interrupt, on the running CPU.
-        unsafe { bindings::disable_percpu_irq(self.irq) };
+    pub fn disable(&self, irqs_off: &LocalInterruptDisabled) {
+        self.irq.disable(irqs_off);
     }
 }
 
 impl Drop for PerCpuIrq {
     fn drop(&mut self) {
         // SAFETY: By the type invariant.
-        unsafe { bindings::free_percpu_irq(self.irq, self.cookie.as_raw().cast()) };
+        unsafe { bindings::free_percpu_irq(self.irq.number(), self.cookie.as_raw().cast()) };
     }
 }
 

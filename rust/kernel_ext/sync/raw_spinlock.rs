@@ -23,7 +23,7 @@ use kernel::{
 ///
 /// ```
 /// use kernel::{interrupt::local_interrupt_disable, prelude::*, static_lock_class};
-/// use kernel_ext::{smp::are_interrupts_off, sync::RawSpinLock};
+/// use kernel_ext::{irqflags::are_interrupts_off, sync::RawSpinLock};
 ///
 /// # fn example() -> Result {
 /// let lock = KBox::pin_init(RawSpinLock::new(1, c"example", static_lock_class!()), GFP_KERNEL)?;

@@ -9,7 +9,7 @@ use kernel::{
 };
 use kernel_ext::{
     acpi,
-    of::address::Range,
+    ioport::Range,
     refuse, //
 };
 

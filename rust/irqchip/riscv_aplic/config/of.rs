@@ -15,10 +15,8 @@ use kernel::{
 use kernel_ext::{
     arch::riscv,
     fwnode,
-    of::{
-        self,
-        address::Range, //
-    },
+    ioport::Range,
+    of,
     refuse, //
 };
 

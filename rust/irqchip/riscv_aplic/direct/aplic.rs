@@ -41,7 +41,7 @@ use crate::{
         HartWire, //
     },
     controller::Controller,
-    ffi, //
+    owners::Owners, //
 };
 
 /// An APLIC that delivers directly.
@@ -54,7 +54,7 @@ pub(crate) struct DirectAplic {
     targets: KVec<Option<NonZeroU32>>,
     /// The offset of the register by which each CPU claims; 0 if it does not, or if there is no power.
     claims: PerCpu<Word>,
-    pub(super) owners: ffi::Owners,
+    pub(super) owners: Owners,
 }
 
 impl DirectAplic {
@@ -82,7 +82,7 @@ impl DirectAplic {
             wires,
             targets,
             claims: PerCpu::new(|_| Ok(Word::new(0)))?,
-            owners: ffi::Owners::new(config.nr_sources)?,
+            owners: Owners::new(config.nr_sources)?,
         };
 
         aplic.answer(true);

@@ -17,6 +17,7 @@ use kernel::{
 use kernel_ext::{
     arch::riscv,
     cpuhp,
+    cpuhplock::CpusReadLock,
     cpumask,
     io::Mapping,
     irq::{
@@ -24,10 +25,7 @@ use kernel_ext::{
         domain, //
     },
     refuse,
-    smp::{
-        self,
-        CpusReadLock, //
-    }, //
+    smp, //
 };
 
 use super::{
@@ -38,7 +36,8 @@ use super::{
     published::{
         APLICS,
         PARENT, //
-    }, //
+    },
+    setup_lock::setup_lock, //
 };
 use crate::{
     config::{
@@ -46,7 +45,6 @@ use crate::{
         AplicConfig,
         HartWire, //
     },
-    ffi,
     power, //
 };
 
@@ -129,7 +127,7 @@ pub(crate) fn setup(
         ));
     }
 
-    let _one_at_a_time = ffi::setup_lock().lock();
+    let _one_at_a_time = setup_lock().lock();
     let aplic = KBox::new(DirectAplic::new(node, config, wires)?, GFP_KERNEL)?;
 
     if APLICS.is_full() {

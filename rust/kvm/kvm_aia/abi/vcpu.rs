@@ -16,7 +16,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
-    smp::PreemptionBorrowed,
+    preempt::PreemptionBorrowed,
     task, //
 };
 use kvm_ext::{

@@ -114,6 +114,47 @@ fn read_value(attr: &Attr) -> Result<Value> {
     })
 }
 
+impl AiaDevice {
+    /// Sets what neither stops vCPUs nor waits for them.
+    fn set_locked(&self, mut vm: VmLocked<'_>, what: Attribute, value: Value) -> Result {
+        match (what, value) {
+            (Attribute::Config(what), Value::U32(value)) => {
+                let limits = limits(host().ok_or(ENODEV)?);
+
+                configure(&self.config, &mut vm, |config| {
+                    config.set(what, value, &limits)
+                })?;
+                if what == ConfigAttr::Sources {
+                    vm.set_aia_sources_told();
+                }
+                Ok(())
+            }
+            (Attribute::AplicAddr, Value::U64(addr)) => {
+                configure(&self.config, &mut vm, |config| config.set_aplic_addr(addr))
+            }
+            (Attribute::ImsicAddr(index), Value::U64(addr)) => {
+                let vcpu = by_index(vm.vm(), index)?;
+
+                if vm.is_aia_initialized() {
+                    return late::add(&self.config.lock(), vm, vcpu, addr);
+                }
+                vcpu.set_imsic_addr(checked_addr(addr).map_err(error)?.get());
+                Ok(())
+            }
+            (Attribute::Init, Value::None) => initialize(&*self.config.lock(), vm),
+            (Attribute::AplicRegister(offset), Value::U32(value)) => {
+                let aia = published::aia(&vm).ok_or(ENODEV)?;
+                let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
+                let register = aplic.register(offset)?;
+
+                aplic.domain.write(register, value, &ToVcpus(aia));
+                Ok(())
+            }
+            _ => Err(ENXIO),
+        }
+    }
+}
+
 impl Device for AiaDevice {
     const NAME: &'static CStr = c"kvm-riscv-aia";
 
@@ -148,59 +189,22 @@ impl Device for AiaDevice {
     fn set(&self, vm: &Vm, attr: &Attr) -> Result {
         let value = read_value(attr)?;
 
-        if let (Some(Attribute::ImsicRegister { vcpu, isel }), Value::U64(value)) =
-            (Attribute::decode(attr.group, attr.attr), &value)
-        {
-            let (vcpu, imsic, isel) = register_of(vm, vcpu, isel)?;
+        match (Attribute::decode(attr.group, attr.attr), value) {
+            // These wait for vCPUs, which the lock of the virtual machine forbids.
+            (Some(Attribute::ImsicRegister { vcpu, isel }), Value::U64(value)) => {
+                let (vcpu, imsic, isel) = register_of(vm, vcpu, isel)?;
 
-            return imsic.user_access(&vcpu, isel, Some(*value)).map(drop);
-        }
-        if let Some(Attribute::State(part)) = Attribute::decode(attr.group, attr.attr) {
-            return snapshot::set(vm, attr, part);
-        }
+                imsic.user_access(&vcpu, isel, Some(value)).map(drop)
+            }
+            (Some(Attribute::State(part)), _) => snapshot::set(vm, attr, part),
+            (what, value) => {
+                let vm = vm.lock();
 
-        let mut vm = vm.lock();
-
-        if attr.group == attribute::GRP_CONFIG && vm.is_aia_initialized() {
-            return Err(EBUSY);
-        }
-        match (
-            Attribute::decode(attr.group, attr.attr).ok_or(ENXIO)?,
-            value,
-        ) {
-            (Attribute::Config(what), Value::U32(value)) => {
-                let limits = limits(host().ok_or(ENODEV)?);
-
-                configure(&self.config, &mut vm, |config| {
-                    config.set(what, value, &limits)
-                })?;
-                if what == ConfigAttr::Sources {
-                    vm.set_aia_sources_told();
+                if attr.group == attribute::GRP_CONFIG && vm.is_aia_initialized() {
+                    return Err(EBUSY);
                 }
-                Ok(())
+                self.set_locked(vm, what.ok_or(ENXIO)?, value)
             }
-            (Attribute::AplicAddr, Value::U64(addr)) => {
-                configure(&self.config, &mut vm, |config| config.set_aplic_addr(addr))
-            }
-            (Attribute::ImsicAddr(index), Value::U64(addr)) => {
-                let vcpu = by_index(vm.vm(), index)?;
-
-                if vm.is_aia_initialized() {
-                    return late::add(&self.config.lock(), vm, vcpu, addr);
-                }
-                vcpu.set_imsic_addr(checked_addr(addr).map_err(error)?.get());
-                Ok(())
-            }
-            (Attribute::Init, Value::None) => initialize(&*self.config.lock(), vm),
-            (Attribute::AplicRegister(offset), Value::U32(value)) => {
-                let aia = published::aia(&vm).ok_or(ENODEV)?;
-                let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
-                let register = aplic.register(offset)?;
-
-                aplic.domain.write(register, value, &ToVcpus(aia));
-                Ok(())
-            }
-            _ => Err(ENXIO),
         }
     }
 

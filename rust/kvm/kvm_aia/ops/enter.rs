@@ -23,7 +23,7 @@ use kernel::{
     prelude::*, //
 };
 use kernel_ext::{
-    smp::{
+    preempt::{
         MigrationDisabled,
         PreemptionBorrowed, //
     },

@@ -18,11 +18,9 @@ use kernel_ext::{
         hypervisor::Hypervisor,
         isa, //
     },
-    smp::{
-        are_interrupts_off,
-        is_system_ending,
-        PreemptionDisabled, //
-    }, //
+    irqflags::are_interrupts_off,
+    preempt::PreemptionDisabled,
+    system::is_system_ending, //
 };
 
 use crate::{

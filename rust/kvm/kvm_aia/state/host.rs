@@ -33,6 +33,7 @@ use kernel::{
     }, //
 };
 use kernel_ext::{
+    alloc,
     arch::riscv::{
         aia::Aia,
         hypervisor::{
@@ -138,12 +139,8 @@ fn places(cpu: CpuId, nr_ids: NrIds) -> Result<KVVec<Word>> {
         return Ok(KVVec::new());
     }
     let count = SavedFiles::<KVVec<Word>>::words_for(riscv_imsic::nr_guest_files(cpu), nr_ids);
-    let mut places = KVVec::with_capacity(count, GFP_KERNEL)?;
 
-    for _ in 0..count {
-        places.push(Word::new(0), GFP_KERNEL)?;
-    }
-    Ok(places)
+    Ok(alloc::filled(count, GFP_KERNEL, || Word::new(0))?)
 }
 
 impl HostAia {

@@ -28,7 +28,10 @@ use kernel::{
         Arc, //
     }, //
 };
-use kernel_ext::smp;
+use kernel_ext::{
+    alloc,
+    irqflags, //
+};
 use kvm_ext::Vm;
 
 /// The pages of one virtual machine that are translated otherwise than some CPU may remember.
@@ -39,11 +42,8 @@ impl VmTranslations {
     pub(crate) fn new() -> Result<Arc<Self>> {
         // CAST: Not narrower.
         let cpus = cpu::nr_cpu_ids() as usize;
-        let mut seen = KVec::with_capacity(cpus, GFP_KERNEL_ACCOUNT)?;
+        let seen = alloc::filled(cpus, GFP_KERNEL_ACCOUNT, || Word::new(0))?;
 
-        for _ in 0..cpus {
-            seen.push(Word::new(0), GFP_KERNEL_ACCOUNT)?;
-        }
         Ok(Arc::new(Self(StalePages::new(seen)), GFP_KERNEL_ACCOUNT)?)
     }
 
@@ -71,7 +71,7 @@ impl VmTranslations {
 
     #[cold]
     fn catch_up(&self, vm: &Vm) {
-        smp::with_interrupts_off(|irqs_off| {
+        irqflags::with_interrupts_off(|irqs_off| {
             self.0.catch_up(running(), &Here { vm, irqs_off });
         });
     }

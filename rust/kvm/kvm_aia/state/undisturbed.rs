@@ -3,9 +3,9 @@
 //! Who takes a guest file from a vCPU comes to an end soon: others may wait for it.
 
 use kernel::sync::MutexGuard;
-use kernel_ext::smp::{
-    CpusReadLock,
-    PreemptionDisabled, //
+use kernel_ext::{
+    cpuhplock::CpusReadLock,
+    preempt::PreemptionDisabled, //
 };
 
 use super::host::HostAia;

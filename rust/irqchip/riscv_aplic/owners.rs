@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What needs unsafe code.
+//! Which interrupts sources belong to, by the addresses of their descriptors.
 
-#![expect(unsafe_code, reason = "descriptors that C frees, and a lock of C")]
-
-use core::ptr;
+#![expect(unsafe_code, reason = "descriptors that C frees")]
 
 use aia_core::{
     ids::{
@@ -14,15 +12,16 @@ use aia_core::{
     word::Word, //
 };
 use kernel::{
-    bindings,
     interrupt::LocalInterruptDisabled,
-    prelude::*,
-    sync::Mutex, //
+    prelude::*, //
 };
-use kernel_ext::irq::{
-    data::ChipData,
-    new::NewIrqs,
-    Descriptor, //
+use kernel_ext::{
+    alloc,
+    irq::{
+        data::ChipData,
+        new::NewIrqs,
+        Descriptor, //
+    }, //
 };
 
 /// Which interrupt each source of a domain belongs to.
@@ -36,13 +35,9 @@ impl Owners {
     /// Makes the owners of `nr_sources` sources: nobody.
     pub(crate) fn new(nr_sources: NrSources) -> Result<Self> {
         let count = nr_sources.last().index() + 1;
-        let mut words = KVec::with_capacity(count, GFP_KERNEL)?;
 
-        for _ in 0..count {
-            words.push(Word::new(0), GFP_KERNEL)?;
-        }
         // INVARIANT: All words are zero.
-        Ok(Self(words))
+        Ok(Self(alloc::filled(count, GFP_KERNEL, || Word::new(0))?))
     }
 
     /// The descriptor of the interrupt that `source` belongs to.
@@ -75,10 +70,4 @@ impl Owners {
             word.swap(0);
         }
     }
-}
-
-/// One APLIC at a time is set up to deliver directly, as they share the harts' external interrupt.
-pub(crate) fn setup_lock() -> &'static Mutex<()> {
-    // SAFETY: The mutex is initialised where it is defined, in riscv_aplic_decl.c.
-    unsafe { Mutex::from_raw(ptr::addr_of_mut!(bindings::riscv_aplic_setup_lock)) }
 }
