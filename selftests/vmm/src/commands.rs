@@ -10,6 +10,7 @@ use crate::{
         RAM_BASE, //
     },
     same,
+    End,
     Error,
     Guest,
     Result,
@@ -29,6 +30,11 @@ const HSM_STATUS: u64 = 2;
 /// The SBI extension that sends IPIs, and its function.
 const SBI_IPI: u64 = 0x73_5049;
 const SEND_IPI: u64 = 0;
+
+/// The SBI extension that lets the system sleep, its function, and what is kept meanwhile.
+const SBI_SUSP: u64 = 0x5355_5350;
+const SUSP_SUSPEND: u64 = 0;
+const SUSPEND_TO_RAM: u64 = 0;
 
 /// A hart's state: it is stopped.
 const HSM_STOPPED: u64 = 1;
@@ -187,6 +193,28 @@ impl Guest {
             &[id, RAM_BASE, mailbox_address(vcpu)],
         )
         .map(drop)
+    }
+
+    /// Lets a vCPU, the only one that is not stopped, ask the SBI for the sleep of the system. It starts at
+    /// the beginning when it runs again.
+    pub fn suspend(&mut self, vcpu: usize) -> Result<()> {
+        self.give(
+            vcpu,
+            op::SBI,
+            &[
+                SBI_SUSP,
+                SUSP_SUSPEND,
+                SUSPEND_TO_RAM,
+                RAM_BASE,
+                mailbox_address(vcpu),
+            ],
+        );
+        let end = self.wait_end(vcpu)?;
+
+        same(end, End::SystemSuspend, || "the end of the vCPU".into())?;
+        // It never comes back to that command.
+        self.forget(vcpu);
+        Ok(())
     }
 
     /// Lets vCPU `by` send an IPI to another one by the SBI.

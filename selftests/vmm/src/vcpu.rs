@@ -32,7 +32,8 @@ use kvm_bindings::{
     KVM_REG_RISCV_CORE,
     KVM_REG_RISCV_SBI_EXT,
     KVM_REG_SIZE_U64,
-    KVM_RISCV_SBI_EXT_ID_KVM_RISCV_SBI_EXT_DBCN, //
+    KVM_RISCV_SBI_EXT_ID_KVM_RISCV_SBI_EXT_DBCN,
+    KVM_RISCV_SBI_EXT_ID_KVM_RISCV_SBI_EXT_SUSP, //
 };
 use kvm_ioctls::{
     VcpuExit,
@@ -76,6 +77,7 @@ const CORE_A0: u64 = 10;
 const CORE_A1: u64 = 11;
 
 const SBI_EXT_DBCN: u64 = 0x4442_434e;
+const SBI_EXT_SUSP: u64 = 0x5355_5350;
 const SBI_DBCN_WRITE_BYTE: u64 = 2;
 const SBI_ERR_NOT_SUPPORTED: i64 = -2;
 
@@ -97,6 +99,8 @@ pub enum End {
     },
     /// KVM_EXIT_SYSTEM_EVENT with its type.
     SystemEvent(u32),
+    /// The guest has asked the SBI to let the system sleep: it wakes up when the vCPU runs again.
+    SystemSuspend,
     /// The VMM asked for it.
     Stopped,
     /// The guest took a trap that it did not expect.
@@ -248,13 +252,13 @@ impl Vcpu {
         handler.context("signal handler")?;
         let stats = StatsFile::new(sys::stats_fd(&fd).context("KVM_GET_STATS_FD")?)?;
 
-        // KVM offers the debug console only if it is asked to.
-        set_reg(
-            &fd,
-            u64::from(KVM_REG_RISCV_SBI_EXT),
-            KVM_RISCV_SBI_EXT_ID_KVM_RISCV_SBI_EXT_DBCN.into(),
-            1,
-        )?;
+        // KVM offers the debug console, and the sleep of the system, only if it is asked to.
+        for extension in [
+            KVM_RISCV_SBI_EXT_ID_KVM_RISCV_SBI_EXT_DBCN,
+            KVM_RISCV_SBI_EXT_ID_KVM_RISCV_SBI_EXT_SUSP,
+        ] {
+            set_reg(&fd, u64::from(KVM_REG_RISCV_SBI_EXT), extension.into(), 1)?;
+        }
         // KVM leaves all but the first off, for SBI HSM to start.
         fd.set_mp_state(kvm_mp_state {
             mp_state: if entry.waits {
@@ -512,7 +516,11 @@ fn run(fd: &mut VcpuFd, stop: &AtomicBool, devices: &Devices) -> End {
             VcpuExit::FailEntry(reason, cpu) => return End::FailEntry { reason, cpu },
             VcpuExit::SystemEvent(kind, _) => return End::SystemEvent(kind),
             VcpuExit::Intr => (),
-            VcpuExit::Unsupported(KVM_EXIT_RISCV_SBI) => sbi(fd, devices),
+            VcpuExit::Unsupported(KVM_EXIT_RISCV_SBI) => {
+                if let Some(end) = sbi(fd, devices) {
+                    return end;
+                }
+            }
             VcpuExit::Unsupported(KVM_EXIT_RISCV_CSR) => {
                 let number = sys::answer_csr(fd.get_kvm_run(), answer(8));
 
@@ -526,10 +534,11 @@ fn run(fd: &mut VcpuFd, stop: &AtomicBool, devices: &Devices) -> End {
     End::Stopped
 }
 
-/// Answers an SBI call that KVM left to user space.
-fn sbi(fd: &mut VcpuFd, devices: &Devices) {
+/// Answers an SBI call that KVM left to user space; or says why the vCPU does not run any more.
+fn sbi(fd: &mut VcpuFd, devices: &Devices) -> Option<End> {
     let run = fd.get_kvm_run();
     let ret = match sys::sbi_call(run) {
+        (SBI_EXT_SUSP, ..) => return Some(End::SystemSuspend),
         (SBI_EXT_DBCN, SBI_DBCN_WRITE_BYTE, args) => {
             if let Ok(mut console) = devices.console.lock() {
                 console.push(args[0] as u8);
@@ -540,4 +549,5 @@ fn sbi(fd: &mut VcpuFd, devices: &Devices) {
     };
 
     sys::set_sbi_ret(run, ret);
+    None
 }

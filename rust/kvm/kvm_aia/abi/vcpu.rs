@@ -131,7 +131,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_begin_reset(vcpu: *mut bindin
     }
 }
 
-/// The SBI stops a vCPU's hart: nothing of its interrupt file is left, which is in memory until the vCPU
+/// The SBI stops a vCPU's hart, or lets the system sleep: nothing of its interrupt file is left, which is in memory until the vCPU
 /// enters the guest again.
 ///
 /// # Safety

@@ -189,6 +189,14 @@ const TESTS: &[Test] = &[
     ("reset: between start and run, guest file", Vcpus(2), |m| {
         reset::started(m, Hwaccel)
     }),
+    ("reset: by the sleep of the system", Nothing, |m| {
+        reset::suspended(m, Emul)
+    }),
+    (
+        "reset: by the sleep of the system, guest file",
+        Files(1),
+        |m| reset::suspended(m, Hwaccel),
+    ),
     (
         "a vCPU that user space has stopped goes on where it was",
         FilesAndCpus(1, 2),

@@ -243,6 +243,34 @@ pub(crate) fn started(m: &Machine, mode: Mode) -> Result<()> {
     Ok(())
 }
 
+/// Interrupts that come while the system sleeps, as those that wake it up do, are there when it wakes up;
+/// those that came before are not.
+pub(crate) fn suspended(m: &Machine, mode: Mode) -> Result<()> {
+    const DURING: u32 = 70;
+    let mut guest = m.boot(config(1, mode))?;
+
+    for round in 1..=ROUNDS {
+        fill(&guest)?;
+        guest.suspend(0)?;
+        nothing_left(&guest, "once the system sleeps", |select| {
+            guest.aia().imsic(0, select).context("GET")
+        })?;
+        guest.signal_msi(0, DURING)?;
+        guest.start(0, &[m.cpu(round as usize)])?;
+
+        for (register, pending) in [(EIP0, 0), (EIP0 + 2, 1 << (DURING - 64)), (EIE0, 0)] {
+            same(guest.ireg_read(0, register)?, pending, || {
+                format!("register {register:#x} in round {round}")
+            })?;
+        }
+        guest.ireg_write(0, EIP0 + 2, 0)?;
+        guest.csr_write(0, csr::SISELECT, csr::WRITE, 0)?;
+        starts_empty(&guest)?;
+        works(&guest, round)?;
+    }
+    Ok(())
+}
+
 /// A vCPU that user space stops, which is woken up in vain on another CPU, and that goes on where it was
 /// before, has all of its interrupts.
 pub(crate) fn stopped(m: &Machine) -> Result<()> {
