@@ -10,8 +10,8 @@ mod aia;
 pub mod device;
 pub mod io_bus;
 mod irqfd;
+mod loaded;
 mod mmu;
-pub mod ncsr;
 mod vcpu;
 mod vcpus;
 mod vm;
@@ -22,9 +22,9 @@ pub use self::{
         APLIC_SIZE,
         IMSIC_SIZE, //
     },
+    loaded::LoadedVcpu,
     vcpu::{
         FailedEntry,
-        LoadedCsrs,
         Statistic,
         Vcpu,
         VcpuLocked, //

@@ -27,10 +27,7 @@ use kernel::{
 
 use kernel_ext::arch::riscv::hypervisor;
 
-use crate::{
-    ncsr,
-    Vm, //
-};
+use crate::Vm;
 
 /// A virtual CPU (`struct kvm_vcpu`).
 ///
@@ -314,17 +311,6 @@ pub enum Statistic {
     FileLosses,
 }
 
-/// Those of the AIA's CSRs of a vCPU that a hart has while the vCPU is loaded there.
-///
-/// See [`VcpuLocked::loaded_csrs`].
-#[derive(Clone, Copy)]
-pub struct LoadedCsrs {
-    /// `vsiselect`.
-    pub vsiselect: usize,
-    /// `hviprio1` and `hviprio2`.
-    pub hviprio: [usize; 2],
-}
-
 /// Why a vCPU cannot run.
 ///
 /// See [`VcpuLocked::fail_entry`].
@@ -345,12 +331,9 @@ pub enum FailedEntry {
 /// use kernel::{cpu::CpuId, prelude::*};
 /// use kvm_ext::{FailedEntry, Vcpu, VcpuLocked};
 ///
-/// /// The vCPU's `vsiselect`, for another thread than its own.
-/// fn vsiselect(vcpu: &Vcpu) -> Result<usize> {
-///     let stopped = vcpu.lock_killable()?;
-///
-///     // SAFETY: Only its own thread loads it, which does not hold the mutex now.
-///     Ok(unsafe { stopped.loaded_csrs() }.vsiselect)
+/// /// For another thread than its own.
+/// fn has_external_interrupt(vcpu: &Vcpu) -> Result<bool> {
+///     Ok(vcpu.lock_killable()?.is_external_in_hvip())
 /// }
 ///
 /// /// For its own thread, where KVM enters the guest.
@@ -368,8 +351,8 @@ pub enum FailedEntry {
 ///
 /// ```compile_fail,E0599
 /// # use kvm_ext::Vcpu;
-/// fn vsiselect(vcpu: &Vcpu) -> usize {
-///     unsafe { vcpu.loaded_csrs() }.vsiselect
+/// fn has_external_interrupt(vcpu: &Vcpu) -> bool {
+///     vcpu.is_external_in_hvip()
 /// }
 /// ```
 ///
@@ -416,48 +399,10 @@ impl<'a> VcpuLocked<'a> {
         self.vcpu
     }
 
-    /// Makes the AIA's CSRs of the vCPU, while it is not loaded, what they are after a reset.
-    ///
-    /// # Safety
-    ///
-    /// The vCPU must not be loaded.
-    pub unsafe fn reset_csrs(&mut self) {
+    /// Makes the AIA's CSRs of the vCPU what they are after a reset, once it is loaded the next time.
+    pub fn reset_csrs(&mut self) {
         // SAFETY: Only accessed with the vCPU's mutex held.
         unsafe { self.aia_csrs().write(Default::default()) };
-    }
-
-    /// Those of the AIA's CSRs of the vCPU that a hart has while it is loaded.
-    ///
-    /// # Safety
-    ///
-    /// The vCPU must not be loaded, or be about to be, by the caller, with preemption off.
-    #[inline]
-    pub unsafe fn loaded_csrs(&self) -> LoadedCsrs {
-        let csrs = self.aia_csrs();
-
-        // SAFETY: Only accessed with the vCPU's mutex held.
-        unsafe {
-            LoadedCsrs {
-                vsiselect: (*csrs).vsiselect,
-                hviprio: [(*csrs).hviprio1, (*csrs).hviprio2],
-            }
-        }
-    }
-
-    /// Sets what [`Self::loaded_csrs`] returns.
-    ///
-    /// # Safety
-    ///
-    /// The vCPU must not be loaded, or be about to be put, by the caller, with preemption off.
-    #[inline]
-    pub unsafe fn set_loaded_csrs(&mut self, new: LoadedCsrs) {
-        let csrs = self.aia_csrs();
-
-        // SAFETY: Only accessed with the vCPU's mutex held.
-        unsafe {
-            (*csrs).vsiselect = new.vsiselect;
-            [(*csrs).hviprio1, (*csrs).hviprio2] = new.hviprio;
-        }
     }
 
     /// Lets the guest use the guest interrupt file behind this guest external interrupt of its CPU;
@@ -487,7 +432,7 @@ impl<'a> VcpuLocked<'a> {
         // SAFETY: Only accessed with the vCPU's mutex held.
         let insn = unsafe { addr_of!((*self.as_raw()).arch.csr_decode.insn).read() };
 
-        ncsr::writes(insn)
+        writes(insn)
     }
 
     /// Tells user space that the vCPU cannot run on `cpu`, and why (`KVM_EXIT_FAIL_ENTRY`).
@@ -518,4 +463,16 @@ impl Drop for VcpuLocked<'_> {
             unsafe { bindings::mutex_unlock(addr_of_mut!((*self.as_raw()).mutex)) };
         }
     }
+}
+
+/// Whether a CSR instruction writes the CSR: `csrrs`, `csrrc` and their immediate forms do unless
+/// the field for the operand is 0, whatever a register holds (Zicsr).
+#[inline]
+const fn writes(insn: usize) -> bool {
+    const OPERAND: usize = 0x1f << 15;
+    /// The lower bits of `funct3`, which say what is done with the operand.
+    const HOW: usize = 0x3 << 12;
+    const REPLACES: usize = 0x1 << 12;
+
+    insn & HOW == REPLACES || insn & OPERAND != 0
 }

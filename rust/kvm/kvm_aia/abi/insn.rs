@@ -10,8 +10,8 @@ use kernel::{
     prelude::*, //
 };
 use kvm_ext::{
-    Vcpu,
-    VcpuLocked, //
+    LoadedVcpu,
+    Vcpu, //
 };
 
 use crate::handler::trap::{
@@ -20,20 +20,26 @@ use crate::handler::trap::{
     Outcome, //
 };
 
-/// Emulates an access of the guest to a CSR by `emulate`, and hands the outcome to C.
+/// Emulates an access of the guest to a CSR of Ssaia by `emulate`, and hands the outcome to C.
 ///
 /// # Safety
 ///
 /// `vcpu` must be valid and loaded by the calling task; `old` must be null or writable.
 unsafe fn emulated(
-    emulate: impl FnOnce(&VcpuLocked<'_>, Access) -> Outcome,
+    emulate: impl FnOnce(&mut LoadedVcpu<'_>, Access) -> Outcome,
     vcpu: *mut bindings::kvm_vcpu,
     old: *mut usize,
     value: usize,
     mask: usize,
 ) -> c_int {
     // SAFETY: By the requirements of this function.
-    let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+    let vcpu = unsafe { Vcpu::from_raw(vcpu) };
+
+    if !vcpu.has_ssaia() {
+        return bindings::kvm_insn_return_KVM_INSN_ILLEGAL_TRAP as c_int;
+    }
+    // SAFETY: By the requirements of this function; it has no Ssaia on a host without.
+    let mut vcpu = unsafe { vcpu.assume_loaded() };
     // CAST: As wide as the hart.
     let access = Access {
         value: value as u64,
@@ -41,7 +47,7 @@ unsafe fn emulated(
     };
 
     // CAST: Small numbers.
-    (match emulate(&vcpu, access) {
+    (match emulate(&mut vcpu, access) {
         Outcome::Done(value) => {
             // SAFETY: By the requirements of this function.
             if let Some(old) = unsafe { old.as_mut() } {

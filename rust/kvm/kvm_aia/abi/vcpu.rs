@@ -19,11 +19,7 @@ use kernel_ext::{
     preempt::PreemptionBorrowed,
     task, //
 };
-use kvm_ext::{
-    ncsr,
-    LoadedCsrs,
-    Vcpu, //
-};
+use kvm_ext::Vcpu;
 
 use crate::{
     published::{
@@ -109,8 +105,7 @@ unsafe fn reset(vcpu: *mut bindings::kvm_vcpu, reset_file: impl FnOnce(&VcpuImsi
     // SAFETY: By the requirements of this function.
     let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
 
-    // SAFETY: It is not loaded, by the requirements of this function.
-    unsafe { vcpu.reset_csrs() };
+    vcpu.reset_csrs();
     if let Some(imsic) = imsic(vcpu.vcpu()) {
         reset_file(imsic, vcpu.vcpu());
     }
@@ -180,12 +175,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_load(
         return;
     }
     // SAFETY: By the requirements of this function.
-    let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
-    // SAFETY: It is just being loaded.
-    let csrs = unsafe { vcpu.loaded_csrs() };
-
-    ncsr::set_vsiselect(csrs.vsiselect);
-    ncsr::set_hviprio(csrs.hviprio);
+    unsafe { Vcpu::from_raw(vcpu).assume_loaded() }.restore_csrs();
 }
 
 /// A vCPU has been loaded on the running CPU, and a full barrier was executed since.
@@ -233,7 +223,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_put(vcpu: *mut bindings::kvm_
         return;
     }
     // SAFETY: By the requirements of this function.
-    let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+    let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_loaded() };
 
     if let Some(imsic) = imsic(&vcpu) {
         if waits(&vcpu) {
@@ -241,13 +231,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_put(vcpu: *mut bindings::kvm_
         }
         imsic.leave();
     }
-    let csrs = LoadedCsrs {
-        vsiselect: ncsr::vsiselect(),
-        hviprio: ncsr::hviprio(),
-    };
-
-    // SAFETY: It is just being put.
-    unsafe { vcpu.set_loaded_csrs(csrs) };
+    vcpu.save_csrs();
 }
 
 /// Whether an external interrupt is pending that `vcpu` has enabled and `mask` has.
@@ -275,7 +259,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_has_interrupts(
 pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update_hvip(vcpu: *mut bindings::kvm_vcpu) {
     if host().is_some() {
         // SAFETY: By the requirements of this function.
-        let vcpu = unsafe { Vcpu::from_raw(vcpu).assume_locked() };
+        let mut vcpu = unsafe { Vcpu::from_raw(vcpu).assume_loaded() };
 
         // Without a guest file, IPRIO is the priority of the interrupt, and makes it a candidate. Who
         // makes it pending makes the vCPU leave the guest, but not who changes which identity is first:
@@ -289,6 +273,6 @@ pub(crate) unsafe extern "C" fn kvm_riscv_vcpu_aia_update_hvip(vcpu: *mut bindin
             0
         };
 
-        ncsr::set_hvictl(NO_INTERRUPT | SHOW_PRIORITIES | usize::from(priority));
+        vcpu.set_hvictl(NO_INTERRUPT | SHOW_PRIORITIES | usize::from(priority));
     }
 }

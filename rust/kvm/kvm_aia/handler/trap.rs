@@ -2,7 +2,8 @@
 
 //! CSRs of the guest that trap: the indirectly accessed ones and `stopei`.
 //!
-//! KVM has looked who accesses them: the guest's user mode does not get here.
+//! KVM has looked who accesses them, and whether the vCPU has them: the guest's user mode does not get
+//! here.
 
 use aia_core::{
     guest::iprio,
@@ -12,7 +13,7 @@ use aia_core::{
     },
 };
 use kvm_ext::{
-    ncsr,
+    LoadedVcpu,
     VcpuLocked, //
 };
 
@@ -43,9 +44,6 @@ pub(crate) enum Outcome {
 /// Before INIT user space has the interrupt file, if anybody has. Afterwards it cannot have that of a
 /// vCPU that came too late for one: such a hart has no IMSIC (AIA 2.3).
 pub(crate) fn stopei(vcpu: &VcpuLocked<'_>) -> Outcome {
-    if !vcpu.has_ssaia() {
-        return Outcome::Illegal;
-    }
     if !vcpu.vm().is_aia_initialized() {
         return Outcome::ToUser;
     }
@@ -60,11 +58,8 @@ pub(crate) fn stopei(vcpu: &VcpuLocked<'_>) -> Outcome {
 ///
 /// An odd number of an array is an illegal instruction (AIA 3.8.3): what the guest's hypervisor sees
 /// as a virtual one, the guest would not see on a hart of its own.
-pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
-    if !vcpu.has_ssaia() {
-        return Outcome::Illegal;
-    }
-    let number = ncsr::vsiselect() as u64;
+pub(crate) fn sireg(vcpu: &mut LoadedVcpu<'_>, access: Access) -> Outcome {
+    let number = vcpu.vsiselect() as u64;
     let Some(isel) = Isel::new(number) else {
         return match number {
             0x30..=0x3f => Outcome::Illegal,
@@ -74,7 +69,7 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
     };
 
     match isel.register() {
-        IndirectRegister::Iprio { first } => priorities(first, access),
+        IndirectRegister::Iprio { first } => priorities(vcpu, first, access),
         register if vcpu.vm().is_aia_initialized() => imsic(vcpu)
             .and_then(|imsic| imsic.access(vcpu, register, access.value, access.mask))
             .map_or(Outcome::Illegal, Outcome::Done),
@@ -84,13 +79,13 @@ pub(crate) fn sireg(vcpu: &VcpuLocked<'_>, access: Access) -> Outcome {
 
 /// The priorities of major interrupts `first` to `first + 7` (AIA 6.3.1), as far as the guest has
 /// them.
-fn priorities(first: u32, access: Access) -> Outcome {
+fn priorities(vcpu: &mut LoadedVcpu<'_>, first: u32, access: Access) -> Outcome {
     let Some(host) = host() else {
         return Outcome::Illegal;
     };
     let interrupts = host.guest_interrupts();
     // CAST: As wide as the hart.
-    let hviprio = ncsr::hviprio().map(|register| register as u64);
+    let hviprio = vcpu.hviprio().map(|register| register as u64);
     let old = iprio::read(first, interrupts, hviprio);
 
     if access.mask != 0 {
@@ -98,7 +93,7 @@ fn priorities(first: u32, access: Access) -> Outcome {
         let hviprio = iprio::write(first, interrupts, new, hviprio);
 
         // CAST: As wide as the hart.
-        ncsr::set_hviprio(hviprio.map(|register| register as usize));
+        vcpu.set_hviprio(hviprio.map(|register| register as usize));
     }
     Outcome::Done(old)
 }
