@@ -18,7 +18,8 @@ use kernel::{
         Atomic,
         Relaxed,
         Release, //
-    }, //
+    },
+    warn_on, //
 };
 use kvm_ext::{
     Vcpu,
@@ -82,34 +83,38 @@ pub(crate) fn imsic(vcpu: &Vcpu) -> Option<&VcpuImsic> {
     unsafe { vcpu.imsic_state().cast::<VcpuImsic>().as_ref() }
 }
 
-/// Lets everybody see the interrupt file of a vCPU, which has none, and MSIs find it. There is room for it in
-/// `aia`, which is that of the vCPU's virtual machine or will be. It is not taken back.
-pub(crate) fn publish_file(
-    _vm: &mut VmLocked<'_>,
-    aia: &VmAia,
-    vcpu: &Vcpu,
-    imsic: Pin<KBox<VcpuImsic>>,
-) {
+/// Lets everybody see the interrupt file of a vCPU of `vm`, and MSIs find it if [there is
+/// room](VmAia::has_room). It is not taken back.
+///
+/// A vCPU that has one keeps that, with a warning.
+pub(crate) fn publish_file(vm: &mut VmLocked<'_>, vcpu: &Vcpu, new: Pin<KBox<VcpuImsic>>) {
+    let (Some(aia), None, true) = (
+        aia(vm.vm()),
+        imsic(vcpu),
+        ptr::eq(vcpu.vm(), vm.vm()), //
+    ) else {
+        warn_on!(true);
+        return;
+    };
     // SAFETY: It does not move until `take_imsic` makes it the same box again.
-    let imsic = KBox::leak(unsafe { Pin::into_inner_unchecked(imsic) });
+    let imsic = KBox::leak(unsafe { Pin::into_inner_unchecked(new) });
 
     vcpu.set_imsic_addr(imsic.address().get());
     vcpu.set_hart_index(aia.map.hart_index(imsic.address()));
     // SAFETY: A `VcpuImsic`, until `take_imsic`, when nobody uses it any more.
     unsafe { vcpu.set_imsic_state(ptr::from_mut(imsic).cast()) };
-    // SAFETY: The lock is held; by `take_imsic` it goes with its vCPU.
+    // SAFETY: The lock is held, the vCPU is one of the same virtual machine, and its file goes with it.
     unsafe { aia.add(vcpu, imsic) };
 }
 
 /// Lets everybody see the interrupt controllers, which are not taken back, before those who wait until they
 /// are initialised look for them.
-pub(crate) fn publish<'a>(vm: &mut VmLocked<'a>, aia: KBox<VmAia>) -> &'a VmAia {
+pub(crate) fn publish(vm: &mut VmLocked<'_>, aia: KBox<VmAia>) {
     // It lives until `take_aia`.
     let aia = KBox::leak(aia);
 
     // SAFETY: A `VmAia`, until `take_aia`, when nobody uses it any more.
     unsafe { vm.set_aia_state(ptr::from_mut(aia).cast()) };
-    aia
 }
 
 /// Takes the interrupt controllers of a virtual machine, if it has some.

@@ -137,10 +137,10 @@ pub(super) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
 
     // Nothing fails from here on. A vCPU whose file is there may run, move and be reset, before the last
     // one has its file; those that run after it has moved have to know of it.
-    let aia = published::publish(&mut vm, aia);
+    published::publish(&mut vm, aia);
 
     for (vcpu, imsic) in vm.vm().vcpus().zip(files) {
-        published::publish_file(&mut vm, aia, vcpu, imsic);
+        published::publish_file(&mut vm, vcpu, imsic);
     }
     vm.set_aia_initialized();
     Ok(())

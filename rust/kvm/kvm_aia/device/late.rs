@@ -61,7 +61,7 @@ pub(super) fn add(config: &Config, mut vm: VmLocked<'_>, vcpu: &Vcpu, addr: u64)
     }
 
     // Nothing fails from here on.
-    published::publish_file(&mut vm, aia, vcpu, imsic);
+    published::publish_file(&mut vm, vcpu, imsic);
     Ok(())
 }
 
