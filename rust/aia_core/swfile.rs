@@ -157,17 +157,21 @@ impl SwFile {
         bits
     }
 
-    /// Makes `eiid` pending, as an MSI does; returns whether the file has this identity
-    /// (AIA 3.5).
+    /// Makes `eiid` pending, as an MSI does (AIA 3.5); returns whether it was not before. An identity
+    /// that the file does not have is ignored.
     ///
-    /// Once this has returned, [`Self::top`] takes the identity into account.
+    /// Once this has returned, [`Self::top`] takes the identity into account. If it was pending before,
+    /// it does so at the latest when whoever has made it pending evaluates the signal: the caller need
+    /// not.
     pub fn pend(&self, eiid: Eiid) -> bool {
         let word = EixWord::of(eiid);
         let Some(eix) = self.eix(word) else {
             return false;
         };
 
-        eix.eip.set(mask(eiid));
+        if eix.eip.set(mask(eiid)) & mask(eiid) != 0 {
+            return false;
+        }
         self.note_pending(word);
         true
     }

@@ -97,6 +97,8 @@ struct Machine {
     files: BTreeMap<u32, SwFile>,
     sent: Count,
     steps: Steps,
+    /// How often it was asked for a vCPU.
+    looked: Count,
 }
 
 impl fmt::Debug for Machine {
@@ -116,6 +118,7 @@ impl Machine {
             files: ids.map(|id| (id, SwFile::new(nr_ids))).collect(),
             sent: Count::default(),
             steps,
+            looked: Count::default(),
         }
     }
 
@@ -163,6 +166,7 @@ impl machine::Machine for &Machine {
     }
 
     fn vcpu_from(&mut self, from: u32) -> Option<VcpuId> {
+        self.looked.0.fetch_add(1, Ordering::Relaxed);
         self.files
             .range(from..)
             .next()
@@ -449,4 +453,15 @@ fn a_snapshot_of_other_vcpus_is_refused() {
     // There is no ID beyond the last.
     let machine = Machine::new(NrIds::MIN, None, [0, u32::MAX].into_iter());
     assert!(machine.restore(&machine.save()));
+}
+
+/// A machine has room for many more IDs than it has vCPUs: none is looked for that is not there.
+#[test]
+fn as_many_look_ups_as_vcpus() {
+    let machine = Machine::new(NrIds::MIN, None, [0, 3, 64].into_iter());
+    let bytes = machine.save();
+
+    assert_eq!(machine.looked.get(), 3);
+    assert!(machine.restore(&bytes));
+    assert_eq!(machine.looked.get(), 6);
 }

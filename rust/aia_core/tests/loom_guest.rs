@@ -22,6 +22,7 @@ use aia_core::{
     guest::{
         binding::BoundTo,
         imsic::{
+            access,
             evict,
             inject,
             release,
@@ -553,6 +554,27 @@ fn the_signal_is_right_after_all() {
 
         assert_eq!(machine.memory_file(), [1]);
         assert!(machine.vseip());
+    });
+}
+
+/// The host sends an identity twice, and the vCPU claims meanwhile: it gets it, or is told that it is
+/// pending. Who finds it pending tells nobody.
+#[test]
+fn the_signal_of_one_that_comes_twice() {
+    bounded(3, || {
+        let machine = Machine::on_hart_0(&[]);
+
+        machine.release();
+        let hosts = [(); 2].map(|()| spawn(&machine, |machine| inject::inject(machine, id(1))));
+        let claimed = access::claim(&*machine);
+
+        for host in hosts {
+            host.join().unwrap();
+        }
+        let pending = machine.memory_file();
+
+        assert!(claimed.is_some() || pending == [1]);
+        assert_eq!(machine.vseip(), pending == [1]);
     });
 }
 

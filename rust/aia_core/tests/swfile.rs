@@ -69,12 +69,9 @@ impl Model {
         }
     }
 
+    /// Whether it was not pending.
     fn pend(&mut self, id: u32) -> bool {
-        let implemented = id <= self.nr_ids;
-        if implemented {
-            self.pending[id as usize] = true;
-        }
-        implemented
+        id <= self.nr_ids && !std::mem::replace(&mut self.pending[id as usize], true)
     }
 
     fn top(&self) -> Option<u32> {

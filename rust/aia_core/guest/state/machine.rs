@@ -74,7 +74,12 @@ pub fn save<M: Machine>(
     let mut next = Some(0);
     let mut position = 0;
 
-    while let Some(vcpu) = next.and_then(|from| machine.vcpu_from(from)) {
+    // None is looked for after the last one, of as many IDs as there may be.
+    while position < layout.nr_vcpus() {
+        let Some(vcpu) = next.and_then(|from| machine.vcpu_from(from)) else {
+            break;
+        };
+
         machine.save(vcpu, &mut image).map_err(SaveError::File)?;
         snapshot
             .set_vcpu(position, vcpu, &image)

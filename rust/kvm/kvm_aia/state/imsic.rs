@@ -2,6 +2,8 @@
 
 //! The interrupt file of a vCPU: in a guest interrupt file of the hardware, or in memory.
 
+use core::mem::offset_of;
+
 use aia_core::{
     addr::{
         Guest,
@@ -42,20 +44,15 @@ use super::{
 pub(crate) struct VseipRight;
 
 /// The interrupt file of a vCPU.
+///
+/// What guest entry reads comes first, and in a cache line of its own: each MSI writes to what follows.
 #[pin_data]
+#[repr(C, align(64))]
 pub(crate) struct VcpuImsic {
     /// The CPU and HGEI of the guest file, for guest entry: see [`BoundTo`].
+    ///
+    /// [`BoundTo`]: aia_core::guest::binding::BoundTo
     pub(crate) bound: Word,
-    /// Rank "binding": inside of the scheduler's locks.
-    #[pin]
-    pub(crate) binding: ScopedLock<Binding<GuestFile>>,
-    /// Rank "vseip": the software interrupt of the vCPU is what the file says. Outside of the
-    /// scheduler's locks.
-    #[pin]
-    pub(crate) vseip: ScopedLock<VseipRight>,
-    pub(crate) sw_file: SwFile,
-    /// Whether guest files are used.
-    pub(crate) mode: Mode,
     pub(crate) host: &'static HostAia,
     pub(crate) address: PhysAddr<Guest>,
     /// Those of its virtual machine.
@@ -64,11 +61,24 @@ pub(crate) struct VcpuImsic {
     ///
     /// [`riscv::time`]: kernel_ext::arch::riscv::time
     ran: Atomic<u64>,
+    /// Whether guest files are used.
+    pub(crate) mode: Mode,
     /// Of the reset that the vCPU's thread has been asked for, this part is done.
     reset_begun: Atomic<bool>,
+    _apart: [usize; 2],
+    /// Rank "binding": inside of the scheduler's locks.
+    #[pin]
+    pub(crate) binding: ScopedLock<Binding<GuestFile>>,
+    pub(crate) sw_file: SwFile,
+    /// Rank "vseip": the software interrupt of the vCPU is what the file says. Outside of the
+    /// scheduler's locks.
+    #[pin]
+    pub(crate) vseip: ScopedLock<VseipRight>,
     /// Its page, unless that is among those of its virtual machine.
     page: SetOnce<IoDevice>,
 }
+
+const _: () = assert!(offset_of!(VcpuImsic, binding) == align_of::<VcpuImsic>());
 
 impl VcpuImsic {
     /// Makes the interrupt file of a vCPU at `address`, whose page is one of those that its virtual machine
@@ -95,6 +105,7 @@ impl VcpuImsic {
                 translations,
                 ran: Atomic::new(0),
                 reset_begun: Atomic::new(false),
+                _apart: [0; 2],
                 page: SetOnce::new(),
             }),
             GFP_KERNEL_ACCOUNT,
