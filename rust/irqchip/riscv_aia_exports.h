@@ -7,6 +7,7 @@
 #ifndef _RISCV_AIA_EXPORTS_H
 #define _RISCV_AIA_EXPORTS_H
 
+#include <linux/jump_label.h>
 #include <linux/mutex.h>
 
 union acpi_subtable_headers;
@@ -28,5 +29,13 @@ int riscv_aplic_probe(struct platform_device *pdev);
 extern struct mutex riscv_aplic_setup_lock;
 
 void kvm_riscv_aia_make_available(void);
+
+/* A static key in a structure, as Rust's static_branch_unlikely!() wants it */
+struct kvm_riscv_aia_quirks {
+	struct static_key_false loses_sgei;
+};
+
+extern struct kvm_riscv_aia_quirks kvm_riscv_aia_quirks;
+void kvm_riscv_aia_quirk_sgei(void);
 
 #endif

@@ -13,7 +13,16 @@
 
 DEFINE_STATIC_KEY_FALSE(kvm_riscv_aia_available);
 
+struct kvm_riscv_aia_quirks kvm_riscv_aia_quirks = {
+	.loses_sgei = STATIC_KEY_FALSE_INIT,
+};
+
 void kvm_riscv_aia_make_available(void)
 {
 	static_branch_enable(&kvm_riscv_aia_available);
+}
+
+void kvm_riscv_aia_quirk_sgei(void)
+{
+	static_branch_enable(&kvm_riscv_aia_quirks.loses_sgei);
 }

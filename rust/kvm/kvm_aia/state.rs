@@ -8,6 +8,7 @@ pub(crate) mod handle;
 pub(crate) mod host;
 pub(crate) mod imsic;
 pub(crate) mod limits;
+pub(crate) mod quirks;
 pub(crate) mod trace;
 pub(crate) mod translations;
 pub(crate) mod undisturbed;

@@ -201,13 +201,12 @@ impl<'a> Hypervisor<'a> {
         read!(number::HGEIE) as u64
     }
 
-    /// Lets the guest external interrupts `lines` interrupt this hart.
+    /// Lets the guest external interrupts `lines` interrupt this hart; returns which of all were
+    /// enabled.
     #[inline]
-    pub fn enable(self, lines: u64) {
+    pub fn enable(self, lines: u64) -> u64 {
         // CAST: As wide as the hart.
-        let before = access!("csrrs", number::HGEIE, lines as usize) as u64;
-
-        self.reassert(before | lines);
+        access!("csrrs", number::HGEIE, lines as usize) as u64
     }
 
     /// Keeps the guest external interrupts `lines` from interrupting this hart; returns which of
@@ -216,21 +215,6 @@ impl<'a> Hypervisor<'a> {
     pub fn disable(self, lines: u64) -> u64 {
         // CAST: As wide as the hart.
         access!("csrrc", number::HGEIE, lines as usize) as u64
-    }
-
-    /// Makes `mip.SGEIP` what it has to be, after an access that may have lowered it; `enabled` is
-    /// what `hgeie` holds.
-    ///
-    /// It is that always, except in QEMU (seen in 10.0 and 11.1). For a write of `hgeie` and for an
-    /// access to a register of a guest interrupt file, its source works SGEIP out before it takes
-    /// the lock under which it stores it: an MSI for another file that comes in between is lost to
-    /// SGEIP until `hgeie` is written again.
-    #[inline]
-    fn reassert(self, enabled: u64) {
-        if self.pending() & enabled != 0 {
-            // CAST: As wide as the hart.
-            access!("csrrs", number::HGEIE, enabled as usize);
-        }
     }
 
     /// Lets exactly those of the guest external interrupts `lines` interrupt this hart that it has;
@@ -289,7 +273,6 @@ impl<'a> Hypervisor<'a> {
 
         access!("csrrw", number::HSTATUS, hstatus);
         access!("csrrw", number::VSISELECT, vsiselect);
-        self.reassert(self.enabled());
         result
     }
 }

@@ -24,7 +24,8 @@ use crate::{
     },
     state::{
         host::HostAia,
-        limits, //
+        limits,
+        quirks, //
     }, //
 };
 
@@ -43,6 +44,7 @@ pub(crate) unsafe extern "C" fn kvm_riscv_aia_init() -> c_int {
         let fewest = i32::try_from(riscv_imsic::fewest_guest_files())?;
         let host = debug::shown(HostAia::new::<SgeiHandler>()?)?;
 
+        quirks::look();
         limits::set(fewest, &host);
         device::register(
             &kvm_riscv_aia_device_ops,

@@ -7,7 +7,10 @@ use kernel_ext::irq::percpu::PerCpuHandler;
 
 use crate::{
     published::host,
-    state::host::owners, //
+    state::{
+        host::owners,
+        quirks, //
+    }, //
 };
 
 /// A guest external interrupt is pending that was enabled: that of a vCPU that waits.
@@ -34,8 +37,10 @@ impl PerCpuHandler for SgeiHandler {
             for (_, vcpu) in owners(&lines, pending) {
                 vcpu.kick();
             }
-            // Another one that comes now would interrupt again, but not always in QEMU, see
-            // `Hypervisor::reassert`.
+            // Another one that comes now interrupts again.
+            if !quirks::loses_sgei() {
+                break;
+            }
         }
     }
 }

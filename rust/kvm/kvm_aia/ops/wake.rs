@@ -12,7 +12,10 @@ use kernel::{
 };
 use kernel_ext::arch::riscv;
 
-use crate::state::imsic::VcpuImsic;
+use crate::state::{
+    imsic::VcpuImsic,
+    quirks, //
+};
 
 impl VcpuImsic {
     /// Whether an interrupt is in the guest file. A file of another CPU may have one.
@@ -45,7 +48,7 @@ impl VcpuImsic {
         // has the vCPU's mutex, which is this thread.
         if let Some((on, line)) = BoundTo::unpack(self.bound.load()) {
             if is_here(on) {
-                self.host.hart(&irqs_off).enable(line.bit());
+                quirks::enable(self.host.hart(&irqs_off), line.bit());
             }
         }
     }

@@ -34,7 +34,8 @@ use crate::{
             HostAia,
             LockedLines, //
         },
-        limits::lower_nr_hgei, //
+        limits::lower_nr_hgei,
+        quirks, //
     }, //
 };
 
@@ -52,7 +53,7 @@ impl HostAia {
         for line in (1..=Hgei::MAX.get()).filter_map(Hgei::new) {
             evict::unpark(self.harts.here(irqs_off), CpuId::current(), line);
         }
-        hart.enable(self.harts.here(irqs_off).saved.load());
+        quirks::enable(hart, self.harts.here(irqs_off).saved.load());
         self.sgei.enable(irqs_off);
     }
 
@@ -163,7 +164,7 @@ impl hart::Csrs for Csrs<'_> {
     }
 
     fn enable(self, lines: u64) {
-        self.0.enable(lines);
+        quirks::enable(self.0, lines);
     }
 
     fn disable(self, lines: u64) -> u64 {

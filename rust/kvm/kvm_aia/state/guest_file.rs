@@ -41,7 +41,10 @@ use kernel_ext::{
 use kvm_ext::Vcpu;
 use riscv_imsic::GuestPage;
 
-use super::host::HostAia;
+use super::{
+    host::HostAia,
+    quirks, //
+};
 
 /// A guest interrupt file that belongs to a vCPU; given back when dropped.
 ///
@@ -165,8 +168,11 @@ fn with_registers<R>(
     irqs_off: &LocalInterruptDisabled,
     f: impl FnOnce(&OwnRegisters<'_>) -> R,
 ) -> R {
-    host.hart(irqs_off)
-        .with_guest_file(hgei.get(), |registers| f(&OwnRegisters { registers, page }))
+    let hart = host.hart(irqs_off);
+    let result = hart.with_guest_file(hgei.get(), |registers| f(&OwnRegisters { registers, page }));
+
+    quirks::reassert(hart, || hart.enabled());
+    result
 }
 
 /// The registers of a guest interrupt file of the running hart.
