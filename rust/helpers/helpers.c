@@ -59,6 +59,11 @@ __rust_helper u32 rust_helper_irqd_get_trigger_type(struct irq_data *d)
 	return irqd_get_trigger_type(d);
 }
 
+__rust_helper bool rust_helper_irqd_irq_inprogress(struct irq_data *d)
+{
+	return irqd_irq_inprogress(d);
+}
+
 __rust_helper void rust_helper_irq_move_irq(struct irq_data *d)
 {
 	irq_move_irq(d);

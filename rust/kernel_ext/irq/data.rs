@@ -355,6 +355,13 @@ impl<D: ChipData> IrqData<D> {
         unsafe { (*self.as_raw()).irq }
     }
 
+    /// Whether a CPU handles it now. For a callback of the end of interrupt: whether that is another one.
+    #[inline]
+    pub fn is_in_progress(&self) -> bool {
+        // SAFETY: The structure is valid.
+        unsafe { bindings::irqd_irq_inprogress(self.as_raw()) }
+    }
+
     /// The interrupt's number in its domain.
     #[inline]
     pub fn hwirq(&self) -> usize {

@@ -58,6 +58,12 @@ impl chip::Operations for MsiChip {
     fn eoi(data: &IrqData<&'static MsiAplic>, locked: &Locked) {
         let controller = &data.chip_data().controller;
 
+        // Another CPU handles it still, whose end comes: if the level is there until then, each MSI that
+        // is sent now would interrupt this CPU for nothing.
+        if data.is_in_progress() {
+            return;
+        }
+
         // A change of affinity that came while a move was in flight: the flow of level interrupts
         // has no acknowledgement that would carry it out.
         data.move_pending_at_end(locked);
