@@ -62,6 +62,8 @@ pub fn register(sender: &'static dyn ExtemporeSender) -> Result {
 /// What is known of the MSIs of `device`.
 pub(crate) fn kind(device: &msi::Outermost<'_>) -> Sender {
     match device.bus() {
+        // The messages are told to who stores them, or has another machine store them.
+        msi::Bus::PciMsi | msi::Bus::PciMsix if device.tells_of_messages() => Sender::Posted,
         msi::Bus::PciMsi | msi::Bus::PciMsix => Sender::Ordered,
         msi::Bus::WiredToMsi if is_known(device.controller()) => Sender::Fenced,
         // Of these, nothing tells when all that they sent has arrived.

@@ -104,6 +104,11 @@ impl<'a> Outermost<'a> {
         }
     }
 
+    /// The C structure.
+    pub(super) fn as_raw(&self) -> *mut bindings::irq_data {
+        self.data
+    }
+
     /// Whether the interrupt can be moved at any time, since the device changes over from one
     /// message to the other at once.
     pub fn moves_at_once(&self) -> bool {
@@ -121,6 +126,15 @@ impl<'a> Outermost<'a> {
         }
         // SAFETY: Just checked.
         Bus::from_raw(unsafe { (*domain).bus_token })
+    }
+
+    /// Whether somebody has asked to be told of the device's messages (`write_msi_msg` of `struct msi_desc`).
+    pub fn tells_of_messages(&self) -> bool {
+        // SAFETY: The data is valid, and the descriptor stays as long as the interrupt.
+        let desc = unsafe { (*(*self.data).common).msi_desc };
+
+        // SAFETY: Null, or valid. The function is set before the interrupt is requested.
+        unsafe { desc.as_ref() }.is_some_and(|desc| desc.write_msi_msg.is_some())
     }
 
     /// What the domain stored for the chip, to recognise the controller by: the address of a
