@@ -134,7 +134,11 @@ impl Deref for HeldNode {
 /// use kernel::prelude::*;
 /// use kernel_ext::{fwnode, irq::domain_ops::DomainOps, msi::{self, ParentOps}};
 ///
-/// fn init<T: DomainOps, P: ParentOps>(controller: &'static T::Host) -> Result {
+/// fn init<T, P>(controller: &'static T::Host) -> Result
+/// where
+///     T: DomainOps<Data = P::Data>,
+///     P: ParentOps,
+/// {
 ///     msi::parent::create::<T, P>(fwnode::create_named(c"example")?, controller)
 /// }
 /// ```

@@ -6,6 +6,7 @@
 pub mod bus;
 pub mod group;
 pub mod message;
+pub mod ops;
 pub mod outermost;
 pub mod parent;
 pub mod wired;
@@ -14,9 +15,9 @@ pub use self::{
     bus::Bus,
     group::Group,
     message::Message,
-    outermost::Outermost,
-    parent::{
+    ops::{
         flags,
         ParentOps, //
-    }, //
+    },
+    outermost::Outermost, //
 };

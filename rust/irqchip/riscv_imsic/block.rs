@@ -28,6 +28,8 @@ pub(crate) struct Members {
     pub(crate) count: u32,
     /// How many of them have been freed.
     pub(crate) freed: u32,
+    /// Those that are active, a bit for each.
+    pub(crate) active: u32,
     /// The first vectors, now and before the last move.
     pub(crate) vectors: Vectors,
     /// The descriptors of the interrupts.
@@ -36,7 +38,7 @@ pub(crate) struct Members {
 
 impl Members {
     /// The number of an interrupt within the block.
-    fn number(&self, irq: u32) -> Option<u32> {
+    pub(crate) fn number(&self, irq: u32) -> Option<u32> {
         irq.checked_sub(self.first_irq).filter(|n| *n < self.count)
     }
 

@@ -147,8 +147,13 @@ impl chip::Operations for ImsicChip {
         let device = msi::Outermost::of(data);
         let source = MoveSource {
             owner,
-            // Others have address and data in registers of their own, which are written one by one.
-            at_once: device.bus() == msi::Bus::WiredToMsi && device.moves_at_once(),
+            at_once: match device.bus() {
+                msi::Bus::WiredToMsi => device.moves_at_once(),
+                // Masked while it is written.
+                msi::Bus::PciMsix => true,
+                // Others have address and data in registers of their own, which are written one by one.
+                _ => false,
+            },
             sender: sender::kind(&device),
         };
         let hart = ThisHart::new(imsic, locked);

@@ -42,6 +42,7 @@ use crate::{
         ImsicData, //
     },
     group,
+    published,
     state::Imsic,
     trace, //
 };
@@ -143,14 +144,25 @@ fn alloc_block(imsic: &'static Imsic, new: &NewIrqs<'_, ImsicData>, cpus: &Cpuma
 }
 
 impl msi::ParentOps for ImsicDomain {
-    const SUPPORTED: u32 = msi::flags::GENERIC | msi::flags::PCI_MSIX | msi::flags::MULTI_PCI_MSI;
+    const SUPPORTED: u32 = msi::flags::GENERIC
+        | msi::flags::PCI_MSIX
+        | msi::flags::PCI_MSIX_ALLOC_DYN
+        | msi::flags::MULTI_PCI_MSI;
     const REQUIRED: u32 = msi::flags::PCI_MASKS_PARENT;
     const ACKNOWLEDGED: bool = true;
     // An interrupt may have been placed on a CPU that has gone since, where its first message would wait.
     // Any may wake the system up.
     const CHIP_FLAGS: u32 = chip::flags::AFFINITY_PRE_STARTUP | chip::flags::SKIP_SET_WAKE;
 
+    type Data = ImsicData;
+
     fn defer_moves(bus: msi::Bus) -> bool {
         matches!(bus, msi::Bus::PciMsi | msi::Bus::PciMsix)
+    }
+
+    fn activate_shared(data: &IrqData<ImsicData>, active: bool, of: &msi::Group<'_>) {
+        if let (Some(imsic), ImsicData::Ref(block)) = (published::imsic(), data.chip_data()) {
+            group::activate(imsic, block, data.irq(), active, of);
+        }
     }
 }

@@ -77,6 +77,7 @@ pub(crate) fn alloc(
         first_irq: new.irq(),
         count,
         freed: 0,
+        active: 0,
         vectors: Vectors {
             current,
             previous: None,
@@ -168,6 +169,41 @@ pub(crate) fn retrigger(imsic: &Imsic, block: &Block, irq: u32, locked: &Locked)
     with_vector(block, irq, locked, |vector| imsic.send(vector)).is_some()
 }
 
+/// `irq` becomes active, or is so no more. The device has the message of all as long as one of them is:
+/// without one it would go on to store what it sends, at address 0.
+pub(crate) fn activate(
+    imsic: &Imsic,
+    block: &Block,
+    irq: u32,
+    active: bool,
+    group: &msi::Group<'_>,
+) {
+    let mut contents = block.lock();
+    let Some(members) = &mut contents.members else {
+        return;
+    };
+    let before = members.active;
+    let Some(bit) = members.number(irq).and_then(|n| 1_u32.checked_shl(n)) else {
+        return;
+    };
+
+    if active {
+        members.active |= bit;
+    } else {
+        members.active &= !bit;
+    }
+    match (before, members.active) {
+        // Where they are now: they may have moved since the core looked.
+        (0, 1..) => {
+            if let Some(message) = imsic.message(members.vectors.current) {
+                group.write_message(&message);
+            }
+        }
+        (1.., 0) => group.write_message(&msi::Message::default()),
+        _ => {}
+    }
+}
+
 /// Moves all interrupts of `block` to one of `cpus`; `data` is one of them.
 #[cold]
 pub(crate) fn set_affinity(
@@ -194,7 +230,7 @@ pub(crate) fn set_affinity(
         &members.owners,
         sender::kind(group.device()),
         &OneOf(cpus),
-        |message| group.write_message(&message, locked),
+        |message| group.write_message(&message),
     )
     .map_err(refusal)?;
 

@@ -6,7 +6,8 @@
 
 use kernel::{
     bindings,
-    cpu::CpuId, //
+    cpu::CpuId,
+    prelude::*, //
 };
 
 use super::{
@@ -52,7 +53,7 @@ use crate::irq::{
 ///         let page = 0x2800_0000 + (u64::from(cpu.as_u32()) << 12);
 ///         let group = Group::of(data, locked).ok_or(ENODEV)?;
 ///
-///         group.write_message(&Message { address: page, data: 32 }, locked);
+///         group.write_message(&Message { address: page, data: 32 });
 ///         group.set_effective_affinity(cpu, locked);
 ///         Ok(())
 ///     }
@@ -72,9 +73,20 @@ impl<'a> Group<'a> {
     /// The group of an interrupt; [`None`] if no message raises it.
     pub fn of<D: ChipData>(data: &'a IrqData<D>, _locked: &'a Locked) -> Option<Self> {
         // SAFETY: The data is valid. Its interrupt is in use, and so has a descriptor of the MSI core
-        // until it is freed, which takes the lock that is held.
+        // until it is freed, which takes the lock that is held. Interrupts are off, so that the
+        // descriptors of interrupts, which are freed after a grace period of RCU, stay.
+        unsafe { Self::from_raw(data.as_raw()) }
+    }
+
+    /// The group of an interrupt.
+    ///
+    /// # Safety
+    ///
+    /// `data` must be that of an interrupt which is not freed during `'a`, nor are those of its group.
+    pub(super) unsafe fn from_raw(data: *mut bindings::irq_data) -> Option<Self> {
+        // SAFETY: By the requirements of this function.
         let (irq, count) = unsafe {
-            let desc = (*(*data.as_raw()).common).msi_desc;
+            let desc = (*(*data).common).msi_desc;
 
             if desc.is_null() {
                 return None;
@@ -90,12 +102,16 @@ impl<'a> Group<'a> {
         }
         // INVARIANT: Just looked up.
         Some(Self {
-            // SAFETY: Interrupts are off, so that the descriptor, which is freed after a grace period of
-            // RCU, and the data in it stay.
+            // SAFETY: By the requirements of this function.
             first: unsafe { Outermost::from_raw(first) },
             irq,
             count,
         })
+    }
+
+    /// How many interrupts there are.
+    pub(super) fn count(&self) -> u32 {
+        self.count
     }
 
     /// The device that sends the message.
@@ -103,9 +119,13 @@ impl<'a> Group<'a> {
         &self.first
     }
 
-    /// Gives `message`, that of the first interrupt, to the device.
-    pub fn write_message(&self, message: &Message, locked: &Locked) {
-        self.first.write_message(message, locked);
+    /// Gives `message`, that of the first interrupt, to the device; the one that is all zeroes is none.
+    /// One at a time.
+    pub fn write_message(&self, message: &Message) {
+        let mut raw = message.to_raw();
+
+        // SAFETY: The first interrupt's own data, and a valid message.
+        unsafe { write_as_before(self.first.as_raw(), &mut raw) };
     }
 
     /// Tells the core to which CPU all of them are delivered now.
@@ -124,4 +144,30 @@ impl<'a> Group<'a> {
             }
         }
     }
+}
+
+/// `irq_write_msi_msg` of a chip.
+type Write = unsafe extern "C" fn(*mut bindings::irq_data, *mut bindings::msi_msg);
+
+/// Keeps what gives messages to the devices of a new domain, and puts `write` in its place.
+pub(super) fn take_over(info: &mut bindings::msi_domain_info, write: Write) {
+    // SAFETY: Such a structure has a chip, which is the new domain's own.
+    let chip = unsafe { &mut *info.chip };
+
+    if let Some(before) = chip.irq_write_msi_msg {
+        // The core passes it on to the interrupts, and does nothing else with it.
+        info.chip_data = before as *mut c_void;
+        chip.irq_write_msi_msg = Some(write);
+    }
+}
+
+/// Gives a message to a device as it was before [`take_over`].
+///
+/// # Safety
+///
+/// `data` must be that of an interrupt at its outermost controller, in a domain for which [`take_over`]
+/// was called.
+pub(super) unsafe fn write_as_before(data: *mut bindings::irq_data, raw: &mut bindings::msi_msg) {
+    // SAFETY: By the requirements of this function, it was put there by `take_over`, for this data.
+    unsafe { core::mem::transmute::<*mut c_void, Write>((*data).chip_data)(data, raw) };
 }

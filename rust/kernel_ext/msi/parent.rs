@@ -12,74 +12,23 @@ use kernel::{
     prelude::*, //
 };
 
-use super::bus::Bus;
+use super::{
+    bus::Bus,
+    group::{
+        self,
+        Group, //
+    },
+    message::Message,
+    ops::ParentOps, //
+};
 use crate::irq::{
+    data::IrqData,
     domain,
     domain_ops::{
         DomainOps,
         Vtable, //
     }, //
 };
-
-/// What domains of devices can and have to do (`MSI_FLAG_*`); combined by `|`.
-pub mod flags {
-    use kernel::bindings;
-
-    /// All that is up to the device.
-    pub const GENERIC: u32 = bindings::MSI_GENERIC_FLAGS_MASK;
-
-    /// Several interrupts of a PCI device by one message: they are set up together, and theirs are the
-    /// numbers from that of the message on, of which the lowest bits are clear.
-    pub const MULTI_PCI_MSI: u32 = bindings::MSI_FLAG_MULTI_PCI_MSI;
-
-    /// MSI-X of PCI.
-    pub const PCI_MSIX: u32 = bindings::MSI_FLAG_PCI_MSIX;
-
-    /// Who masks an interrupt of PCI masks it at the controller, too.
-    pub const PCI_MASKS_PARENT: u32 = bindings::MSI_FLAG_PCI_MSI_MASK_PARENT;
-}
-
-/// What an MSI controller says of the domains of the devices that send to it.
-///
-/// # Examples
-///
-/// ```
-/// use kernel::{device::property::FwNode, prelude::*};
-/// use kernel_ext::{irq::{chip, domain_ops::DomainOps}, msi::{self, flags, Bus, ParentOps}};
-///
-/// struct Parent;
-///
-/// impl ParentOps for Parent {
-///     const SUPPORTED: u32 = flags::GENERIC | flags::PCI_MSIX;
-///     const REQUIRED: u32 = flags::PCI_MASKS_PARENT;
-///     const ACKNOWLEDGED: bool = true;
-///     const CHIP_FLAGS: u32 = chip::flags::SKIP_SET_WAKE;
-///
-///     fn defer_moves(bus: Bus) -> bool {
-///         // Address and data are written one after the other.
-///         matches!(bus, Bus::PciMsi | Bus::Device)
-///     }
-/// }
-///
-/// fn create<T: DomainOps>(node: &FwNode, controller: &'static T::Host) -> Result {
-///     msi::parent::create::<T, Parent>(node, controller)
-/// }
-/// ```
-pub trait ParentOps: 'static {
-    /// The [`flags`] that the controller supports.
-    const SUPPORTED: u32;
-    /// The [`flags`] that all device domains have to have.
-    const REQUIRED: u32;
-    /// Whether the chips of devices pass acknowledgements on, if they have no callback of their
-    /// own.
-    const ACKNOWLEDGED: bool;
-    /// What the chips of all devices are like, see [`chip::flags`](crate::irq::chip::flags).
-    const CHIP_FLAGS: u32;
-
-    /// Whether interrupts of devices on `bus` may only be moved while one of them is handled,
-    /// because the devices change from one message to another in several steps.
-    fn defer_moves(bus: Bus) -> bool;
-}
 
 /// The C side of [`ParentOps`].
 struct ParentVtable<P>(PhantomData<P>);
@@ -123,15 +72,25 @@ unsafe extern "C" fn init_dev_msi_info<P: ParentOps>(
     unsafe {
         // CAST: Not narrower.
         (*(*info).chip).flags |= P::CHIP_FLAGS as usize;
-        if P::defer_moves(Bus::from_raw((*info).bus_token)) {
+        let bus = Bus::from_raw((*info).bus_token);
+
+        if P::defer_moves(bus) {
             (*(*info).chip).flags |= bindings::IRQCHIP_MOVE_DEFERRED as usize;
+        }
+        // The library has refused a controller in between: the parent of the interrupts is `P`'s.
+        if bus == Bus::PciMsi {
+            group::take_over(&mut *info, write_msi_msg::<P>);
         }
     }
     true
 }
 
 /// Creates the domain of an MSI controller for `fwnode`, see [`ParentOps`]. May sleep.
-pub fn create<T: DomainOps, P: ParentOps>(fwnode: &FwNode, host: &'static T::Host) -> Result {
+pub fn create<T, P>(fwnode: &FwNode, host: &'static T::Host) -> Result
+where
+    T: DomainOps<Data = P::Data>,
+    P: ParentOps,
+{
     let mut info = domain::info::<T>(fwnode, host);
 
     info.ops = Vtable::<T>::PARENT_OPS_REF;
@@ -144,4 +103,30 @@ pub fn create<T: DomainOps, P: ParentOps>(fwnode: &FwNode, host: &'static T::Hos
         return Err(ENOMEM);
     }
     Ok(())
+}
+
+/// # Safety
+///
+/// Only for the core, which passes valid arguments.
+unsafe extern "C" fn write_msi_msg<P: ParentOps>(
+    data: *mut bindings::irq_data,
+    raw: *mut bindings::msi_msg,
+) {
+    // SAFETY: The core passes valid arguments, and frees no interrupt of a device while it activates or
+    // deactivates one. All have a parent, which `P` made, and its data is set up.
+    let (message, parent, group) = unsafe {
+        (
+            Message::from_raw(&*raw),
+            IrqData::<P::Data>::from_raw((*data).parent_data),
+            Group::from_raw(data),
+        )
+    };
+
+    match group {
+        Some(group) if group.count() > 1 => {
+            P::activate_shared(parent, message != Message::default(), &group);
+        }
+        // SAFETY: As above.
+        _ => unsafe { group::write_as_before(data, &mut *raw) },
+    }
 }

@@ -269,6 +269,61 @@ fn masks(module: &Module) -> Result {
     Ok(())
 }
 
+/// The message is that of all: the first one, whose message it is for the core, comes and goes, and the
+/// others do not notice, wherever they are.
+fn without_the_first(module: &Module) -> Result {
+    let device = ready(module, 4)?;
+    let first = device.vecs[0];
+
+    for cpu in cpu::online() {
+        first.release()?;
+        for vec in &device.vecs[1..] {
+            let before = vec.total()?;
+
+            vec.fire(1)?;
+            vec.expect(before + 1, "while the first one is free")?;
+        }
+        // A move that nobody else tells the device of.
+        device.go(2, cpu)?;
+        for vec in &device.vecs[1..] {
+            let before = vec.total()?;
+
+            vec.fire(1)?;
+            vec.expect(before + 1, "after a move while the first one is free")?;
+        }
+        first.request()?;
+        each(&device, cpu)?;
+    }
+    // The last one takes the message along, and the first that comes brings it back.
+    for vec in &device.vecs {
+        vec.release()?;
+    }
+    device.vecs[3].request()?;
+    let before = device.vecs[3].total()?;
+    device.vecs[3].fire(1)?;
+    device.vecs[3].expect(before + 1, "before the first one is there")
+}
+
+/// The first one comes and goes while the others are sent, and move.
+fn first_comes_and_goes(module: &Module, rounds: usize) -> Result {
+    let cpus = cpu::online();
+    let mut device = ready(module, MOST)?;
+
+    for vec in &device.vecs[1..] {
+        vec.send(ENDLESS, TIMEOUT, 0)?;
+    }
+    for round in 0..rounds {
+        let by = &device.vecs[1 + round % (MOST - 1)];
+
+        by.affine(cpus[round % cpus.len()])?;
+        device.vecs[0].release()?;
+        by.affine(cpus[(round + 1) % cpus.len()])?;
+        device.vecs[0].request()?;
+    }
+    device.vecs.remove(0);
+    stop(&device)
+}
+
 /// They leave a CPU that goes offline, and nothing is lost.
 fn offline(module: &Module) -> Result {
     let device = ready(module, MOST)?;
@@ -348,7 +403,7 @@ fn main() -> ExitCode {
     let Some(imsic) = Imsic::find() else {
         return Tap::skip_all("no IMSIC in this machine");
     };
-    let mut tap = Tap::new(8);
+    let mut tap = Tap::new(10);
     let mark = kmsg::Mark::now();
     let base = match irqdebug::occupancy() {
         Ok(base) => base,
@@ -367,6 +422,14 @@ fn main() -> ExitCode {
     tap.check(
         storm(&module, rounds),
         format!("{rounds} moves while all of them are sent"),
+    );
+    tap.check(
+        without_the_first(&module),
+        "the others go on when the first one is free",
+    );
+    tap.check(
+        first_comes_and_goes(&module, rounds),
+        format!("the first one comes and goes {rounds} times while the others are sent"),
     );
     tap.check(masks(&module), "a mask of one concerns no other one");
     if cpu::removable().is_empty() {
