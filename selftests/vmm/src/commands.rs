@@ -198,6 +198,11 @@ impl Guest {
     /// Lets a vCPU, the only one that is not stopped, ask the SBI for the sleep of the system. It starts at
     /// the beginning when it runs again.
     pub fn suspend(&mut self, vcpu: usize) -> Result<()> {
+        self.suspend_until(vcpu, RAM_BASE)
+    }
+
+    /// As [`Self::suspend`], to wake up at `resume`.
+    pub fn suspend_until(&mut self, vcpu: usize, resume: u64) -> Result<()> {
         self.give(
             vcpu,
             op::SBI,
@@ -205,7 +210,7 @@ impl Guest {
                 SBI_SUSP,
                 SUSP_SUSPEND,
                 SUSPEND_TO_RAM,
-                RAM_BASE,
+                resume,
                 mailbox_address(vcpu),
             ],
         );

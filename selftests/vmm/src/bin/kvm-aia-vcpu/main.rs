@@ -198,6 +198,11 @@ const TESTS: &[Test] = &[
         |m| reset::suspended(m, Hwaccel),
     ),
     (
+        "reset: by user space while the system sleeps",
+        Nothing,
+        reset::instead_of_waking_up,
+    ),
+    (
         "a vCPU that user space has stopped goes on where it was",
         FilesAndCpus(1, 2),
         reset::stopped,

@@ -19,6 +19,7 @@ use std::{
 use vmm::{
     abi::{
         csr,
+        mailbox_address,
         op, //
     },
     ensure,
@@ -265,6 +266,22 @@ pub(crate) fn suspended(m: &Machine, mode: Mode) -> Result<()> {
         }
         guest.ireg_write(0, EIP0 + 2, 0)?;
         guest.csr_write(0, csr::SISELECT, csr::WRITE, 0)?;
+        starts_empty(&guest)?;
+        works(&guest, round)?;
+    }
+    Ok(())
+}
+
+/// User space resets a vCPU that has let the system sleep, and is not woken up any more: it starts where
+/// user space says, not where it would have woken up, which is no place for it.
+pub(crate) fn instead_of_waking_up(m: &Machine) -> Result<()> {
+    let mut guest = m.boot(config(1, Mode::Emul))?;
+
+    for round in 1..=3 {
+        fill(&guest)?;
+        guest.suspend_until(0, mailbox_address(0))?;
+        guest.reset(0)?;
+        guest.start(0, &[m.cpu(0)])?;
         starts_empty(&guest)?;
         works(&guest, round)?;
     }
