@@ -59,6 +59,11 @@ __rust_helper u32 rust_helper_irqd_get_trigger_type(struct irq_data *d)
 	return irqd_get_trigger_type(d);
 }
 
+__rust_helper bool rust_helper_irqd_affinity_is_managed(struct irq_data *d)
+{
+	return irqd_affinity_is_managed(d);
+}
+
 __rust_helper bool rust_helper_irqd_irq_inprogress(struct irq_data *d)
 {
 	return irqd_irq_inprogress(d);

@@ -16,17 +16,20 @@ use aia_core::{
     },
 };
 use kernel::{
+    cpu::CpuId,
     cpumask::Cpumask,
     interrupt::local_interrupt_disable,
     prelude::*, //
 };
 use kernel_ext::{
     cpumask,
+    irq::IrqData,
     irqflags,
     smp, //
 };
 
 use crate::{
+    chip_data::ImsicData,
     hart::ThisHart,
     state::{
         to_cpu,
@@ -48,8 +51,27 @@ impl Choice for OneOf<'_> {
     }
 }
 
+/// Lets `move_to` move `data`'s interrupt, which is on `cpu`, to one of `cpus`.
+///
+/// If there is no room, the core asks for any CPU next if `cpu` has gone: but not for a managed interrupt,
+/// which nobody would get any more.
+pub(crate) fn move_to_one_of<T>(
+    data: &IrqData<ImsicData>,
+    cpu: CpuId,
+    cpus: &Cpumask,
+    move_to: impl Fn(&OneOf<'_>) -> Result<T, MoveError>,
+) -> Result<T> {
+    match move_to(&OneOf(cpus)) {
+        Err(MoveError::Full) if data.is_managed() && !cpumask::is_online(cpu) => {
+            move_to(&OneOf(cpumask::online_mask()))
+        }
+        moved => moved,
+    }
+    .map_err(refusal)
+}
+
 /// What the core is told of a move that does not take place.
-pub(crate) fn refusal(error: MoveError) -> Error {
+fn refusal(error: MoveError) -> Error {
     match error {
         MoveError::Busy => EBUSY,
         MoveError::Full => ENOSPC,

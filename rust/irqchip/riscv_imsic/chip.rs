@@ -26,10 +26,7 @@ use kernel_ext::{
 };
 
 use crate::{
-    alloc::{
-        refusal,
-        OneOf, //
-    },
+    alloc::move_to_one_of,
     block::Block,
     chip_data::{
         owner,
@@ -157,10 +154,11 @@ impl chip::Operations for ImsicChip {
             sender: sender::kind(&device),
         };
         let hart = ThisHart::new(imsic, locked);
-        let moved = operations::move_to(&hart, vectors, source, &OneOf(cpus), |message| {
-            device.write_message(&message, locked)
-        })
-        .map_err(refusal)?;
+        let moved = move_to_one_of(data, cpu, cpus, |choice| {
+            operations::move_to(&hart, vectors, source, choice, |message| {
+                device.write_message(&message, locked)
+            })
+        })?;
 
         imsic.raise_if_mixed(&device, vectors.current, moved.current);
         trace::moves(data.irq(), vectors.current, moved.current);

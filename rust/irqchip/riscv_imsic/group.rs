@@ -35,7 +35,7 @@ use kernel_ext::{
 use crate::{
     alloc::{
         alloc_by,
-        refusal,
+        move_to_one_of,
         OneOf, //
     },
     block::{
@@ -224,15 +224,16 @@ pub(crate) fn set_affinity(
         return Ok(());
     }
 
-    let moved = block::move_to(
-        &ThisHart::new(imsic, locked),
-        members.vectors,
-        &members.owners,
-        sender::kind(group.device()),
-        &OneOf(cpus),
-        |message| group.write_message(&message),
-    )
-    .map_err(refusal)?;
+    let moved = move_to_one_of(data, cpu, cpus, |choice| {
+        block::move_to(
+            &ThisHart::new(imsic, locked),
+            members.vectors,
+            &members.owners,
+            sender::kind(group.device()),
+            choice,
+            |message| group.write_message(&message),
+        )
+    })?;
 
     members.vectors = moved;
     for (n, irq) in (0..).zip(members.irqs()) {

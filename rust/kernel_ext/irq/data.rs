@@ -362,6 +362,13 @@ impl<D: ChipData> IrqData<D> {
         unsafe { bindings::irqd_irq_inprogress(self.as_raw()) }
     }
 
+    /// Whether the core chooses the CPUs by itself: then it does not ask for others if there is no room
+    /// on these.
+    pub fn is_managed(&self) -> bool {
+        // SAFETY: The structure is valid.
+        unsafe { bindings::irqd_affinity_is_managed(self.as_raw()) }
+    }
+
     /// The interrupt's number in its domain.
     #[inline]
     pub fn hwirq(&self) -> usize {

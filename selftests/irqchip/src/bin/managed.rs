@@ -13,17 +13,20 @@ use irqtest::{
     interrupts,
     irqdebug::{
         self,
-        Irq, //
+        Irq,
+        Occupancy, //
     },
     kmsg,
     sys,
     wait_until,
+    write,
     Result,
     PATIENCE, //
 };
 use ktap::Tap;
 use std::{
     fs::{
+        self,
         File,
         OpenOptions, //
     },
@@ -177,6 +180,93 @@ fn comes_back(module: &Module, queue: Queue) -> Result {
     irqdebug::occupancy_is(&base)
 }
 
+/// The driver of the disk lets it go, and takes it again.
+struct Unbound {
+    driver: String,
+    device: String,
+}
+
+impl Unbound {
+    fn new() -> Result<Self> {
+        let device = fs::canonicalize("/sys/block/vda/device").map_err(|e| format!("vda: {e}"))?;
+        let driver = fs::canonicalize(device.join("driver")).map_err(|e| format!("vda: {e}"))?;
+        let device = device.file_name().ok_or("vda has no device")?;
+        let new = Self {
+            driver: driver.display().to_string(),
+            device: device.to_string_lossy().into_owned(),
+        };
+
+        write(&format!("{}/unbind", new.driver), &new.device)?;
+        Ok(new)
+    }
+
+    fn bind(self) -> Result {
+        write(&format!("{}/bind", self.driver), &self.device)
+    }
+}
+
+/// When the disk comes, the CPU of a queue has no identity left: its interrupt is elsewhere. When that CPU
+/// goes, it finds another one, as there is still no room where it belongs.
+fn homeless(module: &Module, queue: Queue) -> Result {
+    let unbound = Unbound::new()?;
+    let base = irqdebug::occupancy();
+    let placed = interrupts::DefaultAffinity::new(&[queue.cpu])?;
+    let mut fillers = Vec::new();
+
+    loop {
+        let filler = module.alloc(1, "")?;
+
+        if filler.vecs[0].target()?.0 != queue.cpu {
+            break;
+        }
+        fillers.push(filler);
+    }
+    drop(placed);
+    unbound.bind()?;
+    let found = queues()?;
+    let queue = *found
+        .iter()
+        .find(|found| found.cpu == queue.cpu)
+        .ok_or("no queue")?;
+    let target = || Ok::<_, String>(Irq::read(queue.irq)?.target().ok_or("no target")?.0);
+    let guest_of = target()?;
+
+    ensure(guest_of != queue.cpu, || {
+        format!("{} others, and room on CPU {}", fillers.len(), queue.cpu)
+    })?;
+    cpu::set_online(guest_of, false)?;
+    let now = target();
+    let before = interrupts::total(queue.irq);
+    let (in_time, read) = scope(|s| {
+        let reader = s.spawn(|| sys::pin(&[queue.cpu]).and_then(|()| reads(&disk()?, 20)));
+        let in_time = wait_until(PATIENCE, || reader.is_finished());
+
+        // Then what has come at last, if it has not before.
+        let back = cpu::set_online(guest_of, true);
+        let read = reader
+            .join()
+            .unwrap_or_else(|_| Err("the reader panicked".into()));
+        (in_time, back.and(read))
+    });
+    let came = interrupts::total(queue.irq) - before;
+    let now = now?;
+
+    ensure(now != guest_of && now != queue.cpu, || {
+        format!("on CPU {now} when CPU {guest_of} has gone")
+    })?;
+    read?;
+    ensure(in_time, || "the disk did not answer".into())?;
+    ensure(came > 0, || "no interrupt came".into())?;
+
+    // As it was.
+    drop(fillers);
+    Unbound::new()?.bind()?;
+    irqdebug::occupancy_is(&base.map(|base| Occupancy {
+        available: base.available - found.len() as u64 - 1,
+        allocated: base.allocated + found.len() as u64 + 1,
+    }))
+}
+
 /// CPUs go and come back while a thread of each reads.
 fn load(queues: &[Queue], rounds: u64) -> Result {
     let stop = AtomicBool::new(false);
@@ -255,10 +345,10 @@ fn main() -> ExitCode {
     }
     let queues = match queues() {
         Ok(queues) if queues.len() == cpu::online().len() => queues,
-        Ok(queues) => Tap::new(5).bail_out(format!("not a queue for each CPU: {queues:?}")),
-        Err(e) => Tap::new(5).bail_out(e),
+        Ok(queues) => Tap::new(6).bail_out(format!("not a queue for each CPU: {queues:?}")),
+        Err(e) => Tap::new(6).bail_out(e),
     };
-    let mut tap = Tap::new(5);
+    let mut tap = Tap::new(6);
     let mark = kmsg::Mark::now();
 
     tap.check(placed(&queues), "each interrupt is on the CPU of its queue");
@@ -277,6 +367,14 @@ fn main() -> ExitCode {
         load(&queues, args.number("rounds", 10)),
         "nothing is lost while CPUs go and come back",
     );
+    if queues.len() < 3 {
+        tap.skip("needs 3 CPUs", "an interrupt that has no room at home");
+    } else {
+        tap.check(
+            homeless(&module, queues[queues.len() - 1]),
+            "an interrupt that has no room at home finds one, wherever CPUs are left",
+        );
+    }
     tap.check(mark.quiet(), "no complaint of the kernel");
     tap.finish()
 }
