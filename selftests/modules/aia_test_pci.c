@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A real device that raises several interrupts by one message: QEMU's xHCI
- * controller with MSI, of which each interrupter has one. An interrupter that is
+ * A real device that raises several interrupts: QEMU's xHCI controller, of which
+ * each interrupter has one; with MSI by one message, with MSI-X by one each. An interrupter that is
  * told of a place in its event ring where it has not been yet sends its MSI
  * (xHCI 4.17.2), so no USB is needed.
  */
@@ -117,6 +117,28 @@ void aia_pci_free(struct aia_pci *pci)
 	kfree(pci);
 }
 
+/* One message for all; or if it is a device with MSI-X, one each, of which the others come later */
+static int aia_pci_irqs(struct aia_pci *pci, u32 nr)
+{
+	u32 first = pci->pdev->msix_cap ? 1 : nr;
+	struct msi_map map;
+	int rc;
+	u32 n;
+
+	rc = pci_alloc_irq_vectors(pci->pdev, first, first, PCI_IRQ_MSI | PCI_IRQ_MSIX);
+	if (rc < 0)
+		return rc;
+	pci->irqs = true;
+
+	for (n = first; n < nr; n++) {
+		map = pci_msix_alloc_irq_at(pci->pdev, n, NULL);
+		if (map.index < 0)
+			return map.index;
+	}
+
+	return 0;
+}
+
 /* The device, with @nr messages, no more and no less */
 struct aia_pci *aia_pci_alloc(u32 nr)
 {
@@ -152,10 +174,9 @@ struct aia_pci *aia_pci_alloc(u32 nr)
 	if (!pci->rings)
 		goto err_free;
 
-	rc = pci_alloc_irq_vectors(pci->pdev, nr, nr, PCI_IRQ_MSI);
+	rc = aia_pci_irqs(pci, nr);
 	if (rc < 0)
 		goto err_free;
-	pci->irqs = true;
 	aia_pci_start(pci, nr);
 	return pci;
 

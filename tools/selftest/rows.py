@@ -43,6 +43,7 @@ SSAIA = "rv64,h=true,ssaia=true,smaia=true"
 # Harts for which KVM filters an interrupt by hvien: overflow of a counter.
 SSCOFPMF = "rv64,h=true,sscofpmf=true"
 # A PCI device with several interrupts by one message.
+XHCI_MSIX = ("-device", "qemu-xhci,msi=off,msix=on")
 XHCI = ("-device", "qemu-xhci,msi=on,msix=off")
 # Harts with types of memory in page tables, also in those of guest files.
 SVPBMT = "rv64,h=true,svpbmt=true"
@@ -289,6 +290,8 @@ def checked():
                       "hotplug": "rounds=2"}, timeout=1800)
     yield debug("multi", Machine(smp=2, extra=XHCI), ["multi"],
                 args={"multi": "rounds=20"}, timeout=1800)
+    yield debug("msix", Machine(smp=2, extra=XHCI_MSIX), ["msix"],
+                timeout=1800)
     yield debug("power", Machine(smp=2, qemu="bpo"), ["power"], timeout=1800)
     yield debug("noipi", two, ["show", "deaf"],
                 append="irqchip.riscv_imsic_noipi", timeout=1800)
@@ -353,7 +356,8 @@ def table():
         Row("multi-h8-s2", Machine(smp=8, sockets=2, extra=XHCI), ["multi"],
             args={"multi": "rounds=100"}, impl=("rust",), long=True,
             timeout=900),
-        Row("managed", Machine(smp=4), ["managed"]),
+        Row("managed", Machine(smp=4, extra=XHCI_MSIX), ["managed", "msix"],
+            impl=("rust",)),
         Row("scale-h64-s4", Machine(smp=64, sockets=4),
             ["topology", "trigger", "ids", "ipi", "managed"],
             args={"trigger": "replays=1", "ids": "rounds=20",
