@@ -276,6 +276,16 @@ impl Guest {
         Ok(guest)
     }
 
+    /// Makes the device, and initialises it, for vCPUs that are there without.
+    pub fn add_device(&mut self) -> Result<()> {
+        let aia = Aia::new(&self.vm).context("KVM_CREATE_DEVICE(RISCV_AIA)")?;
+
+        aia.configure(&self.cfg)?;
+        aia.init().context("AIA INIT")?;
+        self.aia = Some(aia);
+        Ok(())
+    }
+
     /// Adds a vCPU, and gives its index.
     pub fn add_vcpu(&mut self) -> Result<usize> {
         let index = self.vcpus.len();

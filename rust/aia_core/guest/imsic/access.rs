@@ -16,7 +16,7 @@ use super::vcpu::{
 
 /// Makes the external interrupt of the vCPU what the file in memory says.
 #[inline]
-pub(super) fn signal(vcpu: impl InterruptFile) {
+pub fn signal(vcpu: impl InterruptFile) {
     // Evaluated under the lock: the last one leaves it right. Who has set it before has woken the vCPU
     // up under the lock, too, so that nobody has to be told what is so already.
     vcpu.with_vseip(|vseip| {

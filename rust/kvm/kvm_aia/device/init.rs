@@ -24,6 +24,7 @@ use aia_core::{
 use kernel::prelude::*;
 use kvm_ext::{
     io_bus::IoDevice,
+    Vcpu,
     Vm,
     VmLocked,
     APLIC_SIZE, //
@@ -91,6 +92,13 @@ fn pages(vm: &Vm, map: &GuestMap, addrs: &[PhysAddr<Guest>]) -> Result<KVec<IoDe
     Ok(pages)
 }
 
+/// The interrupt file of `vcpu` says which external interrupt is pending.
+pub(super) fn take_over(vcpu: &Vcpu) {
+    if let Some(imsic) = published::imsic(vcpu) {
+        imsic.take_over(vcpu);
+    }
+}
+
 /// Makes everything that the configuration asks for.
 ///
 /// Fails with `EBUSY` if that was done, or if a vCPU is being created, and with `EINVAL` if the
@@ -141,6 +149,9 @@ pub(super) fn initialize(config: &Config, mut vm: VmLocked<'_>) -> Result {
 
     for (vcpu, imsic) in vm.vm().vcpus().zip(files) {
         published::publish_file(&mut vm, vcpu, imsic);
+    }
+    for vcpu in vm.vm().vcpus() {
+        take_over(vcpu);
     }
     vm.set_aia_initialized();
     Ok(())

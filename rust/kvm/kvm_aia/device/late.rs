@@ -22,7 +22,10 @@ use kvm_ext::{
 
 use super::{
     config::error,
-    init::imsic_pages, //
+    init::{
+        imsic_pages,
+        take_over, //
+    }, //
 };
 use crate::{
     published::{
@@ -62,6 +65,7 @@ pub(super) fn add(config: &Config, mut vm: VmLocked<'_>, vcpu: &Vcpu, addr: u64)
 
     // Nothing fails from here on.
     published::publish_file(&mut vm, vcpu, imsic);
+    take_over(vcpu);
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 use aia_core::{
     guest::imsic::{
+        access,
         release,
         user, //
     },
@@ -26,6 +27,12 @@ use crate::state::{
 };
 
 impl VcpuImsic {
+    /// What external interrupt of `vcpu` is pending is for the file to say from now on, not for user space,
+    /// which may have set or restored one before.
+    pub(crate) fn take_over(&self, vcpu: &Vcpu) {
+        access::signal(VcpuImsicRef::new(vcpu, self));
+    }
+
     /// Resets the interrupt file (AIA 3.4). By the vCPU's thread, or with its mutex held.
     pub(crate) fn reset(&self, vcpu: &Vcpu) {
         let _undisturbed = Undisturbed::new(self.host);

@@ -87,6 +87,14 @@ const TESTS: &[Test] = &[
         Files(1),
         |m| sip::not_made(m, Hwaccel),
     ),
+    ("sip: none is left of before the device", Nothing, |m| {
+        sip::before_device(m, Emul)
+    }),
+    (
+        "sip: none is left of before the device, guest file",
+        Files(1),
+        |m| sip::before_device(m, Hwaccel),
+    ),
     (
         "sip: user space says it all without an AIA device",
         Nothing,

@@ -155,6 +155,32 @@ pub(crate) fn not_made(m: &Machine, mode: Mode) -> Result<()> {
     })
 }
 
+/// The same, set before there is a device: from INIT on the empty file says what is pending.
+pub(crate) fn before_device(m: &Machine, mode: Mode) -> Result<()> {
+    let cfg = Config {
+        device: false,
+        ..config(1, mode)
+    };
+    let mut guest = Guest::new(m.kvm(), cfg)?;
+
+    guest.set_reg(0, SIP, SEIP | SSIP)?;
+    same(guest.reg(0, SIP)?, SEIP | SSIP, || "sip".into())?;
+    guest.add_device()?;
+    same(guest.reg(0, SIP)?, SSIP, || "sip after INIT".into())?;
+    guest.start(0, &[m.cpu(0)])?;
+    same(guest.csr_read(0, csr::SIP)?, SSIP, || {
+        "sip in the guest".into()
+    })?;
+    guest.csr_write(0, csr::SIP, csr::CLEAR, SSIP)?;
+    guest.call(0, op::IMSIC_INIT, &[1, ID.into()])?;
+    guest.call(0, op::NOP, &[])?;
+    same((guest.total(0), guest.empty(0)), (0, 0), || {
+        "interrupts taken".into()
+    })?;
+    guest.signal_msi(0, ID)?;
+    guest.until(|g| g.count(0, ID) == 1, || "the MSI".into())
+}
+
 /// Without interrupt controllers in the kernel, it is for user space to say whether an external interrupt
 /// is pending: what it sets it reads again, and so does the guest.
 pub(crate) fn no_device(m: &Machine) -> Result<()> {
