@@ -4,6 +4,7 @@
 
 pub mod domain;
 pub mod domaincfg;
+pub mod extempore;
 pub mod hart_numbers;
 pub mod idc;
 pub mod msi_addr;

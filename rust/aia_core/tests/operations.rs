@@ -7,7 +7,10 @@
 mod machine;
 
 use aia_core::{
-    ids::Cpu,
+    ids::{
+        Cpu,
+        Eiid, //
+    },
     vector::{
         access::Fence,
         operations::{
@@ -22,6 +25,7 @@ use aia_core::{
         },
         POKE, //
     },
+    word::Word, //
 };
 use machine::{
     on,
@@ -843,43 +847,93 @@ fn a_cpu_that_went_has_nothing_to_give() {
     assert_eq!(model.placement.best(), Some(on(0, machine::id(2)).cpu()));
 }
 
-/// All senders have to answer, each with a marker of its own; the first that does not ends it.
+/// What a sender does when it is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Answer {
+    Sends,
+    /// It says so, but nothing arrives.
+    Claims,
+    Refuses,
+    /// It has no power, or loses it as it is asked.
+    IsOff,
+    GoesOff,
+}
+
+struct Asked<'a> {
+    model: &'a Model,
+    marker: Eiid,
+    answer: Answer,
+    off: Cell<bool>,
+    count: &'a Cell<u32>,
+}
+
+impl proof::Sender for Asked<'_> {
+    fn send(&self) -> bool {
+        self.count.set(self.count.get() + 1);
+        match self.answer {
+            Answer::Sends => self.model.store(on(0, self.marker)),
+            Answer::GoesOff => self.off.set(true),
+            _ => {}
+        }
+        matches!(self.answer, Answer::Sends | Answer::Claims)
+    }
+
+    fn is_off(&self) -> bool {
+        self.off.get()
+    }
+}
+
+/// All senders that have power have to answer, each with a marker of its own; the first that does not ends
+/// it, and nobody is asked any more, unless it has just lost its power.
 #[test]
 fn senders_are_asked_until_one_does_not_answer() {
-    #[derive(Clone, Copy)]
-    enum Sender {
-        Answers,
-        DoesNotSend,
-        CannotBeAsked,
-    }
-    use Sender::*;
+    use Answer::*;
+    use Fence::*;
 
-    for (senders, outcome, asked) in [
-        (&[][..], Fence::NotAsked, 0),
-        (&[Answers], Fence::Proven, 1),
-        (&[Answers, Answers, Answers], Fence::Proven, 3),
-        (&[CannotBeAsked, Answers], Fence::NotAsked, 1),
-        (&[Answers, CannotBeAsked], Fence::NotAsked, 2),
-        (&[DoesNotSend, Answers], Fence::Lost, 1),
-        (&[Answers, DoesNotSend, Answers], Fence::Lost, 2),
+    for (senders, outcome, asked, fails) in [
+        (&[][..], NotAsked, 0, false),
+        (&[Sends], Proven, 1, false),
+        (&[Sends, Sends, Sends], Proven, 3, false),
+        (&[Refuses, Sends], NotAsked, 1, true),
+        (&[Sends, Refuses], NotAsked, 2, true),
+        (&[Claims, Sends], Lost, 1, true),
+        (&[Sends, Claims, Sends], Lost, 2, true),
+        (&[IsOff, Sends], Proven, 1, false),
+        (&[IsOff], NotAsked, 0, false),
+        (&[GoesOff, Sends], NotAsked, 1, false),
     ] {
         let model = Model::new(1);
         let marker = model.hart(0).file.marker();
-        let mut count = 0;
+        let count = Cell::new(0);
+        let failed = Word::default();
+        let ask = || {
+            let senders = senders.iter().map(|&answer| Asked {
+                model: &model,
+                marker,
+                answer,
+                off: Cell::new(answer == IsOff),
+                count: &count,
+            });
+
+            proof::ask_all(&model.on(0), marker, senders, &failed)
+        };
 
         // Markers take their time, and one from nowhere is nobody's answer.
         model.store(on(0, marker));
         model.slow.set(true);
-        let fence = proof::ask_all(&model.on(0), marker, senders.iter(), |sender| {
-            count += 1;
-            if let Answers = sender {
-                model.store(on(0, marker));
-            }
-            !matches!(sender, CannotBeAsked)
-        });
+        let expected = if fails {
+            proof::Asked::Failed(outcome)
+        } else {
+            proof::Asked::All(outcome)
+        };
 
-        assert_eq!((fence, count), (outcome, asked));
+        assert_eq!((ask(), count.take()), (expected, asked), "{senders:?}");
         assert!(asked == 0 || !model.hart(0).is_pending(marker));
+        if fails {
+            assert_eq!((ask(), count.take()), (proof::Asked::All(NotAsked), 0));
+        } else {
+            assert_eq!((ask(), count.take()), (expected, asked));
+        }
     }
 }
 

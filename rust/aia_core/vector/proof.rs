@@ -12,7 +12,10 @@ use super::access::{
     Fence,
     HartAccess, //
 };
-use crate::ids::Eiid;
+use crate::{
+    ids::Eiid,
+    word::Word, //
+};
 
 /// How often the pending bit is looked at before the marker counts as lost: the hart has interrupts
 /// off, and should wait for some microseconds only.
@@ -35,20 +38,57 @@ pub fn ask(hart: &impl HartAccess, marker: Eiid, send: impl FnOnce() -> bool) ->
     Fence::Lost
 }
 
-/// As [`ask`], for each of `senders`, until one does not answer.
-pub fn ask_all<S>(
+/// Who can send the marker after all MSIs that he has sent before.
+pub trait Sender {
+    /// Sends the marker; returns whether it is on its way.
+    fn send(&self) -> bool;
+
+    /// Whether nothing of his is on its way, as he has no power.
+    fn is_off(&self) -> bool;
+}
+
+/// What became of [`ask_all`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Asked {
+    /// As [`ask`] says of the last one who was asked.
+    All(Fence),
+    /// One has failed, of whom nothing can be told any more.
+    Failed(Fence),
+}
+
+/// As [`ask`], for each of `senders` who has power, until one does not answer.
+///
+/// Nobody is asked any more once one has failed, which `failed` remembers, not zero then. Who loses
+/// his power as he is asked has not.
+pub fn ask_all<S: Sender>(
     hart: &impl HartAccess,
     marker: Eiid,
     senders: impl Iterator<Item = S>,
-    mut send: impl FnMut(S) -> bool,
-) -> Fence {
+    failed: &Word,
+) -> Asked {
+    // Who does not see it yet finds out for himself.
+    if failed.load() != 0 {
+        return Asked::All(Fence::NotAsked);
+    }
+
     let mut outcome = Fence::NotAsked;
 
-    for sender in senders {
-        outcome = ask(hart, marker, || send(sender));
+    for sender in senders.filter(|sender| !sender.is_off()) {
+        let mut asked = false;
+
+        outcome = ask(hart, marker, || {
+            let sent = sender.send();
+
+            asked = sent || !sender.is_off();
+            sent
+        });
         if outcome != Fence::Proven {
+            if asked {
+                failed.add(1);
+                return Asked::Failed(outcome);
+            }
             break;
         }
     }
-    outcome
+    Asked::All(outcome)
 }

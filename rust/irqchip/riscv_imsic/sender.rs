@@ -16,7 +16,10 @@ use aia_core::{
             Fence,
             HartAccess, //
         },
-        proof,
+        proof::{
+            self,
+            Asked, //
+        },
         slot::Sender, //
     },
     word::Word, //
@@ -79,35 +82,41 @@ fn is_known(controller: *const c_void) -> bool {
         .any(|sender| ptr::addr_eq(ptr::from_ref(*sender), controller))
 }
 
+/// A sender that is asked for the marker.
+struct Asking {
+    sender: &'static dyn ExtemporeSender,
+    address: u64,
+    marker: Eiid,
+}
+
+impl proof::Sender for Asking {
+    fn send(&self) -> bool {
+        self.sender.send(self.address, self.marker)
+    }
+
+    fn is_off(&self) -> bool {
+        self.sender.is_off()
+    }
+}
+
 /// Lets all senders send `marker`, which nobody else uses, to `hart`, whose file is at `address`, and
 /// waits for each.
 pub(crate) fn fence(hart: &impl HartAccess, address: u64, marker: Eiid) -> Fence {
-    // Who does not see it yet finds out for himself.
-    if FAILED.load() != 0 {
-        return Fence::NotAsked;
+    let senders = SENDERS
+        .iter()
+        // Another one may be on its way to a slot before.
+        .filter_map(SetOnce::as_ref)
+        .map(|sender| Asking {
+            sender: *sender,
+            address,
+            marker,
+        });
+
+    match proof::ask_all(hart, marker, senders, &FAILED) {
+        Asked::All(outcome) => outcome,
+        Asked::Failed(outcome) => {
+            pr_warn!("an APLIC does not send extempore MSIs, moved vectors wait instead\n");
+            outcome
+        }
     }
-
-    let mut asked = false;
-    let outcome = proof::ask_all(
-        hart,
-        marker,
-        SENDERS
-            .iter()
-            // Another one may be on its way to a slot before.
-            .filter_map(SetOnce::as_ref)
-            .filter(|sender| !sender.is_off()),
-        |sender| {
-            let sent = sender.send(address, marker);
-
-            // It may just have been switched off.
-            asked = sent || !sender.is_off();
-            sent
-        },
-    );
-
-    if asked && outcome != Fence::Proven {
-        pr_warn!("an APLIC does not send extempore MSIs, moved vectors wait instead\n");
-        FAILED.add(1);
-    }
-    outcome
 }

@@ -6,19 +6,16 @@ use aia_core::{
     addr::PhysAddr,
     aplic::{
         domaincfg::DeliveryMode,
+        extempore::Extempore,
         hart_numbers::{
             self,
             HartNumbers, //
         },
         msi_addr::MsiAddrConfig,
         regs,
-        target::{
-            self,
-            MsiTarget, //
-        }, //
+        target::MsiTarget, //
     },
-    ids::Eiid,
-    word::Word, //
+    ids::Eiid, //
 };
 use kernel::{
     device::property::FwNode,
@@ -41,17 +38,13 @@ use crate::{
     controller::Controller, //
 };
 
-/// How often `genmsi` is read before the APLIC counts as stuck.
-const PATIENCE: u32 = 1_000;
-
 /// An APLIC that delivers MSIs.
 #[pin_data]
 pub(crate) struct MsiAplic {
     pub(super) controller: Controller,
     address: MsiAddrConfig,
     harts: HartNumbers<KVec<hart_numbers::Pair>>,
-    /// Whether it sends nothing, as it has no power.
-    off: Word,
+    extempore: Extempore,
     /// One extempore MSI at a time.
     #[pin]
     genmsi: ScopedLock<()>,
@@ -70,7 +63,7 @@ impl MsiAplic {
                 controller: Controller::new(node, config, DeliveryMode::Msi)?,
                 address,
                 harts: HartNumbers::new(numbers(node, harts, &address)?),
-                off: Word::new(0),
+                extempore: Extempore::default(),
                 genmsi <- ScopedLock::new((), c"aplic_genmsi", static_lock_class!()),
             }? Error),
             GFP_KERNEL,
@@ -96,11 +89,6 @@ impl MsiAplic {
         target.hart = self.harts.of(target.hart);
         Some(target)
     }
-
-    /// Waits until an extempore MSI can be sent.
-    fn wait_idle(&self) -> bool {
-        (0..PATIENCE).any(|_| !target::genmsi_busy(self.controller.read(regs::GENMSI)))
-    }
 }
 
 impl ExtemporeSender for MsiAplic {
@@ -109,19 +97,12 @@ impl ExtemporeSender for MsiAplic {
             return false;
         };
 
-        self.genmsi.with(|()| {
-            // Writes are ignored while it is busy (AIA 4.5.15).
-            if self.is_off() || !self.wait_idle() {
-                return false;
-            }
-            self.controller.write(regs::GENMSI, genmsi);
-            // However long it takes from here on: it is on its way.
-            true
-        })
+        self.genmsi
+            .with(|()| self.extempore.send(self.controller.registers(), genmsi))
     }
 
     fn is_off(&self) -> bool {
-        self.off.load() != 0
+        self.extempore.is_off()
     }
 }
 
@@ -166,7 +147,7 @@ impl MsiAplic {
 impl Powered for MsiAplic {
     fn power_off(&self) {
         // Nobody waits for an extempore MSI of it.
-        self.genmsi.with(|()| self.off.store_release(1));
+        self.genmsi.with(|()| self.extempore.set_off(true));
 
         self.controller.save();
     }
@@ -189,7 +170,7 @@ impl Powered for MsiAplic {
             },
         );
         if !self.controller.is_off() {
-            self.off.store_release(0);
+            self.extempore.set_off(false);
         }
     }
 }
