@@ -436,7 +436,8 @@ impl NrSources {
     /// Returns `value` as a source if it is one of them.
     #[inline]
     pub const fn check(self, value: u32) -> Option<SourceId> {
-        if value > self.get() {
+        // Zero is none, either.
+        if value.wrapping_sub(1) >= self.get() {
             return None;
         }
         SourceId::new(value)

@@ -70,7 +70,6 @@ impl SourceWord {
         *self = Self::new();
         self.by_devices = saved.wires & implemented;
         self.by_resampler = saved.resampled & implemented;
-        self.wires = self.by_devices | self.by_resampler;
         for (i, &sourcecfg) in saved.sourcecfg.iter().enumerate() {
             let bit = 1 << i;
             let mode = if implemented & bit != 0 {

@@ -71,8 +71,7 @@ pub struct SourceWord {
     edge: u32,
     pub(super) level: u32,
     inverted: u32,
-    pub(super) wires: u32,
-    /// Of whom a wire is high.
+    /// Of whom a wire is high: it is if it is anybody's.
     pub(super) by_devices: u32,
     pub(super) by_resampler: u32,
     pub(super) pending: u32,
@@ -91,7 +90,6 @@ impl SourceWord {
             edge: 0,
             level: 0,
             inverted: 0,
-            wires: 0,
             by_devices: 0,
             by_resampler: 0,
             pending: 0,
@@ -189,7 +187,13 @@ impl SourceWord {
     /// Returns the rectified inputs, which `in_clrip` reads (AIA 4.5.2, 4.5.7).
     #[inline]
     pub const fn inputs(&self) -> u32 {
-        (self.wires ^ self.inverted) & (self.edge | self.level)
+        (self.wires() ^ self.inverted) & (self.edge | self.level)
+    }
+
+    /// Returns the wires, not rectified.
+    #[inline]
+    const fn wires(&self) -> u32 {
+        self.by_devices | self.by_resampler
     }
 
     /// Returns the level-sensitive sources whose rectified input is high.
@@ -219,9 +223,10 @@ impl SourceWord {
     #[inline]
     pub fn set_wire(&mut self, source: SourceId, high: bool) {
         let bit = mask(source);
+        let before = self.wires() & bit;
 
         self.by_devices = (self.by_devices & !bit) | if high { bit } else { 0 };
-        self.drive(bit);
+        self.follow(bit, before);
     }
 
     /// Changes the wire of `source` as devices have it that tell only that it is high, and learn when
@@ -230,20 +235,25 @@ impl SourceWord {
     #[inline]
     pub fn set_resampled(&mut self, source: SourceId, high: bool) {
         let bit = mask(source);
+        let before = self.wires() & bit;
 
         self.by_resampler = (self.by_resampler & !bit) | if high { bit } else { 0 };
-        self.drive(bit);
+        self.follow(bit, before);
     }
 
-    /// A wire is high if it is anybody's.
+    /// Lets the pending bit `bit` follow its wire, which was `before`.
     #[inline]
-    fn drive(&mut self, bit: u32) {
-        let before = self.inputs();
+    fn follow(&mut self, bit: u32, before: u32) {
+        let now = self.wires() & bit;
 
-        self.wires = (self.wires & !bit) | ((self.by_devices | self.by_resampler) & bit);
-        let after = self.inputs();
-        self.pending |= after & !before;
-        self.pending &= !(self.level & !after);
+        if now == before || (self.edge | self.level) & bit == 0 {
+            return;
+        }
+        if (now ^ self.inverted) & bit != 0 {
+            self.pending |= bit;
+        } else {
+            self.pending &= !(self.level & bit);
+        }
     }
 
     /// Returns the pending bits.

@@ -22,6 +22,7 @@ pub(crate) enum Driver {
 /// Changes the wire of source `number` of the APLIC, which is high while it is anybody's. Any context.
 ///
 /// Fails with `ENODEV` if there is no such source.
+#[inline(always)]
 pub(crate) fn inject_irq(aia: &VmAia, number: u32, by: Driver, level: bool) -> Result {
     let aplic = aia.aplic.as_ref().ok_or(ENODEV)?;
     let source = aplic.domain.nr_sources().check(number).ok_or(ENODEV)?;
