@@ -51,23 +51,48 @@ impl Choice for OneOf<'_> {
     }
 }
 
-/// Lets `move_to` move `data`'s interrupt, which is on `cpu`, to one of `cpus`.
+/// Any CPU that is online.
+pub(crate) struct Anywhere;
+
+impl Choice for Anywhere {
+    fn is_any(&self) -> bool {
+        true
+    }
+
+    fn cpus(&self) -> impl Iterator<Item = Cpu> {
+        cpumask::iter(cpumask::online_mask()).map(to_cpu)
+    }
+}
+
+/// What becomes of a move of `data`'s interrupt, which is on `cpu`; `move_anywhere` moves it to any CPU.
 ///
 /// If there is no room, the core asks for any CPU next if `cpu` has gone: but not for a managed interrupt,
 /// which nobody would get any more.
-pub(crate) fn move_to_one_of<T>(
+#[inline(always)]
+pub(crate) fn or_anywhere<T>(
+    moved: Result<T, MoveError>,
     data: &IrqData<ImsicData>,
     cpu: CpuId,
-    cpus: &Cpumask,
-    move_to: impl Fn(&OneOf<'_>) -> Result<T, MoveError>,
+    move_anywhere: impl FnOnce() -> Result<T, MoveError>,
 ) -> Result<T> {
-    match move_to(&OneOf(cpus)) {
-        Err(MoveError::Full) if data.is_managed() && !cpumask::is_online(cpu) => {
-            move_to(&OneOf(cpumask::online_mask()))
-        }
+    match moved {
+        Err(MoveError::Full) => refused_for_room(data, cpu, move_anywhere),
         moved => moved,
     }
     .map_err(refusal)
+}
+
+#[cold]
+fn refused_for_room<T>(
+    data: &IrqData<ImsicData>,
+    cpu: CpuId,
+    move_anywhere: impl FnOnce() -> Result<T, MoveError>,
+) -> Result<T, MoveError> {
+    if data.is_managed() && !cpumask::is_online(cpu) {
+        move_anywhere()
+    } else {
+        Err(MoveError::Full)
+    }
 }
 
 /// What the core is told of a move that does not take place.

@@ -26,7 +26,11 @@ use kernel_ext::{
 };
 
 use crate::{
-    alloc::move_to_one_of,
+    alloc::{
+        or_anywhere,
+        Anywhere,
+        OneOf, //
+    },
     block::Block,
     chip_data::{
         owner,
@@ -154,11 +158,13 @@ impl chip::Operations for ImsicChip {
             sender: sender::kind(&device),
         };
         let hart = ThisHart::new(imsic, locked);
-        let moved = move_to_one_of(data, cpu, cpus, |choice| {
-            operations::move_to(&hart, vectors, source, choice, |message| {
-                device.write_message(&message, locked)
-            })
-        })?;
+        let write = |message| device.write_message(&message, locked);
+        let moved = or_anywhere(
+            operations::move_to(&hart, vectors, source, &OneOf(cpus), write),
+            data,
+            cpu,
+            || operations::move_to(&hart, vectors, source, &Anywhere, write),
+        )?;
 
         imsic.raise_if_mixed(&device, vectors.current, moved.current);
         trace::moves(data.irq(), vectors.current, moved.current);

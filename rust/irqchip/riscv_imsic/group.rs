@@ -35,7 +35,8 @@ use kernel_ext::{
 use crate::{
     alloc::{
         alloc_by,
-        move_to_one_of,
+        or_anywhere,
+        Anywhere,
         OneOf, //
     },
     block::{
@@ -224,16 +225,16 @@ pub(crate) fn set_affinity(
         return Ok(());
     }
 
-    let moved = move_to_one_of(data, cpu, cpus, |choice| {
-        block::move_to(
-            &ThisHart::new(imsic, locked),
-            members.vectors,
-            &members.owners,
-            sender::kind(group.device()),
-            choice,
-            |message| group.write_message(&message),
-        )
-    })?;
+    let write = |message| group.write_message(&message);
+    let hart = ThisHart::new(imsic, locked);
+    let sender = sender::kind(group.device());
+    let (vectors, owners) = (members.vectors, &members.owners);
+    let moved = or_anywhere(
+        block::move_to(&hart, vectors, owners, sender, &OneOf(cpus), write),
+        data,
+        cpu,
+        || block::move_to(&hart, vectors, owners, sender, &Anywhere, write),
+    )?;
 
     members.vectors = moved;
     for (n, irq) in (0..).zip(members.irqs()) {

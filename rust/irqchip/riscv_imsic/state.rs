@@ -137,6 +137,8 @@ pub(crate) struct Imsic {
     pub(crate) placement: Placement<OwnedWords>,
     pub(crate) nr_ids: NrIds,
     pub(crate) geometry: Geometry<Host>,
+    /// Whether addresses of files differ in the upper half.
+    is_wide: bool,
     pub(crate) counts: Counts,
     pub(crate) global: GlobalConfig,
     /// Room for interrupts that share a message.
@@ -178,6 +180,9 @@ impl Imsic {
             placement: Placement::new(counts, config.nr_ids),
             nr_ids: config.nr_ids,
             geometry: config.geometry,
+            is_wide: doorbells
+                .windows(2)
+                .any(|pair| (pair[0].1.address ^ pair[1].1.address) >> u32::BITS != 0),
             counts: Counts::default(),
             global: GlobalConfig::new(config, doorbell)?,
             idle_blocks: IdleBlocks::new()?,
@@ -213,7 +218,15 @@ impl Imsic {
     ///
     /// Files of groups that are 4 GiB and more apart differ in both halves of their addresses, which
     /// most devices are given one by one. MSI-X is masked meanwhile.
+    #[inline]
     pub(crate) fn raise_if_mixed(&self, device: &Outermost<'_>, old: VectorId, new: VectorId) {
+        if self.is_wide {
+            self.raise_if_mixed_wide(device, old, new);
+        }
+    }
+
+    #[cold]
+    fn raise_if_mixed_wide(&self, device: &Outermost<'_>, old: VectorId, new: VectorId) {
         let at = |vector| {
             self.message(vector)
                 .map(|m| PhysAddr::<Host>::new(m.address))
