@@ -178,3 +178,46 @@ impl<T: Sync> Drop for PerCpu<T> {
         unsafe { bindings::free_percpu(self.ptr.as_ptr().cast()) };
     }
 }
+
+#[kernel::macros::kunit_tests(kernel_ext_percpu)]
+mod tests {
+    use super::*;
+    use kernel::sync::atomic::{
+        Atomic,
+        Relaxed, //
+    };
+
+    /// Counts the values that are dropped.
+    struct Counted<'a>(&'a Atomic<u32>);
+
+    impl Drop for Counted<'_> {
+        fn drop(&mut self) {
+            self.0.store(self.0.load(Relaxed) + 1, Relaxed);
+        }
+    }
+
+    /// What is made is dropped, each once; of what fails, nothing that was not made.
+    #[test]
+    fn dropped_as_often_as_made() -> Result {
+        // CAST: A small number.
+        let cpus = cpumask::possible().count() as u32;
+
+        for last in 0..=cpus {
+            let dropped = Atomic::new(0);
+            let mut made = 0;
+            let values = PerCpu::new(|_| {
+                if made == last {
+                    return Err(ENOSPC);
+                }
+                made += 1;
+                Ok(Counted(&dropped))
+            });
+
+            assert_eq!(values.as_ref().err(), (last < cpus).then_some(&ENOSPC));
+            assert_eq!(dropped.load(Relaxed), if last < cpus { last } else { 0 });
+            drop(values);
+            assert_eq!(dropped.load(Relaxed), last);
+        }
+        Ok(())
+    }
+}

@@ -182,6 +182,8 @@ pub struct Interrupts {
     /// Those by which other CPUs want it to look for something to do: KVM's kicks
     /// are among them.
     pub reschedule: u64,
+    /// Those by which other CPUs have it call a function.
+    pub calls: u64,
 }
 
 impl Interrupts {
@@ -217,8 +219,12 @@ impl Interrupts {
                 sum.all += counts[column];
                 if fields.last() == Some(&"riscv-kvm") {
                     sum.guest_external += counts[column];
-                } else if fields.get(1 + heads.len()) == Some(&"Rescheduling") {
-                    sum.reschedule += counts[column];
+                } else {
+                    match fields.get(1 + heads.len()) {
+                        Some(&"Rescheduling") => sum.reschedule += counts[column],
+                        Some(&"Function") => sum.calls += counts[column],
+                        _ => {}
+                    }
                 }
             }
         }
@@ -231,11 +237,11 @@ impl Interrupts {
             all: self.all - earlier.all,
             guest_external: self.guest_external - earlier.guest_external,
             reschedule: self.reschedule - earlier.reschedule,
+            calls: self.calls - earlier.calls,
         }
     }
 }
 
-/// The interrupt files of one CPU.
 /// A thread of this process, as the kernel sees it.
 #[derive(Debug)]
 pub struct Thread(PathBuf);

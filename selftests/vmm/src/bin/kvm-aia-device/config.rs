@@ -204,5 +204,14 @@ pub(crate) fn fixed(m: &Machine) -> Result<()> {
             format!("CONFIG {attr} after INIT")
         })?;
     }
+    // Nor are others, be there none: to read one says so.
+    for attr in [7, 8, u32::MAX] {
+        refused(f.aia.set_config(attr, 0), EBUSY, || {
+            format!("CONFIG {attr} after INIT")
+        })?;
+        refused(f.aia.config(attr), ENXIO, || {
+            format!("CONFIG {attr} after INIT")
+        })?;
+    }
     Ok(())
 }

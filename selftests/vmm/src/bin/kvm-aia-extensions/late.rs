@@ -462,7 +462,7 @@ pub(crate) fn many(m: &Machine) -> Result<()> {
     const IDS: u32 = 63;
 
     raise_open_files(2 * MANY as u64).context("RLIMIT_NOFILE")?;
-    let f = Fixture::new(m, 0)?;
+    let (f, device) = Device::of(|| Fixture::new(m, 0))?;
     let mut vcpus = Vec::new();
 
     f.aia.set_mode(Mode::Emul).context("mode")?;
@@ -485,5 +485,11 @@ pub(crate) fn many(m: &Machine) -> Result<()> {
             format!("eip0 of vCPU {n}")
         })?;
     }
-    Ok(())
+    let state = Snapshot::take(&device)?;
+
+    same(state.u32(snapshot::NR_VCPUS), MANY as u32, || {
+        "vCPUs in the state".into()
+    })?;
+    device.set(&state.0).context("SET of the state")?;
+    state.check(&device, "after it was restored")
 }

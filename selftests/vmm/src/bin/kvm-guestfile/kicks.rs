@@ -3,9 +3,13 @@
 //! Who kicks a vCPU that runs: an MSI to its guest file does not (d252435aca44).
 
 use vmm::{
+    abi::op,
     ensure,
     exact,
-    host,
+    host::{
+        self,
+        Interrupts, //
+    },
     measure,
     Config,
     Guest,
@@ -57,5 +61,35 @@ pub(crate) fn each(m: &Machine) -> Result<()> {
 
     ensure(kicks > u64::from(MSIS) / 3, || {
         format!("{kicks} kicks for {MSIS} MSIs to an emulated file")
+    })
+}
+
+/// A CPU that runs a vCPU is told each time that the page of another one's interrupt file is translated
+/// otherwise: its guest would go on to store MSIs to the former file.
+pub(crate) fn told(m: &Machine) -> Result<()> {
+    const MOVES: u64 = 50;
+    let [here, there, runs] = [0, 1, 2].map(|n| m.cpu(n));
+    let mut guest = Guest::new(m.kvm(), Config::new(2, Mode::Hwaccel))?;
+
+    guest.boot(0, &[here])?;
+    // It looks for commands all the time.
+    guest.boot(1, &[runs])?;
+    host::pin_self(&[here])?;
+    let _unpin = Unpin(m);
+    let before = Interrupts::read(runs)?;
+    let moves = guest.stats(0)?.get("aia_file_moves");
+
+    for round in 0..MOVES {
+        let cpu = if round % 2 == 0 { there } else { here };
+
+        guest.pin(0, &[cpu])?;
+        guest.call(0, op::NOP, &[])?;
+    }
+    let moves = guest.stats(0)?.get("aia_file_moves") - moves;
+    let calls = Interrupts::read(runs)?.since(&before).calls;
+
+    ktap::diag(format!("{moves} moves, {calls} calls"));
+    ensure(moves >= MOVES && calls >= moves, || {
+        format!("{calls} calls for {moves} moves")
     })
 }

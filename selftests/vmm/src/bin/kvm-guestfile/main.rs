@@ -268,6 +268,13 @@ const TESTS: &[Test] = &[
         Need::FilesAndCpus(1, 2),
         moving::auto_move_vcpu,
     ),
+    // Last: it leaves files of which KVM knows that nothing is on its way to them, so that it does not clear
+    // what a test stores there by itself.
+    (
+        "guest file: a CPU that runs a vCPU is told when another one's moves",
+        Need::FilesAndCpus(1, 3),
+        kicks::told,
+    ),
 ];
 
 fn main() -> ExitCode {
