@@ -58,15 +58,10 @@ pub(crate) fn look() {
     // SAFETY: The list ends with null.
     let is_virt = unsafe { bindings::of_machine_compatible_match(virt.as_ptr()) };
     // SAFETY: CPU 0 is possible; what it is called is looked up at boot.
-    let is_qemu = unsafe {
-        hart::is_qemu(
-            bindings::riscv_cached_mvendorid(0) as u64,
-            bindings::riscv_cached_marchid(0) as u64,
-            bindings::riscv_cached_mimpid(0) as u64,
-        )
-    };
+    let vendor = unsafe { bindings::riscv_cached_mvendorid(0) };
 
-    if is_virt || is_qemu {
+    // CAST: As wide as the hart.
+    if is_virt || hart::may_be_qemu(vendor as u64) {
         // SAFETY: Process context.
         unsafe { bindings::kvm_riscv_aia_quirk_sgei() };
     }
